@@ -1,0 +1,6 @@
+"""``python -m coldsend``."""
+
+from coldsend.cli.main import run
+
+if __name__ == "__main__":
+    run()

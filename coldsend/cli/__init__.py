@@ -1,0 +1,1 @@
+"""The command line: ``coldsend NOUN VERB``, one file per noun."""

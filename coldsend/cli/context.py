@@ -1,0 +1,66 @@
+"""What every command works with: settings, database, acting user, output. Built lazily, once a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from coldsend.cli.output import Output
+from coldsend.config import loading
+from coldsend.config.secrets import KeyRing, load_key_ring
+from coldsend.config.settings import Settings
+from coldsend.database import migrate
+from coldsend.database.engine import Database
+from coldsend.domain.access import Actor
+from coldsend.stores import users
+
+
+@dataclass
+class Run:
+    """One run of the command line. ``current()`` is the one in progress."""
+
+    config: str | None = None
+    acting_as: str | None = None
+    json: bool = False
+    assume_yes: bool = False
+
+    @cached_property
+    def out(self) -> Output:
+        return Output(json=self.json, assume_yes=self.assume_yes)
+
+    @cached_property
+    def settings(self) -> Settings:
+        return loading.load(self.config)
+
+    @cached_property
+    def keys(self) -> KeyRing:
+        return load_key_ring(self.settings)
+
+    @cached_property
+    def database_unchecked(self) -> Database:
+        """The database as it is: for `init`, `db` and `doctor`, which must work with an old schema."""
+        wanted = self.settings.database
+        return Database(wanted.url, pool_size=wanted.pool_size, connect_timeout=wanted.connect_timeout)
+
+    @cached_property
+    def database(self) -> Database:
+        """The database, its schema known to be current; SchemaOutdated or Unreachable otherwise."""
+        migrate.require_current(self.database_unchecked)
+        return self.database_unchecked
+
+    @cached_property
+    def actor(self) -> Actor:
+        """The user this run acts as: --as, else settings, else the one `coldsend init` made."""
+        with self.database.read() as connection:
+            return users.acting(connection, self.acting_as or self.settings.user or None)
+
+
+_runs: list[Run] = []
+
+
+def begin(run: Run) -> None:
+    _runs[:] = [run]
+
+
+def current() -> Run:
+    return _runs[0]

@@ -1,0 +1,32 @@
+"""A noun of the command line: a Typer group whose every verb has help with an example.
+
+Global options (``--json``, ``--as``, ``--config``, ``--yes``) may stand anywhere on the line; ``main`` takes
+them out before Typer sees it, so no verb declares them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+EVERYWHERE = "Everywhere: --json, --as USER, --config FILE, --yes."
+
+
+def noun(help_text: str) -> typer.Typer:
+    """The group ``coldsend NOUN``; shows its help when called without a verb."""
+    return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+
+
+def verb(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
+    """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it."""
+    shown = "\n\n".join(["Examples:" if len(examples) > 1 else "Example:", *examples, EVERYWHERE])
+
+    def register(function: F) -> F:
+        group.command(name=name, epilog=shown, no_args_is_help=False)(function)
+        return function
+
+    return register

@@ -1,0 +1,145 @@
+"""What commands print: tables for people, one JSON document for scripts, questions before harm.
+
+Data goes to stdout; progress, notes, questions and errors to stderr, so that output can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from coldsend.errors import ColdsendError, UsageError
+
+
+class Output:
+    """Bound to one run: knows whether a person or a script reads."""
+
+    def __init__(self, *, json: bool, assume_yes: bool) -> None:
+        self.json = json
+        self.assume_yes = assume_yes
+        self.console = Console(highlight=False, soft_wrap=True)
+        self.stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def data(self, document: Any) -> None:
+        """The run's one JSON document; only called where ``json`` is set."""
+        print(json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable))  # noqa: T201
+
+    def table(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        columns: Mapping[str, str],
+        *,
+        empty: str,
+        document: Any = None,
+    ) -> None:
+        """Rows as a table, or as JSON (``document`` if given, else all keys of the rows).
+
+        columns: key -> heading, in order; a heading that ends in "#" is right-aligned.
+        empty: the sentence shown instead of an empty table.
+        """
+        if self.json:
+            self.data(list(rows) if document is None else document)
+            return
+        if not rows:
+            self.note(empty)
+            return
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in columns.values():
+            table.add_column(heading.rstrip("#"), justify="right" if heading.endswith("#") else "left")
+        for row in rows:
+            table.add_row(*(escape(shown(row.get(key))) for key in columns))
+        self.console.print(table)
+
+    def fields(self, document: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
+        """One thing, a line per field, or as JSON."""
+        if self.json:
+            self.data(document)
+            return
+        labels = labels or {key: key.replace("_", " ") for key in document}
+        table = Table(box=None, pad_edge=False, show_header=False)
+        table.add_column(style="bold")
+        table.add_column()
+        for key, label in labels.items():
+            table.add_row(label, escape(shown(document.get(key))))
+        self.console.print(table)
+
+    def done(self, sentence: str, document: Any) -> None:
+        """The result of a command that changed something: a sentence, or ``document`` as JSON."""
+        if self.json:
+            self.data(document)
+        else:
+            self.console.print(escape(sentence))
+
+    def note(self, sentence: str) -> None:
+        """Something worth knowing that is not the result."""
+        self.stderr.print(escape(sentence))
+
+    def warn(self, sentence: str) -> None:
+        self.stderr.print(f"[yellow]warning:[/] {escape(sentence)}")
+
+    def error(self, error: ColdsendError) -> None:
+        if self.json:
+            print(json.dumps(error.as_json(), ensure_ascii=False), file=sys.stderr)  # noqa: T201
+            return
+        self.stderr.print(f"[red]error:[/] {escape(error.message)}")
+        if error.hint:
+            self.stderr.print(f"  {escape(error.hint)}")
+
+    def confirm(self, question: str) -> None:
+        """Ask before something that cannot be undone; UsageError where nobody can answer."""
+        if self.assume_yes:
+            return
+        if not sys.stdin.isatty():
+            raise UsageError(f"{question} Not answered.", hint="add --yes to go ahead without being asked")
+        self.stderr.print(f"{escape(question)} [y/N] ", end="")
+        if input().strip().lower() not in {"y", "yes"}:
+            raise UsageError("left as it was")
+
+    @contextmanager
+    def progress(self, label: str, total: float | None) -> Iterator[Any]:
+        """A progress bar on a terminal, nothing elsewhere. Yields ``advance(done_so_far)``."""
+        if self.json or not self.stderr.is_terminal:
+            yield lambda _done: None
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.stderr, transient=True) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+
+def shown(value: Any) -> str:
+    """A value as people read it: times in UTC to the second, nothing for None, yes or no."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(shown(item) for item in value)
+    return str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, Enum):
+        return value.value
+    raise TypeError(f"cannot be shown as JSON: {type(value)}")

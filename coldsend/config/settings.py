@@ -1,0 +1,159 @@
+"""Settings: what they are, their defaults, and how they are read.
+
+Sources, later ones win: defaults, ``coldsend.toml``, ``COLDSEND_*`` variables. A key's variable is its
+path in capitals: ``[web] base_url`` is ``COLDSEND_WEB_BASE_URL``. Relative paths in the file are relative
+to the file, those in variables to the working directory. All errors are reported at once, each with its
+key and line (``config/loading.py``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+CONFIG_FILE_NAME = "coldsend.toml"
+CONFIG_VARIABLE = "COLDSEND_CONFIG"
+
+
+def key(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+    secret: bool = False,
+) -> Any:
+    """A settings key: its default, its sentence of documentation, and its limits."""
+    checks = {"doc": doc, "minimum": minimum, "maximum": maximum, "choices": choices, "secret": secret}
+    return field(default=default, metadata=checks, repr=not secret)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    url: str = key(
+        "sqlite:///coldsend.db",
+        "Database URL: sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME (MariaDB too).",
+        secret=True,
+    )
+    pool_size: int = key(5, "Connections one process keeps open.", minimum=1, maximum=100)
+    connect_timeout: float = key(10.0, "Seconds to wait for a connection.", minimum=1, maximum=300)
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    host: str = key("127.0.0.1", "Address that `coldsend web run` listens on.")
+    port: int = key(8025, "Port that `coldsend web run` listens on.", minimum=0, maximum=65535)
+    base_url: str = key("", "Public address of the web part: links in messages begin with it.")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    workers: int = key(1, "Sender processes that `scheduler run` starts.", minimum=0, maximum=64)
+    lease_seconds: float = key(
+        60.0, "A worker silent for this long is taken for dead.", minimum=5, maximum=3600
+    )
+    retry_minutes: tuple[float, ...] = key(
+        (5.0, 15.0, 30.0, 60.0, 120.0, 240.0), "Waits between attempts; the last one repeats.", minimum=0.001
+    )
+    give_up_days: float = key(
+        5.0, "After this long without success a recipient fails.", minimum=0.001, maximum=60
+    )
+    probe_minutes: float = key(30.0, "Rest of a service frozen for errors before it is probed.", minimum=0.01)
+    render_errors_pause: int = key(20, "Render errors in a row that pause a task.", minimum=1)
+    track_opens: bool = key(True, "Put an open pixel into HTML parts.")
+    track_clicks: bool = key(True, "Send links of HTML parts through the click redirect.")
+
+
+@dataclass(frozen=True, slots=True)
+class SmtpSettings:
+    connect_timeout: float = key(30.0, "Seconds for DNS and TCP.", minimum=0.1, maximum=600)
+    greeting_timeout: float = key(
+        300.0, "Seconds for the banner, EHLO, STARTTLS and AUTH.", minimum=0.1, maximum=3600
+    )
+    mail_timeout: float = key(300.0, "Seconds for the answer to MAIL.", minimum=0.1, maximum=3600)
+    rcpt_timeout: float = key(300.0, "Seconds for the answer to RCPT.", minimum=0.1, maximum=3600)
+    data_timeout: float = key(120.0, "Seconds for the answer to DATA.", minimum=0.1, maximum=3600)
+    block_timeout: float = key(
+        180.0, "Seconds for each block of the body to be taken.", minimum=0.1, maximum=3600
+    )
+    final_timeout: float = key(600.0, "Seconds for the answer to the final dot.", minimum=0.1, maximum=3600)
+    session_deadline: float = key(900.0, "Seconds one message may take in all.", minimum=0.1, maximum=7200)
+    idle_seconds: float = key(20.0, "An unused connection is closed after this long.", minimum=0, maximum=300)
+    ca_file: str = key("", "Extra certificate authorities (PEM) for servers with private certificates.")
+    helo_name: str = key("", "Name given in EHLO; empty: this host's name.")
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    level: str = key(
+        "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
+    )
+    format: str = key("text", "One line of text or one JSON object per event.", choices=("text", "json"))
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that can be configured. ``source`` is the file it was read from, if any."""
+
+    secret_key: str = key(
+        "",
+        "Key(s) that encrypt credentials, base64; several separated by commas: the first encrypts.",
+        secret=True,
+    )
+    secret_key_file: Path = key(Path("coldsend.key"), "File that holds the key(s) where secret_key is empty.")
+    postal_address: str = key("", "Postal address shown in every message; campaigns do not start without.")
+    state_dir: Path = key(Path(".coldsend"), "Directory for outcome journals of this host's processes.")
+    user: str = key("", "User to act as; empty: the one that `coldsend init` made. `--as` wins.")
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    source: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One settings key as the loader, the example file and the documentation see it."""
+
+    section: str  # "" for top-level keys
+    name: str
+    type: Any
+    default: Any
+    doc: str
+    minimum: float | None
+    maximum: float | None
+    choices: tuple[str, ...]
+    secret: bool
+
+    @property
+    def path(self) -> str:
+        return f"{self.section}.{self.name}" if self.section else self.name
+
+    @property
+    def variable(self) -> str:
+        return "COLDSEND_" + self.path.replace(".", "_").upper()
+
+
+SECTIONS: dict[str, type[Any]] = {
+    "database": DatabaseSettings,
+    "web": WebSettings,
+    "delivery": DeliverySettings,
+    "smtp": SmtpSettings,
+    "log": LogSettings,
+}
+
+
+def all_keys() -> list[Key]:
+    """Every key there is, top level first, in the order of the classes above."""
+    found: list[Key] = []
+    for section, owner in [("", Settings), *SECTIONS.items()]:
+        hints = get_type_hints(owner)
+        found.extend(
+            Key(section, f.name, hints[f.name], f.default, **f.metadata)
+            for f in fields(owner)
+            if "doc" in f.metadata
+        )
+    return found

@@ -1,0 +1,1 @@
+"""Engine, dialect differences, tables, migrations. Nothing above this folder branches on the dialect."""

@@ -1,0 +1,156 @@
+"""The only place that knows SQLite from MySQL/MariaDB.
+
+Engine set-up, error codes, and the few constructs that differ. Error codes of MySQL and MariaDB:
+1213 deadlock, 1205 lock wait, 1020 row changed since read (MariaDB snapshot isolation), 3101 conflict in
+Group Replication, 1180 error at COMMIT, 2006/2013/2055 connection lost, 1047 node not ready (Galera),
+1290 read-only, 1114 table full, 2002/2003 cannot connect, 1040 too many connections.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Insert, Table, event
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+REPEAT = frozenset({1213, 1205, 1020, 3101})
+RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 4031})
+PAUSE = frozenset({1047, 1290, 1114, 2002, 2003, 1040, 1053, 1021, 1836})
+SCHEMA_MISSING = frozenset({1146, 1054})
+
+SQLITE_BUSY_SECONDS = 30
+
+
+def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> Engine:
+    """An engine whose sessions are in UTC, READ COMMITTED (SQLite: serialised) and durable at COMMIT."""
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url)
+    engine = sa.create_engine(
+        url.update_query_dict({"charset": "utf8mb4"}),
+        pool_size=pool_size,
+        max_overflow=10,
+        pool_recycle=1800,
+        isolation_level="READ COMMITTED",
+        connect_args={
+            "connect_timeout": int(max(1, connect_timeout)),
+            "read_timeout": 300,
+            "write_timeout": 300,
+        },
+        json_serializer=_compact_json,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _session(dbapi_connection: Any, _record: Any) -> None:
+        with dbapi_connection.cursor() as cursor:
+            cursor.execute(
+                "SET SESSION time_zone='+00:00', "
+                "sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
+            )
+
+    return engine
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    engine = sa.create_engine(
+        url,
+        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+        json_serializer=_compact_json,
+    )
+
+    @event.listens_for(engine, "connect")
+    def _session(dbapi_connection: Any, _record: Any) -> None:
+        dbapi_connection.isolation_level = (
+            None  # transactions begin where _begin says, not where pysqlite guesses
+        )
+        dbapi_connection.execute("PRAGMA journal_mode=WAL")
+        dbapi_connection.execute("PRAGMA synchronous=FULL")
+        dbapi_connection.execute("PRAGMA foreign_keys=ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # IMMEDIATE: a reader that turns writer half-way would get SQLITE_BUSY at once, whatever the timeout.
+        readonly = connection.get_execution_options().get("coldsend_readonly")
+        connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _compact_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def error_code(error: DBAPIError) -> int:
+    """The server's error number, 0 where there is none (SQLite)."""
+    arguments = getattr(error.orig, "args", ())
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0
+
+
+def must_repeat(error: DBAPIError) -> bool:
+    """The transaction was undone by the database and may simply be run again."""
+    return error_code(error) in REPEAT or "database is locked" in str(error.orig)
+
+
+def connection_lost(error: DBAPIError) -> bool:
+    """The connection broke: whether the transaction was committed is not known."""
+    return error_code(error) in RECONNECT or bool(error.connection_invalidated)
+
+
+def must_pause(error: DBAPIError) -> bool:
+    """The server is away, read-only or full: wait and try again; nothing is wrong with the work."""
+    text = str(error.orig)
+    return error_code(error) in PAUSE or "disk I/O error" in text or "database or disk is full" in text
+
+
+def schema_missing(error: DBAPIError) -> bool:
+    text = str(error.orig)
+    return error_code(error) in SCHEMA_MISSING or "no such table" in text or "no such column" in text
+
+
+def insert_ignore(table: Table, dialect_name: str) -> Insert:
+    """INSERT that leaves rows alone whose unique key exists already."""
+    if dialect_name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    return mysql.insert(table).prefix_with("IGNORE")
+
+
+def upsert(table: Table, dialect_name: str, keys: list[str], changed: list[str]) -> Insert:
+    """INSERT that updates ``changed`` from the new values where a row with the same ``keys`` exists."""
+    if dialect_name == "sqlite":
+        statement = sqlite.insert(table)
+        return statement.on_conflict_do_update(
+            index_elements=keys, set_={name: statement.excluded[name] for name in changed}
+        )
+    mine = mysql.insert(table)
+    return mine.on_duplicate_key_update({name: mine.inserted[name] for name in changed})
+
+
+class json_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
+    """``json_text(column, "$.path")``: the value at the path as text, NULL where absent."""
+
+    type = sa.String()
+    inherit_cache = True
+    name = "json_text"
+
+
+@compiles(json_text, "sqlite")
+def _json_text_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
+    document, path = element.clauses
+    return f"json_extract({compiler.process(document, **options)}, {compiler.process(path, **options)})"
+
+
+@compiles(json_text, "mysql")
+@compiles(json_text, "mariadb")
+def _json_text_mysql(element: json_text, compiler: Any, **options: Any) -> str:
+    document, path = element.clauses
+    return f"JSON_VALUE({compiler.process(document, **options)}, {compiler.process(path, **options)})"
+
+
+def text_of(number: ColumnElement[int], dialect_name: str) -> ColumnElement[str]:
+    """A number as text: CAST AS CHAR on MySQL, AS TEXT on SQLite."""
+    return sa.cast(number, mysql.CHAR() if dialect_name != "sqlite" else sa.Text())

@@ -1,0 +1,128 @@
+"""Connections and transactions.
+
+One :class:`Database` per process. Work that writes is a function of a Connection handed to
+:meth:`Database.run`, which commits, and runs the *whole* function again when the database asks for it
+(deadlock, certification conflict, lock wait); so such functions must not send, print or count anything.
+Reads that need no lock go through :meth:`Database.read`.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+
+from coldsend.database import dialect
+from coldsend.errors import InvalidInput, Unreachable
+
+T = TypeVar("T")
+
+RETRIES = 8
+
+
+class Database:
+    """An engine with coldsend's transaction rules. Cheap to create; connects on first use."""
+
+    def __init__(self, url: str, *, pool_size: int = 5, connect_timeout: float = 10.0) -> None:
+        self.url = parse_url(url)
+        self.engine = dialect.create_engine(self.url, pool_size=pool_size, connect_timeout=connect_timeout)
+
+    @property
+    def dialect_name(self) -> str:
+        return self.engine.dialect.name
+
+    def display_url(self) -> str:
+        """The URL without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One writing transaction, committed at the end. Not repeated by itself: prefer :meth:`run`."""
+        with self._errors_translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading; takes no write lock on any database."""
+        with self._errors_translated(), self.engine.connect() as connection:
+            reader = connection.execution_options(coldsend_readonly=True)
+            with reader.begin():
+                yield reader
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction and commit; repeat it whole where the database says so."""
+        for attempt in range(RETRIES):
+            try:
+                with self.engine.begin() as connection:
+                    return work(connection)
+            except DBAPIError as error:
+                if attempt + 1 < RETRIES and dialect.must_repeat(error):
+                    time.sleep(random.uniform(0, 0.02 * 2**attempt))
+                    continue
+                raise self._translated(error) from error
+        raise AssertionError("unreachable")
+
+    def dispose(self) -> None:
+        self.engine.dispose()
+
+    @contextmanager
+    def _errors_translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            raise self._translated(error) from error
+
+    def _translated(self, error: DBAPIError) -> Exception:
+        """An Unreachable where the server is away or the schema missing; else the error itself."""
+        if dialect.schema_missing(error):
+            return Unreachable(
+                f"the database {self.display_url()} lacks a table or column that this version needs",
+                hint="run: coldsend db upgrade",
+            )
+        if isinstance(error, OperationalError | InterfaceError) and not isinstance(error, Unreachable):
+            return Unreachable(
+                f"the database {self.display_url()} cannot be used: {error.orig}",
+                hint="check that the server runs and [database] url is right: coldsend doctor",
+            )
+        return error
+
+
+def parse_url(text: str) -> URL:
+    """A SQLAlchemy URL from what people write: mysql://, mariadb:// and sqlite:/// are understood."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError) as error:
+        raise InvalidInput(
+            "the database URL cannot be read",
+            hint="examples: sqlite:///coldsend.db  mysql://user:password@localhost:3306/coldsend",
+        ) from error
+    backend = url.get_backend_name()
+    if backend in {"mysql", "mariadb"}:
+        return url.set(drivername="mysql+pymysql")
+    if backend == "sqlite":
+        return url.set(drivername="sqlite")
+    raise InvalidInput(
+        f"databases of type {backend!r} are not supported",
+        hint="use sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME",
+    )
+
+
+def sqlite_file(url: URL) -> Path | None:
+    """The file behind a SQLite URL; None for servers and in-memory databases."""
+    if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
+        return None
+    return Path(url.database)
+
+
+def scalar(connection: Connection, statement: sa.Executable, **values: Any) -> Any:
+    return connection.execute(statement, values).scalar()
+
+
+__all__ = ["Connection", "Database", "Engine", "parse_url", "scalar", "sqlite_file"]

@@ -1,0 +1,59 @@
+"""All tables, by noun. ``metadata`` is what the migrations in ``schema/`` are held against."""
+
+from coldsend.database.tables.base import metadata
+from coldsend.database.tables.campaigns import (
+    campaigns,
+    email_variables,
+    task_services,
+    tasks,
+    template_set_items,
+    template_sets,
+    templates,
+)
+from coldsend.database.tables.ledger import (
+    event_log,
+    leases,
+    task_contacts,
+    unmatched_events,
+    workers,
+)
+from coldsend.database.tables.people import (
+    contact_tags,
+    contacts,
+    suppressions,
+    user_sender_service_access,
+    users,
+)
+from coldsend.database.tables.services import (
+    provider_pauses,
+    sender_leases,
+    sender_quota,
+    sender_services,
+    signing_keys,
+)
+
+__all__ = [
+    "campaigns",
+    "contact_tags",
+    "contacts",
+    "email_variables",
+    "event_log",
+    "leases",
+    "metadata",
+    "provider_pauses",
+    "sender_leases",
+    "sender_quota",
+    "sender_services",
+    "signing_keys",
+    "suppressions",
+    "task_contacts",
+    "task_services",
+    "tasks",
+    "template_set_items",
+    "template_sets",
+    "templates",
+    "unmatched_events",
+    "user_sender_service_access",
+    "users",
+    "workers",
+]

@@ -1,0 +1,227 @@
+"""Fixtures every test may use.
+
+``database``: an empty, migrated database; the test runs once on SQLite and once on MariaDB.
+``project``: a folder with configuration, key, database and an admin, and a way to run ``coldsend`` in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from coldsend import clock
+from coldsend.database import migrate
+from coldsend.database.engine import Database
+from coldsend.database.tables import metadata
+from coldsend.domain.states import Role
+from coldsend.stores import users
+from tests.servers.mariadb import MariaDB, program
+
+# One MariaDB serves all pytest workers: the first process starts it and hands its URL on.
+SERVER_VARIABLE = "TESTS_MARIADB"  # mysql://USER:PASSWORD@HOST:PORT
+_server: list[MariaDB] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    is_worker = hasattr(config, "workerinput")
+    without_servers = "not servers" in (config.option.markexpr or "")
+    if is_worker or without_servers or os.environ.get(SERVER_VARIABLE) or config.option.collectonly:
+        return
+    if program("mariadbd", "mysqld"):
+        server = MariaDB()
+        _server.append(server)
+        os.environ[SERVER_VARIABLE] = server.url("").rstrip("/")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for server in _server:
+        server.remove()
+    _server.clear()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if (
+            "[mariadb" in item.name
+            or "-mariadb" in item.name
+            or "mariadb_url" in getattr(item, "fixturenames", ())
+        ):
+            item.add_marker(pytest.mark.servers)
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> str:
+    """URL of the test run's MariaDB, without a database name."""
+    url = os.environ.get(SERVER_VARIABLE)
+    if not url:
+        pytest.fail(
+            "MariaDB is not installed; run `make test`, or `make check` for the tests without servers"
+        )
+    return url
+
+
+@pytest.fixture(scope="session")
+def _mariadb_migrated(mariadb_server: str) -> str:
+    name = f"coldsend_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    admin = sa.create_engine(
+        mariadb_server.replace("mysql://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT"
+    )
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+    admin.dispose()
+    url = f"{mariadb_server}/{name}"
+    database = Database(url)
+    migrate.upgrade(database)
+    database.dispose()
+    return url
+
+
+@pytest.fixture
+def mariadb_url(_mariadb_migrated: str) -> str:
+    """A migrated MariaDB database, emptied."""
+    database = Database(_mariadb_migrated)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=0")
+        for table in metadata.tables.values():
+            if connection.execute(sa.select(sa.literal(1)).select_from(table).limit(1)).first():
+                connection.exec_driver_sql(f"TRUNCATE TABLE `{table.name}`")
+        connection.commit()
+    database.dispose()
+    return _mariadb_migrated
+
+
+@pytest.fixture(scope="session")
+def _sqlite_migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("sqlite") / "empty.db"
+    database = Database(f"sqlite:///{file}")
+    migrate.upgrade(database)
+    with database.engine.connect() as connection:
+        connection.exec_driver_sql("ROLLBACK")
+        connection.connection.dbapi_connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # type: ignore[union-attr]
+    database.dispose()
+    return file
+
+
+@pytest.fixture
+def sqlite_url(_sqlite_migrated: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database, empty."""
+    file = tmp_path / "coldsend.db"
+    shutil.copy(_sqlite_migrated, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """URL of an empty migrated database; the test runs once per kind."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
+
+
+@dataclass
+class Result:
+    """What one command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def error(self) -> dict[str, str]:
+        return dict(json.loads(self.err.splitlines()[-1])["error"])
+
+
+class Project:
+    """A folder an operator works in: coldsend.toml, key file, database, user ``admin``."""
+
+    def __init__(self, folder: Path, url: str) -> None:
+        self.folder = folder
+        self.url = url
+        self.config = folder / "coldsend.toml"
+        self.config.write_text(
+            'postal_address = "1 Test Street, 12345 Testville"\n'
+            f'[database]\nurl = "{url}"\n[web]\nbase_url = "https://mail.example.com"\n'
+        )
+        from coldsend.config.secrets import new_key, write_key_file
+
+        write_key_file(folder / "coldsend.key", [new_key()])
+        self.database = Database(url)
+        with self.database.begin() as connection:
+            users.add(connection, "admin", Role.ADMIN, clock.now())
+
+    def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> Result:
+        """Run a command in this process; ``check``: it must exit with 0."""
+        from coldsend.cli.main import main
+
+        out, err = io.StringIO(), io.StringIO()
+        before, sys.stdin = sys.stdin, io.StringIO(stdin or "")
+        try:
+            with (
+                contextlib.chdir(self.folder),
+                contextlib.redirect_stdout(out),
+                contextlib.redirect_stderr(err),
+            ):
+                code = main([*arguments, "--config", str(self.config)])
+        finally:
+            sys.stdin = before
+        result = Result(code, out.getvalue(), err.getvalue())
+        assert not check or code == 0, f"{arguments} -> {code}\n{result.out}\n{result.err}"
+        return result
+
+    def json(self, *arguments: str, stdin: str | None = None) -> Any:
+        """Run a command with --json and give back its document."""
+        return self.run(*arguments, "--json", stdin=stdin).json
+
+    def start(
+        self, *arguments: str, environ: dict[str, str] | None = None, **options: Any
+    ) -> subprocess.Popen[str]:
+        """Start a command as a process of its own, in the project's folder."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "coldsend", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **(environ or {}), "PYTHONPATH": str(Path(__file__).parent.parent)},
+            text=True,
+            **options,
+        )
+
+    def write(self, name: str, content: str) -> Path:
+        file = self.folder / name
+        file.write_text(content, encoding="utf-8")
+        return file
+
+
+@pytest.fixture
+def project(tmp_path: Path, database_url: str) -> Iterator[Project]:
+    """A project; the test runs once on SQLite and once on MariaDB."""
+    made = Project(tmp_path, database_url)
+    yield made
+    made.database.dispose()
+
+
+@pytest.fixture
+def sqlite_project(tmp_path: Path, sqlite_url: str) -> Iterator[Project]:
+    """A project on SQLite only, for what has nothing to do with the database."""
+    made = Project(tmp_path, sqlite_url)
+    yield made
+    made.database.dispose()

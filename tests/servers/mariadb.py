@@ -1,0 +1,118 @@
+"""A private MariaDB: temporary data directory, free port, never a server that already runs."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import pymysql
+
+from tests.servers.ports import free_port
+
+USER, PASSWORD = "coldsend", "coldsend"
+
+
+def program(*names: str) -> str | None:
+    """Path of the first of these programs that is installed."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    return next((found for name in names if (found := shutil.which(name, path=path))), None)
+
+
+class MariaDB:
+    """A server that lives as long as this object says. ``durable``: fsync at every commit."""
+
+    def __init__(self, *, durable: bool = False) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="coldsend-mariadb-"))
+        self.port = free_port()
+        self.durable = durable
+        self.process: subprocess.Popen[bytes] | None = None
+        self._as_user = ["--user=mysql"] if os.geteuid() == 0 else []
+        if self._as_user:
+            shutil.chown(self.folder, "mysql")
+            pwd.getpwnam("mysql")
+        self._install()
+        self.start()
+        self._grant()
+
+    def url(self, database: str) -> str:
+        return f"mysql://{USER}:{PASSWORD}@127.0.0.1:{self.port}/{database}"
+
+    def _install(self) -> None:
+        install = program("mariadb-install-db", "mysql_install_db")
+        assert install, "mariadb-install-db is not installed: apt-get install mariadb-server"
+        subprocess.run(
+            [
+                install,
+                "--no-defaults",
+                *self._as_user,
+                f"--datadir={self.folder}/data",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def start(self) -> None:
+        server = program("mariadbd", "mysqld")
+        assert server, "mariadbd is not installed: apt-get install mariadb-server"
+        with (self.folder / "error.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    server,
+                    "--no-defaults",
+                    *self._as_user,
+                    f"--datadir={self.folder}/data",
+                    f"--socket={self.folder}/s.sock",
+                    f"--port={self.port}",
+                    "--bind-address=127.0.0.1",
+                    "--skip-name-resolve",
+                    "--innodb-buffer-pool-size=256M",
+                    "--innodb-log-file-size=128M",
+                    f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
+                    "--max-connections=200",
+                    "--performance-schema=OFF",
+                ],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                self._root().close()
+            except pymysql.err.OperationalError:
+                time.sleep(0.1)
+            else:
+                return
+        raise RuntimeError(f"MariaDB did not start: {(self.folder / 'error.log').read_text()[-2000:]}")
+
+    def stop(self, *, kill: bool = False) -> None:
+        """End the server: orderly, or at once as kill -9 does."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+        self.process.wait(timeout=60)
+        self.process = None
+
+    def remove(self) -> None:
+        self.stop(kill=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def execute(self, statement: str) -> None:
+        with self._root() as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    def _root(self) -> pymysql.Connection:  # type: ignore[type-arg]
+        return pymysql.connect(unix_socket=f"{self.folder}/s.sock", user="root", autocommit=True)
+
+    def _grant(self) -> None:
+        self.execute(f"CREATE USER {USER}@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'")
+        self.execute(f"GRANT ALL ON *.* TO {USER}@'127.0.0.1'")
