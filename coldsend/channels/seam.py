@@ -1,0 +1,31 @@
+"""The seam between delivery and the ways out. A channel is anything with these two methods.
+
+``send`` hands one message over and says how far it came (:class:`~coldsend.domain.answers.Answer`); it
+raises nothing but programming errors and ``asyncio.CancelledError``. It calls ``before_commit()`` exactly
+once, immediately before the step after which the outcome can be unknown: the final dot of SMTP, the request
+of an HTTP API. If ``before_commit`` raises, nothing of that step may go out.
+
+A channel may be used by ``capacity`` tasks at once. How to add one: docs/adding-a-channel.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from coldsend.domain.answers import Answer
+from coldsend.domain.message import Message
+
+
+class Channel(Protocol):
+    """One open way out through one sender service."""
+
+    capacity: int
+
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+        """Hand ``message`` over; the answer says how far it came."""
+        ...
+
+    async def close(self) -> None:
+        """Say goodbye to servers and let go of connections."""
+        ...
