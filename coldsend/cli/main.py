@@ -5,31 +5,52 @@ Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 refused, 5 database or server
 
 from __future__ import annotations
 
+import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-import typer
 from typer import Abort, Exit
 from typer._click.exceptions import ClickException
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
 from coldsend import __version__, logbook
 from coldsend.cli import context
 from coldsend.cli.nouns import NOUNS, VERBS
 from coldsend.errors import ColdsendError, UsageError
 
-app = typer.Typer(
-    name="coldsend",
-    help="A batch sending engine for cold outreach e-mail. Start with: coldsend init",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    epilog="Global options, anywhere on the line: --json (one JSON document on stdout), --as USER, "
-    "--config FILE, --yes (answer questions with yes), --version.",
+EPILOG = (
+    "Global options, anywhere on the line: --json (one JSON document on stdout), --as USER, "
+    "--config FILE, --yes (answer questions with yes), --version."
 )
-for _name, _group in NOUNS.items():
-    app.add_typer(_group, name=_name)
-for _register in VERBS:
-    _register(app)
+
+
+class TopLevel(TyperGroup):
+    """``coldsend`` itself. Commands are placeholders with a name and a sentence until one is used."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            name="coldsend",
+            help="A batch sending engine for cold outreach e-mail. Start with: coldsend init",
+            epilog=EPILOG,
+            no_args_is_help=True,
+            rich_markup_mode=None,
+            commands={
+                name: TyperCommand(name, help=sentence) for name, sentence in {**VERBS, **NOUNS}.items()
+            },
+        )
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Put the real command in the place of its placeholder."""
+        name = args[0]
+        if name in self.commands:
+            app = importlib.import_module(f"coldsend.cli.{name.replace('-', '_')}").app
+            self.commands[name] = (get_group if name in NOUNS else get_command)(app)
+        return super().resolve_command(ctx, args)
+
+
+app = TopLevel()
 
 
 def run() -> None:

@@ -21,6 +21,11 @@ def noun(help_text: str) -> typer.Typer:
     return typer.Typer(help=help_text, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
 
 
+def single() -> typer.Typer:
+    """The app of a command without a noun (``coldsend init``): register one verb in it."""
+    return typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
 def verb(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
     """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it."""
     shown = "\n\n".join(["Examples:" if len(examples) > 1 else "Example:", *examples, EVERYWHERE])

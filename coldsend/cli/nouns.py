@@ -1,16 +1,15 @@
-"""All nouns and single verbs of the command line, in the order the help shows them."""
+"""All commands of the command line, in the order the help shows them: name -> its sentence in the overview.
+
+The module of a command is ``coldsend/cli/NAME.py`` (``template-set``: ``template_set.py``), its ``app`` is
+what runs. It is imported when it is used and not before, so that ``coldsend --help`` answers at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import typer
-
-from coldsend.cli import user
-
-NOUNS: dict[str, typer.Typer] = {
-    "user": user.app,
+# Groups of verbs: ``app = noun("..")``, with the same sentence as here.
+NOUNS: dict[str, str] = {
+    "user": "Users and their roles.",
 }
 
-# Commands without a noun: each registers itself on the top level.
-VERBS: list[Callable[[typer.Typer], None]] = []
+# Commands without a noun: ``app = single()`` with one verb in it, whose docstring begins with this sentence.
+VERBS: dict[str, str] = {}
