@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from coldsend.database import dialect
+from coldsend.database import administration, dialect
 from coldsend.errors import InvalidInput, Unreachable
 
 T = TypeVar("T")
@@ -46,6 +46,12 @@ class Database:
     def begin(self) -> Iterator[Connection]:
         """One writing transaction, committed at the end. Not repeated by itself: prefer :meth:`run`."""
         with self._errors_translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def schema_change(self) -> Iterator[Connection]:
+        """A transaction for migrations; a second one on this database waits for the first."""
+        with self._errors_translated(), administration.schema_change(self.engine) as connection:
             yield connection
 
     @contextmanager
@@ -86,10 +92,10 @@ class Database:
                 f"the database {self.display_url()} lacks a table or column that this version needs",
                 hint="run: coldsend db upgrade",
             )
-        if isinstance(error, OperationalError | InterfaceError) and not isinstance(error, Unreachable):
+        if dialect.unusable(error):
             return Unreachable(
-                f"the database {self.display_url()} cannot be used: {error.orig}",
-                hint="check that the server runs and [database] url is right: coldsend doctor",
+                f"the database {self.display_url()} cannot be used: {dialect.reason(error)}",
+                hint=dialect.way_out(error),
             )
         return error
 

@@ -13,7 +13,8 @@ from alembic.script import ScriptDirectory
 
 import coldsend
 from coldsend.database.engine import Database, sqlite_file
-from coldsend.errors import NotFound, SchemaOutdated
+from coldsend.database.tables import metadata
+from coldsend.errors import NotFound, Refused, SchemaOutdated, Unreachable
 
 _PACKAGE = Path(coldsend.__file__).parent
 
@@ -35,6 +36,15 @@ class SchemaStatus:
     pending: tuple[str, ...]
 
     @property
+    def state(self) -> str:
+        """In a word: current, empty, newer or outdated."""
+        if self.is_current:
+            return "current"
+        if self.revision is None:
+            return "empty"
+        return "newer" if self.is_newer else "outdated"
+
+    @property
     def is_current(self) -> bool:
         return self.revision == self.head
 
@@ -46,51 +56,99 @@ class SchemaStatus:
 
 def status(database: Database) -> SchemaStatus:
     """Read the database's revision; Unreachable where it does not answer."""
+    if _file_is_missing(database):
+        return _status_at(None)  # looking must not create the file
+    with database.read() as connection:
+        return _status_at(MigrationContext.configure(connection).get_current_revision())
+
+
+def _status_at(revision: str | None) -> SchemaStatus:
     script = ScriptDirectory.from_config(_config())
-    head = script.get_current_head() or ""
-    file = sqlite_file(database.url)
-    if file is not None and not file.exists():
-        revision = None  # looking must not create the file
-    else:
-        with database.read() as connection:
-            revision = MigrationContext.configure(connection).get_current_revision()
     known = [entry.revision for entry in script.walk_revisions()]  # newest first
     if revision is not None and revision not in known:
-        return SchemaStatus(revision, head, ())
+        return SchemaStatus(revision, known[0], ())
     newer = known if revision is None else known[: known.index(revision)]
-    return SchemaStatus(revision, head, tuple(reversed(newer)))
+    return SchemaStatus(revision, known[0], tuple(reversed(newer)))
+
+
+def _file_is_missing(database: Database) -> bool:
+    file = sqlite_file(database.url)
+    try:
+        return file is not None and not file.exists()
+    except OSError as error:
+        raise _folder_trouble(database, error) from error
+
+
+def _folder_trouble(database: Database, error: OSError) -> Unreachable:
+    return Unreachable(
+        f"the database {database.display_url()} cannot be used: {error.strerror}: {error.filename}",
+        hint="check the path in [database] url or COLDSEND_DATABASE_URL, and who may write there",
+    )
 
 
 def require_current(database: Database) -> None:
     """SchemaOutdated with the way out unless the schema is the one this version needs."""
     at = status(database)
-    if at.is_current:
-        return
+    if not at.is_current:
+        raise _outdated(database, at)
+
+
+def _outdated(database: Database, at: SchemaStatus) -> SchemaOutdated:
     where = database.display_url()
     if at.revision is None:
-        raise SchemaOutdated(f"the database {where} has no coldsend schema yet", hint="run: coldsend init")
+        return SchemaOutdated(f"the database {where} has no coldsend schema yet", hint="run: coldsend init")
     if at.is_newer:
-        raise SchemaOutdated(
+        return SchemaOutdated(
             f"the database {where} is at revision {at.revision}, which this version does not know",
             hint="it was upgraded by a newer coldsend: install that version",
         )
-    raise SchemaOutdated(
+    return SchemaOutdated(
         f"the database {where} is at revision {at.revision}, this version needs {at.head}",
         hint="run: coldsend db upgrade",
     )
 
 
 def upgrade(database: Database, revision: str = "head") -> None:
+    """Bring the schema up to ``revision``. May be interrupted, repeated, and run twice at once.
+
+    SchemaOutdated where a newer coldsend was here, Refused where the tables belong to something else.
+    """
     file = sqlite_file(database.url)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-    with database.begin() as connection:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _folder_trouble(database, error) from error
+    with database.schema_change() as connection:
+        at = _status_at(MigrationContext.configure(connection).get_current_revision())
+        if at.is_newer:
+            raise _outdated(database, at)
+        if at.revision is None:
+            _refuse_tables_of_others(database, connection)
         command.upgrade(_config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
-    with database.begin() as connection:
+    """Take the schema back to ``revision`` ("base": nothing is left). Data goes with it."""
+    with database.schema_change() as connection:
         command.downgrade(_config(connection), revision)
+
+
+def _refuse_tables_of_others(database: Database, connection: sa.Connection) -> None:
+    """A first upgrade goes into a database without our tables, or goes on after an interruption.
+
+    An interrupted first upgrade has left an empty version table, and tables that nobody has used yet.
+    """
+    there = set(sa.inspect(connection).get_table_names())
+    ours = sorted(there & set(metadata.tables))
+    if "alembic_version" in there:
+        ours = [name for name in ours if connection.execute(sa.select(1).select_from(sa.table(name))).first()]
+    if ours:
+        raise Refused(
+            f"the database {database.display_url()} has tables that coldsend did not make: "
+            f"{', '.join(ours)}; nothing was changed",
+            hint="give coldsend a database of its own: [database] url or COLDSEND_DATABASE_URL",
+        )
 
 
 def _config(connection: sa.Connection | None = None) -> Config:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint
-from sqlalchemy import text as sql
 
 from coldsend.database.tables.base import created_at, reference, row_id, table, updated_at
 from coldsend.database.types import UtcDateTime, big_id, choice, json_value, medium_text
@@ -94,7 +93,7 @@ template_set_items = table(
     row_id(),
     reference("template_set_id", "template_sets.id"),
     reference("template_id", "templates.id"),
-    Column("order", Integer(), nullable=False, server_default=sql("0"), quote=True),
+    Column("order", Integer(), nullable=False, server_default="0", quote=True),
     created_at(),
     UniqueConstraint("template_set_id", "template_id"),
     Index("ix_template_set_items_template_set_id_order", "template_set_id", "order"),

@@ -8,9 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import op
 
-from coldsend.database import types
+from coldsend.database import steps, types
 
 revision = "0001"
 down_revision = None
@@ -28,14 +27,14 @@ def _options(*, row_ids: bool = False) -> dict[str, Any]:
 
 
 def upgrade() -> None:
-    op.create_table(
+    steps.create_table(
         "contact_tags",
         sa.Column("tag", types.binary_text(100), primary_key=True, autoincrement=False),
         sa.Column("contact_id", types.big_id(), primary_key=True, autoincrement=False),
         **_options(),
     )
-    op.create_index("ix_contact_tags_contact_id", "contact_tags", ["contact_id"], unique=False)
-    op.create_table(
+    steps.create_index("ix_contact_tags_contact_id", "contact_tags", ["contact_id"])
+    steps.create_table(
         "contacts",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("email", types.binary_text(255), nullable=False),
@@ -59,8 +58,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("email_key", name="uq_contacts_email_key"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_contacts_email_domain", "contacts", ["email_domain"], unique=False)
-    op.create_table(
+    steps.create_index("ix_contacts_email_domain", "contacts", ["email_domain"])
+    steps.create_table(
         "event_log",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("task_id", types.big_id(), nullable=True),
@@ -92,18 +91,16 @@ def upgrade() -> None:
         sa.UniqueConstraint("dedup_key", name="uq_event_log_dedup_key"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_event_log_task_contact", "event_log", ["task_id", "contact_id"], unique=False)
-    op.create_index(
-        "ix_event_log_type_task_ts", "event_log", ["type", "task_id", "ts", "contact_id"], unique=False
-    )
-    op.create_table(
+    steps.create_index("ix_event_log_task_contact", "event_log", ["task_id", "contact_id"])
+    steps.create_index("ix_event_log_type_task_ts", "event_log", ["type", "task_id", "ts", "contact_id"])
+    steps.create_table(
         "leases",
         sa.Column("name", sa.String(64), primary_key=True, autoincrement=False),
         sa.Column("worker_id", types.big_id(), nullable=True),
         sa.Column("expires_at", types.UtcDateTime(), nullable=False),
         **_options(),
     )
-    op.create_table(
+    steps.create_table(
         "provider_pauses",
         sa.Column("sender_service_id", types.big_id(), primary_key=True, autoincrement=False),
         sa.Column("provider", sa.String(100), primary_key=True, autoincrement=False),
@@ -112,15 +109,14 @@ def upgrade() -> None:
         sa.Column("times", sa.Integer(), nullable=False, server_default="1"),
         **_options(),
     )
-    op.create_table(
+    steps.create_table(
         "sender_leases",
         sa.Column("sender_service_id", types.big_id(), primary_key=True, autoincrement=False),
         sa.Column("worker_id", types.big_id(), nullable=True),
-        sa.Column("expires_at", types.UtcDateTime(), nullable=True),
         sa.Column("next_send_at", types.UtcDateTime(), nullable=True),
         **_options(),
     )
-    op.create_table(
+    steps.create_table(
         "sender_quota",
         sa.Column("sender_service_id", types.big_id(), primary_key=True, autoincrement=False),
         sa.Column("quota_day", sa.Date(), primary_key=True, autoincrement=False),
@@ -128,7 +124,7 @@ def upgrade() -> None:
         sa.Column("closed_at", types.UtcDateTime(), nullable=True),
         **_options(),
     )
-    op.create_table(
+    steps.create_table(
         "sender_services",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(255), nullable=False),
@@ -169,8 +165,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_sender_services_name"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_sender_services_health_status", "sender_services", ["health_status"], unique=False)
-    op.create_table(
+    steps.create_index("ix_sender_services_health_status", "sender_services", ["health_status"])
+    steps.create_table(
         "signing_keys",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("purpose", sa.String(32), nullable=False),
@@ -179,7 +175,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("purpose", name="uq_signing_keys_purpose"),
         **_options(row_ids=True),
     )
-    op.create_table(
+    steps.create_table(
         "suppressions",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("suppression_key", types.binary_text(330), nullable=False),
@@ -204,7 +200,7 @@ def upgrade() -> None:
         ),
         **_options(row_ids=True),
     )
-    op.create_table(
+    steps.create_table(
         "unmatched_events",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("source", sa.String(50), nullable=False),
@@ -214,8 +210,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("dedup_key", name="uq_unmatched_events_dedup_key"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_unmatched_events_received_at", "unmatched_events", ["received_at"], unique=False)
-    op.create_table(
+    steps.create_index("ix_unmatched_events_received_at", "unmatched_events", ["received_at"])
+    steps.create_table(
         "users",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("username", sa.String(255), nullable=False),
@@ -224,8 +220,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("username", name="uq_users_username"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_users_role", "users", ["role"], unique=False)
-    op.create_table(
+    steps.create_index("ix_users_role", "users", ["role"])
+    steps.create_table(
         "workers",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("kind", types.choice("worker_kind", ["scheduler", "sender"]), nullable=False),
@@ -239,8 +235,8 @@ def upgrade() -> None:
         sa.Column("details", types.json_value(), nullable=True),
         **_options(row_ids=True),
     )
-    op.create_index("ix_workers_stopped_at", "workers", ["stopped_at"], unique=False)
-    op.create_table(
+    steps.create_index("ix_workers_stopped_at", "workers", ["stopped_at"])
+    steps.create_table(
         "campaigns",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(255), nullable=False),
@@ -268,10 +264,10 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_campaigns_name"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_campaigns_created_by", "campaigns", ["created_by"], unique=False)
-    op.create_index("ix_campaigns_start_time", "campaigns", ["start_time"], unique=False)
-    op.create_index("ix_campaigns_status", "campaigns", ["status"], unique=False)
-    op.create_table(
+    steps.create_index("ix_campaigns_created_by", "campaigns", ["created_by"])
+    steps.create_index("ix_campaigns_start_time", "campaigns", ["start_time"])
+    steps.create_index("ix_campaigns_status", "campaigns", ["status"])
+    steps.create_table(
         "email_variables",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("variable_key", sa.String(100), nullable=False),
@@ -299,8 +295,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("variable_key", name="uq_email_variables_variable_key"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_email_variables_created_by", "email_variables", ["created_by"], unique=False)
-    op.create_table(
+    steps.create_index("ix_email_variables_created_by", "email_variables", ["created_by"])
+    steps.create_table(
         "template_sets",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(255), nullable=False),
@@ -320,8 +316,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_template_sets_name"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_template_sets_created_by", "template_sets", ["created_by"], unique=False)
-    op.create_table(
+    steps.create_index("ix_template_sets_created_by", "template_sets", ["created_by"])
+    steps.create_table(
         "templates",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column("name", sa.String(255), nullable=False),
@@ -344,8 +340,8 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name="uq_templates_name"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_templates_created_by", "templates", ["created_by"], unique=False)
-    op.create_table(
+    steps.create_index("ix_templates_created_by", "templates", ["created_by"])
+    steps.create_table(
         "user_sender_service_access",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column(
@@ -366,16 +362,11 @@ def upgrade() -> None:
         ),
         **_options(row_ids=True),
     )
-    op.create_index(
-        "ix_user_sender_service_access_sender_service_id",
-        "user_sender_service_access",
-        ["sender_service_id"],
-        unique=False,
+    steps.create_index(
+        "ix_user_sender_service_access_sender_service_id", "user_sender_service_access", ["sender_service_id"]
     )
-    op.create_index(
-        "ix_user_sender_service_access_user_id", "user_sender_service_access", ["user_id"], unique=False
-    )
-    op.create_table(
+    steps.create_index("ix_user_sender_service_access_user_id", "user_sender_service_access", ["user_id"])
+    steps.create_table(
         "tasks",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column(
@@ -426,12 +417,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("campaign_id", "name", name="uq_tasks_campaign_id_name"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_tasks_campaign_id", "tasks", ["campaign_id"], unique=False)
-    op.create_index("ix_tasks_created_by", "tasks", ["created_by"], unique=False)
-    op.create_index("ix_tasks_plan_time", "tasks", ["plan_time"], unique=False)
-    op.create_index("ix_tasks_status", "tasks", ["status"], unique=False)
-    op.create_index("ix_tasks_template_set_id", "tasks", ["template_set_id"], unique=False)
-    op.create_table(
+    steps.create_index("ix_tasks_campaign_id", "tasks", ["campaign_id"])
+    steps.create_index("ix_tasks_created_by", "tasks", ["created_by"])
+    steps.create_index("ix_tasks_plan_time", "tasks", ["plan_time"])
+    steps.create_index("ix_tasks_status", "tasks", ["status"])
+    steps.create_index("ix_tasks_template_set_id", "tasks", ["template_set_id"])
+    steps.create_table(
         "template_set_items",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column(
@@ -453,17 +444,12 @@ def upgrade() -> None:
         ),
         **_options(row_ids=True),
     )
-    op.create_index("ix_template_set_items_template_id", "template_set_items", ["template_id"], unique=False)
-    op.create_index(
-        "ix_template_set_items_template_set_id", "template_set_items", ["template_set_id"], unique=False
+    steps.create_index("ix_template_set_items_template_id", "template_set_items", ["template_id"])
+    steps.create_index("ix_template_set_items_template_set_id", "template_set_items", ["template_set_id"])
+    steps.create_index(
+        "ix_template_set_items_template_set_id_order", "template_set_items", ["template_set_id", "order"]
     )
-    op.create_index(
-        "ix_template_set_items_template_set_id_order",
-        "template_set_items",
-        ["template_set_id", "order"],
-        unique=False,
-    )
-    op.create_table(
+    steps.create_table(
         "task_contacts",
         sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
         sa.Column(
@@ -531,17 +517,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("task_id", "contact_id", name="uq_task_contacts_task_id_contact_id"),
         **_options(row_ids=True),
     )
-    op.create_index("ix_task_contacts_contact_id", "task_contacts", ["contact_id"], unique=False)
-    op.create_index(
-        "ix_task_contacts_lease",
-        "task_contacts",
-        ["task_id", "status", "bucket", "scheduled_send_at"],
-        unique=False,
+    steps.create_index("ix_task_contacts_contact_id", "task_contacts", ["contact_id"])
+    steps.create_index(
+        "ix_task_contacts_lease", "task_contacts", ["task_id", "status", "bucket", "scheduled_send_at"]
     )
-    op.create_index(
-        "ix_task_contacts_selected_template_id", "task_contacts", ["selected_template_id"], unique=False
-    )
-    op.create_table(
+    steps.create_index("ix_task_contacts_selected_template_id", "task_contacts", ["selected_template_id"])
+    steps.create_table(
         "task_services",
         sa.Column(
             "task_id",
@@ -562,25 +543,25 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_table("task_services")
-    op.drop_table("task_contacts")
-    op.drop_table("template_set_items")
-    op.drop_table("tasks")
-    op.drop_table("user_sender_service_access")
-    op.drop_table("templates")
-    op.drop_table("template_sets")
-    op.drop_table("email_variables")
-    op.drop_table("campaigns")
-    op.drop_table("workers")
-    op.drop_table("users")
-    op.drop_table("unmatched_events")
-    op.drop_table("suppressions")
-    op.drop_table("signing_keys")
-    op.drop_table("sender_services")
-    op.drop_table("sender_quota")
-    op.drop_table("sender_leases")
-    op.drop_table("provider_pauses")
-    op.drop_table("leases")
-    op.drop_table("event_log")
-    op.drop_table("contacts")
-    op.drop_table("contact_tags")
+    steps.drop_table("task_services")
+    steps.drop_table("task_contacts")
+    steps.drop_table("template_set_items")
+    steps.drop_table("tasks")
+    steps.drop_table("user_sender_service_access")
+    steps.drop_table("templates")
+    steps.drop_table("template_sets")
+    steps.drop_table("email_variables")
+    steps.drop_table("campaigns")
+    steps.drop_table("workers")
+    steps.drop_table("users")
+    steps.drop_table("unmatched_events")
+    steps.drop_table("suppressions")
+    steps.drop_table("signing_keys")
+    steps.drop_table("sender_services")
+    steps.drop_table("sender_quota")
+    steps.drop_table("sender_leases")
+    steps.drop_table("provider_pauses")
+    steps.drop_table("leases")
+    steps.drop_table("event_log")
+    steps.drop_table("contacts")
+    steps.drop_table("contact_tags")

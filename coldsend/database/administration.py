@@ -1,0 +1,91 @@
+"""Where SQLite and MySQL/MariaDB differ for an administrator: changing the schema, settings, versions.
+
+The second half of ``dialect.py``; nothing else branches on the dialect.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from coldsend.errors import Unreachable
+
+SCHEMA_LOCK_SECONDS = 60
+
+
+@contextmanager
+def schema_change(engine: Engine) -> Iterator[Connection]:
+    """A transaction for migrations; a second one waits for the first.
+
+    SQLite undoes it whole; foreign keys are checked at its end, because tables are rebuilt to change them.
+    MySQL commits each DDL statement by itself, so a named lock keeps other upgrades out.
+    """
+    with engine.connect() as connection:
+        change = _sqlite_change if engine.dialect.name == "sqlite" else _mysql_change
+        with change(connection):
+            yield connection
+
+
+@contextmanager
+def _sqlite_change(connection: Connection) -> Iterator[None]:
+    raw: Any = connection.connection.dbapi_connection
+    raw.execute("PRAGMA foreign_keys=OFF")  # has no effect once a transaction is open
+    try:
+        with connection.begin():
+            yield
+            broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+            if broken:
+                raise Unreachable(
+                    f"a row of {broken[0]} refers to a row of {broken[2]} that does not exist; "
+                    "the schema was left as it was",
+                    hint="restore the database from a backup, or mend that row first",
+                )
+    finally:
+        raw.execute("PRAGMA foreign_keys=ON")
+
+
+@contextmanager
+def _mysql_change(connection: Connection) -> Iterator[None]:
+    lock = sa.func.concat("coldsend schema ", sa.func.left(sa.func.database(), 40))
+    if connection.execute(sa.select(sa.func.get_lock(lock, SCHEMA_LOCK_SECONDS))).scalar() != 1:
+        raise Unreachable("another process is changing the schema", hint="wait for it: coldsend db status")
+    try:
+        yield
+        connection.commit()
+    finally:
+        with suppress(DBAPIError):  # a connection that broke has given up its lock
+            connection.rollback()
+            connection.execute(sa.select(sa.func.release_lock(lock)))
+
+
+def settings(connection: Connection) -> dict[str, str]:
+    """Settings of server and session that durability and correctness hang on, in lower case."""
+    if connection.dialect.name == "sqlite":
+        names = ("synchronous", "journal_mode", "foreign_keys")
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar() for name in names}
+    else:
+        session = (
+            "SHOW SESSION VARIABLES WHERE Variable_name IN ('innodb_flush_log_at_trx_commit', 'sync_binlog', "
+            "'log_bin', 'transaction_isolation', 'tx_isolation', 'character_set_connection', 'sql_mode', "
+            "'time_zone')"
+        )
+        found = dict(connection.exec_driver_sql(session).tuples())
+        if "tx_isolation" in found:  # what MariaDB before 11.1 calls it
+            found.setdefault("transaction_isolation", found.pop("tx_isolation"))
+    return {name: str(value).lower() for name, value in found.items()}
+
+
+def product(connection: Connection) -> tuple[str, tuple[int, ...]]:
+    """Which database this is, and its version: ("MariaDB", (10, 11, 6))."""
+    if connection.dialect.name == "sqlite":
+        name, text = "SQLite", str(connection.exec_driver_sql("SELECT sqlite_version()").scalar())
+    else:
+        text = str(connection.exec_driver_sql("SELECT VERSION()").scalar())
+        name = "MariaDB" if "mariadb" in text.lower() else "MySQL"
+    return name, tuple(int(part) for part in re.findall(r"\d+", text)[:3])
