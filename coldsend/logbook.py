@@ -65,3 +65,50 @@ def _event(level: int, name: str, **fields: Any) -> None:
 def unexpected_error(where: str, error: BaseException) -> None:
     """A bug: logged with its traceback."""
     _logger.error("unexpected_error", exc_info=error, extra={"fields": {"where": where}})
+
+
+def service_frozen(
+    service: str, service_id: int, reason: str, *, code: str, probe_at: datetime | None
+) -> None:
+    """A sender service was frozen: it sends nothing until it is probed (``probe_at``), mended or thawed."""
+    _event(
+        logging.ERROR,
+        "service_frozen",
+        service=service,
+        service_id=service_id,
+        code=code,
+        reason=reason,
+        probe_at=probe_at,
+    )
+
+
+def service_thawed(service: str, service_id: int, reason: str) -> None:
+    """A sender service is active again."""
+    _event(logging.INFO, "service_thawed", service=service, service_id=service_id, reason=reason)
+
+
+def service_cooling_down(service: str, service_id: int, reason: str, *, until: datetime | None) -> None:
+    """A sender service was asked to slow down and rests."""
+    _event(
+        logging.WARNING,
+        "service_cooling_down",
+        service=service,
+        service_id=service_id,
+        reason=reason,
+        until=until,
+    )
+
+
+def service_paused_for_provider(
+    service: str, service_id: int, reason: str, *, provider: str, until: datetime | None
+) -> None:
+    """A sender service rests for one mailbox provider; without ``until`` a person must lift it."""
+    _event(
+        logging.WARNING,
+        "service_paused_for_provider",
+        service=service,
+        service_id=service_id,
+        provider=provider,
+        reason=reason,
+        until=until,
+    )

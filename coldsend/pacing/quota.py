@@ -1,0 +1,82 @@
+"""Daily quotas: what a service may still send today, and the roll to its next day.
+
+A service's day runs from midnight to midnight in its own time zone. ``sender_quota`` is the truth and needs
+no reset: a new day is a new row. ``sender_services.used_today`` is a mirror for people who read the table;
+:func:`roll_days` brings it up to date and closes past days. Late, repeated or missed runs change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from coldsend.database.engine import Connection
+from coldsend.domain.service import Service
+from coldsend.stores import quota, services
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaDay:
+    """One service's day: how much of ``limit`` messages is ``used``, and when the next day begins (UTC)."""
+
+    service: Service
+    day: date
+    used: int
+    next_day_begins: datetime
+
+    @property
+    def limit(self) -> int:
+        return self.service.daily_quota
+
+    @property
+    def left(self) -> int:
+        """Messages that may still be sent; 0 also where the quota was lowered below what is used."""
+        return max(0, self.limit - self.used)
+
+
+@dataclass(frozen=True, slots=True)
+class Rolled:
+    """What a roll did to one service: the mirror's new value where it was out of date, days closed."""
+
+    service: Service
+    day: date
+    used: int
+    mirror_changed: bool
+    days_closed: int
+
+
+def next_quota_day_start(service: Service, now: datetime) -> datetime:
+    """The moment (UTC) at which the service's next quota day begins: midnight in its time zone.
+
+    Where summer time begins at midnight, the day begins with the first moment there is.
+    """
+    tomorrow = service.quota_day(now) + timedelta(days=1)
+    return datetime.combine(tomorrow, time.min, ZoneInfo(service.time_zone)).astimezone(UTC)
+
+
+def quota_days(connection: Connection, wanted: Sequence[Service], now: datetime) -> list[QuotaDay]:
+    """The current day of each service, read in one query."""
+    used = quota.used_on(connection, [(service.id, service.quota_day(now)) for service in wanted])
+    return [
+        QuotaDay(service, service.quota_day(now), used[service.id], next_quota_day_start(service, now))
+        for service in wanted
+    ]
+
+
+def roll_days(connection: Connection, now: datetime, only: int | None = None) -> list[Rolled]:
+    """Refresh the mirrors and close past days, of all services or of the one with id ``only``.
+
+    For the daemon's job and for `quota reset`: idempotent, and it grants no further sends on the same day.
+    """
+    rolled = []
+    for service in services.all_services(connection):
+        if only is not None and service.id != only:
+            continue
+        day = service.quota_day(now)
+        used = quota.used(connection, service.id, day)
+        changed = services.set_used_today(connection, service.id, used, now)
+        closed = quota.close_before(connection, service.id, day, now)
+        rolled.append(Rolled(service, day, used, changed, closed))
+    return rolled
