@@ -1,18 +1,21 @@
-"""What every command works with: settings, database, acting user, output. Built lazily, once a run."""
+"""What every command works with: settings, database, acting user, output. Built lazily, once a run.
+
+Modules that are slow to import (SQLAlchemy, Alembic) are imported where they are first used: help and
+usage errors must not wait for them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from coldsend.cli.output import Output
-from coldsend.config import loading
-from coldsend.config.secrets import KeyRing, load_key_ring
-from coldsend.config.settings import Settings
-from coldsend.database import migrate
-from coldsend.database.engine import Database
-from coldsend.domain.access import Actor
-from coldsend.stores import users
+
+if TYPE_CHECKING:
+    from coldsend.config.secrets import KeyRing
+    from coldsend.config.settings import Settings
+    from coldsend.database.engine import Database
+    from coldsend.domain.access import Actor
 
 
 @dataclass
@@ -30,29 +33,46 @@ class Run:
 
     @cached_property
     def settings(self) -> Settings:
+        """The configuration; InvalidInput lists everything that is wrong with it."""
+        from coldsend.config import loading  # noqa: PLC0415
+
         return loading.load(self.config)
 
     @cached_property
     def keys(self) -> KeyRing:
+        """The keys that open credentials; errors of :func:`coldsend.config.secrets.load_key_ring`."""
+        from coldsend.config.secrets import load_key_ring  # noqa: PLC0415
+
         return load_key_ring(self.settings)
 
     @cached_property
     def database_unchecked(self) -> Database:
         """The database as it is: for `init`, `db` and `doctor`, which must work with an old schema."""
+        from coldsend.database.engine import Database  # noqa: PLC0415
+
         wanted = self.settings.database
         return Database(wanted.url, pool_size=wanted.pool_size, connect_timeout=wanted.connect_timeout)
 
     @cached_property
     def database(self) -> Database:
         """The database, its schema known to be current; SchemaOutdated or Unreachable otherwise."""
+        from coldsend.database import migrate  # noqa: PLC0415
+
         migrate.require_current(self.database_unchecked)
         return self.database_unchecked
 
     @cached_property
     def actor(self) -> Actor:
         """The user this run acts as: --as, else settings, else the one `coldsend init` made."""
+        from coldsend.stores import users  # noqa: PLC0415
+
         with self.database.read() as connection:
             return users.acting(connection, self.acting_as or self.settings.user or None)
+
+    def close(self) -> None:
+        """Let go of the database, if it was used."""
+        if "database_unchecked" in self.__dict__:
+            self.database_unchecked.dispose()
 
 
 _runs: list[Run] = []

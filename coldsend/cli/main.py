@@ -1,24 +1,28 @@
 """The entry point: global options, all nouns, and the one place where errors become exit codes.
 
-Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 refused, 5 database or server out of reach, 6 in part.
+Exit codes: 0 done, 1 bug, 2 usage, 3 not found, 4 refused, 5 database or server out of reach, 6 in part,
+130 interrupted. Data goes to stdout; everything else, errors too, to stderr, with ``--json`` as one object.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
-from typer import Abort, Exit
-from typer._click.exceptions import ClickException
+from typer import Abort, Exit, TyperException
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from coldsend import __version__, logbook
 from coldsend.cli import context
 from coldsend.cli.nouns import NOUNS, VERBS
-from coldsend.errors import ColdsendError, UsageError
+from coldsend.errors import ColdsendError, NotFound, Refused, UsageError
+
+INTERRUPTED = 130
 
 EPILOG = (
     "Global options, anywhere on the line: --json (one JSON document on stdout), --as USER, "
@@ -30,15 +34,16 @@ class TopLevel(TyperGroup):
     """``coldsend`` itself. Commands are placeholders with a name and a sentence until one is used."""
 
     def __init__(self) -> None:
+        sentences = {**VERBS, **NOUNS}
         super().__init__(
             name="coldsend",
             help="A batch sending engine for cold outreach e-mail. Start with: coldsend init",
             epilog=EPILOG,
             no_args_is_help=True,
             rich_markup_mode=None,
-            commands={
-                name: TyperCommand(name, help=sentence) for name, sentence in {**VERBS, **NOUNS}.items()
-            },
+            subcommand_metavar="COMMAND ..",
+            context_settings={"help_option_names": ["--help", "-h"]},
+            commands={name: TyperCommand(name, help=sentence) for name, sentence in sentences.items()},
         )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -55,76 +60,143 @@ app = TopLevel()
 
 def run() -> None:
     """What the ``coldsend`` command calls."""
-    sys.exit(main(sys.argv[1:]))
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a letter gets a question mark for it instead of a crash.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_stdout()
+    sys.exit(code)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code and never raises."""
     this_run = context.Run()
     try:
-        rest = take_global_options(arguments, this_run)
-        context.begin(this_run)
-        if rest is None:
-            print(f"coldsend {__version__}")  # noqa: T201
-            return 0
-        result = app(args=rest, prog_name="coldsend", standalone_mode=False)
-        return result if isinstance(result, int) else 0
+        return _run(arguments, this_run)
     except Exit as stop:
         return int(stop.exit_code)
-    except ClickException as error:
-        usage = UsageError(error.format_message(), hint=_usage_hint(error))
-        if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.format_message())  # noqa: T201
-            return 2
-        this_run.out.error(usage)
-        return usage.exit_code
-    except ColdsendError as error:
-        this_run.out.error(error)
-        return error.exit_code
     except (Abort, KeyboardInterrupt):
         this_run.out.note("interrupted")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) went away; nothing is wrong.
-        sys.stderr.close()
+        _forget_stdout()
         return 0
     except Exception as error:
-        logbook.unexpected_error(" ".join(arguments[:2]), error)
-        return 1
+        if _asks_for_help(error) and not this_run.json:
+            this_run.out.plain(str(error))
+            return UsageError.exit_code
+        shown = _as_shown(error)
+        if shown is None:
+            logbook.unexpected_error(" ".join(arguments[:2]), error)
+            shown = _bug(error)
+        this_run.out.error(shown)
+        return shown.exit_code
+    finally:
+        with contextlib.suppress(Exception):
+            this_run.close()
+
+
+def _run(arguments: Sequence[str], this_run: context.Run) -> int:
+    rest = take_global_options(arguments, this_run)
+    logbook.configure("warning", "json" if this_run.json else "text")
+    context.begin(this_run)
+    if rest is None:
+        this_run.out.done(f"coldsend {__version__}", {"version": __version__})
+        return 0
+    with app.make_context("coldsend", rest) as top:
+        app.invoke(top)
+    return 0
 
 
 def take_global_options(arguments: Sequence[str], run: context.Run) -> list[str] | None:
     """Move global options from the line into ``run``; None where only the version is asked for."""
     rest: list[str] = []
     line = list(arguments)
+    run.json = "--json" in line[: line.index("--")] if "--" in line else "--json" in line
     while line:
         word = line.pop(0)
+        _require_unicode(word)
         if word == "--":
             return [*rest, word, *line]
         name, equals, value = word.partition("=")
         if name in {"--as", "--config"}:
             if not equals:
-                if not line:
-                    raise UsageError(
-                        f"{name} needs a value",
-                        hint=f"for example: {name} {'anna' if name == '--as' else 'coldsend.toml'}",
-                    )
-                value = line.pop(0)
-            if name == "--as":
-                run.acting_as = value
-            else:
-                run.config = value
-        elif word == "--json":
-            run.json = True
+                value = line.pop(0) if line else ""
+            _take_value(run, name, value)
         elif word in {"--yes", "-y"}:
             run.assume_yes = True
         elif word == "--version" and not rest:
             return None
-        else:
+        elif word != "--json":
             rest.append(word)
     return rest
 
 
-def _usage_hint(error: ClickException) -> str:
-    command = getattr(getattr(error, "ctx", None), "command_path", "coldsend")
-    return f"see: {command} --help"
+def _take_value(run: context.Run, name: str, value: str) -> None:
+    # An empty --as, from a variable that is not set, must not act as the default user.
+    if not value or value.startswith("--"):
+        example = "--as anna" if name == "--as" else "--config coldsend.toml"
+        raise UsageError(f"{name} needs a value", hint=f"for example: {example}")
+    if name == "--as":
+        run.acting_as = value
+    else:
+        run.config = value
+
+
+def _require_unicode(word: str) -> None:
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise UsageError(
+            f"the argument {word!r} is not valid UTF-8", hint="check the encoding of your terminal or script"
+        ) from None
+
+
+def _as_shown(error: Exception) -> ColdsendError | None:
+    """What the operator is told; None for a bug."""
+    if isinstance(error, ColdsendError):
+        return error
+    if isinstance(error, TyperException):
+        return _usage(error)
+    if isinstance(error, OSError) and error.filename:
+        kind = NotFound if isinstance(error, FileNotFoundError) else Refused
+        return kind(f"{error.filename}: {error.strerror}")
+    return None
+
+
+def _asks_for_help(error: Exception) -> bool:
+    """`coldsend` or `coldsend NOUN` and nothing more: the error's message is the whole help."""
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _usage(error: TyperException) -> UsageError:
+    where = getattr(error, "ctx", None)
+    command = getattr(where, "command_path", "coldsend")
+    hint = f"see: {command} --help"
+    if _asks_for_help(error):
+        choices = ", ".join(getattr(getattr(where, "command", None), "commands", {}))
+        return UsageError(f"{command} needs one of: {choices}", hint=hint)
+    message = error.format_message().replace("Value error, ", "")
+    return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=hint)
+
+
+def _bug(error: Exception) -> ColdsendError:
+    bug = ColdsendError(
+        f"this is a bug in coldsend {__version__}: {type(error).__name__}; what it was doing stands above",
+        hint="please report it together with those lines",
+    )
+    bug.code = "bug"
+    return bug
+
+
+def _forget_stdout() -> None:
+    """Nobody reads any more: what is still in the buffer goes nowhere, also when Python exits."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

@@ -15,6 +15,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EVERYWHERE = "Everywhere: --json, --as USER, --config FILE, --yes."
 
+# A paragraph that begins with it keeps its lines in the help.
+AS_IT_STANDS = "\b"
+
 
 def noun(help_text: str) -> typer.Typer:
     """The group ``coldsend NOUN``; shows its help when called without a verb."""
@@ -28,7 +31,8 @@ def single() -> typer.Typer:
 
 def verb(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
     """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it."""
-    shown = "\n\n".join(["Examples:" if len(examples) > 1 else "Example:", *examples, EVERYWHERE])
+    heading = "Examples:" if len(examples) > 1 else "Example:"
+    shown = "\n".join([AS_IT_STANDS, heading, *(f"  {example}" for example in examples), "", EVERYWHERE])
 
     def register(function: F) -> F:
         group.command(name=name, epilog=shown, no_args_is_help=False)(function)

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,6 +22,15 @@ from rich.table import Table
 
 from coldsend.errors import ColdsendError, UsageError
 
+# Tables that are piped into another program are not squeezed into a terminal's width.
+PIPE_WIDTH = 1000
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Let ``main`` see that the reader went away; rich would end the process itself, with code 1."""
+        raise BrokenPipeError
+
 
 class Output:
     """Bound to one run: knows whether a person or a script reads."""
@@ -28,12 +38,18 @@ class Output:
     def __init__(self, *, json: bool, assume_yes: bool) -> None:
         self.json = json
         self.assume_yes = assume_yes
-        self.console = Console(highlight=False, soft_wrap=True)
-        self.stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = _Console(highlight=False, soft_wrap=True)
+        self.stderr = _Console(stderr=True, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console.width = PIPE_WIDTH
 
     def data(self, document: Any) -> None:
         """The run's one JSON document; only called where ``json`` is set."""
-        print(json.dumps(document, ensure_ascii=False, indent=2, default=_jsonable))  # noqa: T201
+        print(_as_json(document, sys.stdout, indent=2))  # noqa: T201
+
+    def plain(self, text: str) -> None:
+        """Text as it is, on stdout: help, a key, a file that is exported."""
+        print(text)  # noqa: T201
 
     def table(
         self,
@@ -58,7 +74,7 @@ class Output:
         for heading in columns.values():
             table.add_column(heading.rstrip("#"), justify="right" if heading.endswith("#") else "left")
         for row in rows:
-            table.add_row(*(escape(shown(row.get(key))) for key in columns))
+            table.add_row(*(_safe(shown(row.get(key))) for key in columns))
         self.console.print(table)
 
     def fields(self, document: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
@@ -71,7 +87,7 @@ class Output:
         table.add_column(style="bold")
         table.add_column()
         for key, label in labels.items():
-            table.add_row(label, escape(shown(document.get(key))))
+            table.add_row(label, _safe(shown(document.get(key))))
         self.console.print(table)
 
     def done(self, sentence: str, document: Any) -> None:
@@ -79,22 +95,22 @@ class Output:
         if self.json:
             self.data(document)
         else:
-            self.console.print(escape(sentence))
+            self.console.print(_safe(sentence))
 
     def note(self, sentence: str) -> None:
         """Something worth knowing that is not the result."""
-        self.stderr.print(escape(sentence))
+        self.stderr.print(_safe(sentence))
 
     def warn(self, sentence: str) -> None:
-        self.stderr.print(f"[yellow]warning:[/] {escape(sentence)}")
+        self.stderr.print(f"[yellow]warning:[/] {_safe(sentence)}")
 
     def error(self, error: ColdsendError) -> None:
         if self.json:
-            print(json.dumps(error.as_json(), ensure_ascii=False), file=sys.stderr)  # noqa: T201
+            print(_as_json(error.as_json(), sys.stderr), file=sys.stderr)  # noqa: T201
             return
-        self.stderr.print(f"[red]error:[/] {escape(error.message)}")
+        self.stderr.print(f"[red]error:[/] {_safe(error.message)}")
         if error.hint:
-            self.stderr.print(f"  {escape(error.hint)}")
+            self.stderr.print(f"  {_safe(error.hint)}")
 
     def confirm(self, question: str) -> None:
         """Ask before something that cannot be undone; UsageError where nobody can answer."""
@@ -102,9 +118,9 @@ class Output:
             return
         if not sys.stdin.isatty():
             raise UsageError(f"{question} Not answered.", hint="add --yes to go ahead without being asked")
-        self.stderr.print(f"{escape(question)} [y/N] ", end="")
-        if input().strip().lower() not in {"y", "yes"}:
-            raise UsageError("left as it was")
+        self.stderr.print(f"{_safe(question)} [y/N] ", end="")
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            raise UsageError("nothing was done: the answer was not yes")
 
     @contextmanager
     def progress(self, label: str, total: float | None) -> Iterator[Any]:
@@ -133,6 +149,20 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def _safe(text: str) -> str:
+    """Text from outside, fit for a terminal: no markup of rich's, no escape sequences, line breaks kept."""
+    return escape("".join(c if c.isprintable() or c in "\n\t" else _visible(c) for c in text))
+
+
+def _visible(character: str) -> str:
+    return character.encode("unicode_escape").decode()
+
+
+def _as_json(document: Any, stream: TextIO, indent: int | None = None) -> str:
+    any_letter = (getattr(stream, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return json.dumps(document, ensure_ascii=not any_letter, indent=indent, default=_jsonable)
+
+
 def _jsonable(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
@@ -142,4 +172,6 @@ def _jsonable(value: Any) -> Any:
         return float(value)
     if isinstance(value, Enum):
         return value.value
+    if isinstance(value, Path):
+        return str(value)
     raise TypeError(f"cannot be shown as JSON: {type(value)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,9 +10,8 @@ from coldsend import clock
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
 from coldsend.database.engine import Connection
-from coldsend.domain.access import require_admin
+from coldsend.domain.access import require_admin, require_admin_left
 from coldsend.domain.states import Role
-from coldsend.errors import Refused
 from coldsend.stores import users
 
 app = noun("Users and their roles.")
@@ -28,18 +27,31 @@ def add(
     """Add a user (admins only)."""
     run = current()
     require_admin(run.actor, "add users")
-    user_id = run.database.run(lambda connection: users.add(connection, username, role, clock.now()))
-    run.out.done(f"user {username!r} added as {role}", {"id": user_id, "username": username, "role": role})
+    now = clock.now()
+
+    def work(connection: Connection) -> dict[str, Any]:
+        user = users.find(connection, users.add(connection, username, role, now))
+        return {"id": user["id"], "username": user["username"], "role": user["role"]}
+
+    added = run.database.run(work)
+    run.out.done(f"user {added['username']!r} added as {role}", added)
+    if role == Role.OPERATOR and not run.out.json:
+        run.out.note(
+            f"grant it a service to send through: coldsend service grant SERVICE {added['username']}"
+        )
 
 
 @verb(app, "coldsend user list", name="list")
 def list_users() -> None:
     """List all users."""
     run = current()
+    acting = run.actor
     with run.database.read() as connection:
         rows = users.listed(connection)
     columns = {"id": "ID#", "username": "USER", "role": "ROLE", "created_at": "SINCE (UTC)"}
     run.out.table([dict(row) for row in rows], columns, empty="no users yet: coldsend init")
+    if not run.out.json:
+        run.out.note(f"you act as {acting.username!r}")
 
 
 @verb(app, "coldsend user role anna admin", name="role")
@@ -51,13 +63,12 @@ def change_role(
     run = current()
     require_admin(run.actor, "change roles")
 
-    def work(connection: Connection) -> int:
+    def work(connection: Connection) -> dict[str, Any]:
         user = users.find(connection, username)
-        admins = [row["id"] for row in users.listed(connection) if row["role"] == Role.ADMIN]
-        if role != Role.ADMIN and admins == [user["id"]]:
-            raise Refused(f"{user['username']!r} is the only admin", hint="make another user admin first")
+        admins = [row["id"] for row in users.admins(connection, locked=True)]
+        require_admin_left(admins, user["id"], user["username"], role)
         users.set_role(connection, user["id"], role)
-        return int(user["id"])
+        return {"id": user["id"], "username": user["username"], "role": role}
 
-    user_id = run.database.run(work)
-    run.out.done(f"user {username!r} is now {role}", {"id": user_id, "username": username, "role": role})
+    changed = run.database.run(work)
+    run.out.done(f"user {changed['username']!r} is now {role}", changed)

@@ -1,7 +1,8 @@
 """Find and read the configuration; report everything that is wrong with it at once.
 
 Order: ``--config`` / ``COLDSEND_CONFIG``, else ``coldsend.toml`` in the working directory, else defaults;
-``COLDSEND_*`` variables win over the file. Errors name the key and the line of the file, or the variable.
+``COLDSEND_*`` variables win over the file, an empty one counts as not set. Errors name the key and the line
+of the file, or the variable; they never quote a secret. All paths in the settings are absolute.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ import difflib
 import os
 import re
 import tomllib
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+from coldsend.config import checking
+from coldsend.config.converting import from_toml, from_variable
 from coldsend.config.settings import (
     CONFIG_FILE_NAME,
     CONFIG_VARIABLE,
@@ -26,6 +26,7 @@ from coldsend.config.settings import (
     Settings,
     all_keys,
 )
+from coldsend.config.toml_lines import lines_of
 from coldsend.errors import InvalidInput, NotFound
 
 # Variables of coldsend that are not settings keys.
@@ -43,10 +44,27 @@ class Problem:
         return f"{self.where}: {self.message}"
 
 
+@dataclass(slots=True)
+class _Reading:
+    """What was understood so far: values by key path, where each was given, and what was not understood."""
+
+    values: dict[str, Any]
+    origin: dict[str, str]
+    problems: list[Problem]
+
+    def take(self, key: Key, where: str, given: Any, convert: Callable[[Key, Any], Any], base: Path) -> None:
+        try:
+            value = convert(key, given)
+            checking.check(key, value)
+            self.values[key.path] = checking.absolute(key, value, base)
+            self.origin[key.path] = where
+        except ValueError as error:
+            self.problems.append(Problem(where, str(error)))
+
+
 def load(explicit: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Settings in force, or InvalidInput that lists every problem of file and environment."""
-    environ = os.environ if environ is None else environ
-    settings, problems = read(explicit, environ)
+    settings, problems = read(explicit, os.environ if environ is None else environ)
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
         noun = "error" if len(problems) == 1 else "errors"
@@ -58,224 +76,139 @@ def load(explicit: str | None = None, environ: Mapping[str, str] | None = None) 
 
 
 def read(explicit: str | None, environ: Mapping[str, str]) -> tuple[Settings, list[Problem]]:
-    """Settings as far as they can be read, and all problems; what `doctor` shows."""
+    """Settings as far as they can be read, and all problems; what `doctor` shows.
+
+    NotFound where a file that was asked for does not exist.
+    """
     file = config_file(explicit, environ)
-    problems: list[Problem] = []
-    values: dict[str, Any] = {}
+    reading = _Reading({}, {}, [])
     if file is not None:
-        _read_file(file, values, problems)
-    _read_environment(environ, values, problems)
-    settings = _assemble(values, file)
-    problems.extend(_contradictions(settings, file))
-    return settings, problems
+        _read_file(file, reading)
+    _read_environment(environ, reading)
+    return _assemble(reading, file), reading.problems
 
 
 def config_file(explicit: str | None, environ: Mapping[str, str]) -> Path | None:
     """The configuration file in force; NotFound where a named one does not exist."""
-    named = explicit or environ.get(CONFIG_VARIABLE)
-    if named:
-        path = Path(named)
-        if not path.is_file():
-            raise NotFound(
-                f"configuration file {named} does not exist", hint="create one with: coldsend init"
-            )
+    path = wanted_file(explicit, environ)
+    if path.is_file():
         return path
-    path = Path(CONFIG_FILE_NAME)
-    return path if path.is_file() else None
+    if explicit or environ.get(CONFIG_VARIABLE):
+        raise NotFound(
+            f"configuration file {path} does not exist",
+            hint=f"create one with: coldsend init --config {path}",
+        )
+    return None
 
 
-def _read_file(file: Path, values: dict[str, Any], problems: list[Problem]) -> None:
+def wanted_file(explicit: str | None, environ: Mapping[str, str]) -> Path:
+    """Where the configuration file is, or would be."""
+    return Path(explicit or environ.get(CONFIG_VARIABLE) or CONFIG_FILE_NAME).absolute()
+
+
+def _read_file(file: Path, reading: _Reading) -> None:
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        problems.append(Problem(str(file), f"is not UTF-8: {error.reason} at byte {error.start}"))
+        reading.problems.append(Problem(file.name, f"is not UTF-8: {error.reason} at byte {error.start}"))
         return
-    except tomllib.TOMLDecodeError as error:
-        problems.append(Problem(str(file), f"is not TOML: {error}"))
+    except OSError as error:
+        reading.problems.append(Problem(file.name, f"cannot be read: {error.strerror}"))
         return
+    except RecursionError:
+        reading.problems.append(Problem(file.name, "is nested too deeply"))
+        return
+    except ValueError as error:
+        reading.problems.append(_not_toml(file.name, str(error)))
+        return
+    lines = lines_of(text)
     keys = {key.path: key for key in all_keys()}
-    for path, value in _flatten(document):
-        where = f"{file.name}:{_line_of(text, path)} {_shown(path)}"
-        key = keys.get(path)
-        if key is None:
-            problems.append(Problem(where, "there is no such key" + _did_you_mean(path, keys)))
-            continue
-        try:
-            converted = _convert(key, value, from_text=False)
-        except ValueError as error:
-            problems.append(Problem(where, str(error)))
-            continue
-        values[path] = _resolve(key, converted, file.parent)
 
+    def where(*path: str) -> str:
+        line = lines.get(path)
+        return f"{file.name}:{line} {_shown(*path)}" if line else f"{file.name} {_shown(*path)}"
 
-def _flatten(document: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    flat: list[tuple[str, Any]] = []
-    for name, value in document.items():
-        if isinstance(value, dict):
-            flat.extend((f"{name}.{inner}", v) for inner, v in value.items()) if value else flat.append(
-                (name, None)
+    for name, given in document.items():
+        if name in SECTIONS:
+            if isinstance(given, dict):
+                for inner, value in given.items():
+                    _take_key(reading, keys, (name, inner), value, where, file)
+            else:
+                problem = f"is a section: write [{name}] once, and its keys on the lines below"
+                reading.problems.append(Problem(where(name), problem))
+        elif isinstance(given, dict) and name not in keys:
+            reading.problems.append(
+                Problem(where(name), "there is no such section" + _nearest(name, SECTIONS, "[{}]"))
             )
-            if name in SECTIONS and not value:
-                flat.pop()
         else:
-            flat.append((name, value))
-    return flat
+            _take_key(reading, keys, (name,), given, where, file)
 
 
-def _read_environment(environ: Mapping[str, str], values: dict[str, Any], problems: list[Problem]) -> None:
+def _take_key(
+    reading: _Reading,
+    keys: Mapping[str, Key],
+    path: tuple[str, ...],
+    given: Any,
+    where: Callable[..., str],
+    file: Path,
+) -> None:
+    # A name with a dot in quotes ("web.host") is not the key of a section, whatever it looks like.
+    key = keys.get(".".join(path)) if all("." not in name for name in path) else None
+    if key is not None:
+        reading.take(key, where(*path), given, from_toml, file.parent)
+        return
+    elsewhere = [other for other in keys.values() if other.name == path[-1]]
+    if elsewhere:
+        advice = f"; did you mean {_shown(*elsewhere[0].path.split('.'))}?"
+    else:
+        mine = {key.name for key in keys.values() if key.section == ".".join(path[:-1])}
+        advice = _nearest(path[-1], mine, "{}")
+    reading.problems.append(Problem(where(*path), "there is no such key" + advice))
+
+
+def _not_toml(name: str, message: str) -> Problem:
+    """tomllib's "Invalid value (at line 3, column 5)" in the form of all other problems."""
+    at = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$", message)
+    reason = message[: at.start()] if at else "a value cannot be read"
+    where = f"{name}:{at.group(1)}" if at and at.group(1) else name
+    return Problem(where, f"is not TOML: {reason}")
+
+
+def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
     by_variable = {key.variable: key for key in all_keys()}
     for variable, text in environ.items():
-        if not variable.startswith("COLDSEND_") or variable in OTHER_VARIABLES:
+        if not variable.startswith("COLDSEND_") or variable in OTHER_VARIABLES or not text:
             continue
         key = by_variable.get(variable)
-        if key is None:
-            near = difflib.get_close_matches(variable, by_variable, n=1)
-            # A stranger's variable is not ours to refuse, but a slip of the pen must not pass unseen.
-            if near:
-                problems.append(Problem(variable, f"there is no such setting; did you mean {near[0]}?"))
-            continue
-        try:
-            values[key.path] = _convert(key, text, from_text=True)
-        except ValueError as error:
-            problems.append(Problem(variable, str(error)))
+        if key is not None:
+            reading.take(key, variable, text, from_variable, Path.cwd())
+        # A stranger's variable is not ours to refuse, but a slip of the pen must not pass unseen.
+        elif near := _nearest(variable, by_variable, "{}"):
+            reading.problems.append(Problem(variable, "there is no such setting" + near))
 
 
-def _convert(key: Key, value: Any, *, from_text: bool) -> Any:
-    """``value`` as the key's type, within its limits; ValueError says what would be right."""
-    kind = key.type
-    if kind is bool:
-        return _as_bool(value, from_text)
-    if kind is int or kind is float:
-        return _as_number(key, value, kind, from_text)
-    if typing.get_origin(kind) is tuple or isinstance(kind, types.GenericAlias):
-        items = [part for part in re.split(r"[,\s]+", value) if part] if from_text else value
-        if not isinstance(items, list) or not items:
-            raise ValueError("must be a list of numbers, such as [5, 15, 30]")
-        return tuple(_as_number(key, item, float, from_text) for item in items)
-    if not isinstance(value, str):
-        raise ValueError(f'must be text in quotes, such as {key.name} = "{key.default}"')  # noqa: TRY004
-    if key.choices and value not in key.choices:
-        raise ValueError(f"must be one of {', '.join(key.choices)}, not {value!r}")
-    if kind is Path:
-        return Path(value).expanduser()
-    if "\n" in value.strip() and key.name != "postal_address":
-        raise ValueError("must be a single line")
-    return value
+def _assemble(reading: _Reading, file: Path | None) -> Settings:
+    base = file.parent if file is not None else Path.cwd()
+    given: dict[str, dict[str, Any]] = {section: {} for section in ["", *SECTIONS]}
+    for key in all_keys():
+        given[key.section][key.name] = (
+            reading.values[key.path]
+            if key.path in reading.values
+            else checking.absolute(key, key.default, base)
+        )
+    sections = {section: owner(**given[section]) for section, owner in SECTIONS.items()}
+    return Settings(**given[""], **sections, source=file)
 
 
-def _as_bool(value: Any, from_text: bool) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
-    if from_text and value.strip().lower() in words:
-        return words[value.strip().lower()]
-    raise ValueError("must be true or false")
+def _shown(*path: str) -> str:
+    """("web", "port") as a person finds it: ``[web] port``."""
+    *tables, name = path
+    if not tables:
+        return f"[{name}]" if name in SECTIONS else name
+    return f"[{'.'.join(tables)}] {name}"
 
 
-def _as_number(key: Key, value: Any, kind: type, from_text: bool) -> Any:
-    what = "a whole number" if kind is int else "a number"
-    if from_text:
-        try:
-            value = kind(value)
-        except ValueError:
-            raise ValueError(f"must be {what}, not {value!r}") from None
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or (kind is int and not isinstance(value, int))
-    ):
-        raise ValueError(f"must be {what}, not {value!r}")
-    if key.minimum is not None and value < key.minimum:
-        raise ValueError(f"must be at least {key.minimum:g}, not {value:g}")
-    if key.maximum is not None and value > key.maximum:
-        raise ValueError(f"must be at most {key.maximum:g}, not {value:g}")
-    return kind(value)
-
-
-def _resolve(key: Key, value: Any, folder: Path) -> Any:
-    """Relative paths in a file are relative to that file."""
-    if isinstance(value, Path):
-        return folder / value
-    if key.path == "smtp.ca_file" and value:
-        return str(folder / value)
-    if key.path == "database.url":
-        return _resolve_sqlite(value, folder)
-    return value
-
-
-def _resolve_sqlite(url: str, folder: Path) -> str:
-    prefix = "sqlite:///"
-    if url.startswith(prefix) and not url.startswith(prefix + "/") and folder != Path():
-        return prefix + str((folder / url.removeprefix(prefix)).resolve())
-    return url
-
-
-def _assemble(values: Mapping[str, Any], file: Path | None) -> Settings:
-    folder = file.parent if file is not None else Path()
-    top = {path: value for path, value in values.items() if "." not in path}
-    for path in ("secret_key_file", "state_dir"):
-        top.setdefault(path, folder / getattr(Settings(), path))
-    sections: dict[str, Any] = {}
-    for section, owner in SECTIONS.items():
-        mine = {
-            path.removeprefix(f"{section}."): value
-            for path, value in values.items()
-            if path.startswith(f"{section}.")
-        }
-        sections[section] = owner(**mine)
-    settings = Settings(**top, **sections, source=file)
-    if "database.url" not in values:
-        url = _resolve_sqlite(settings.database.url, folder)
-        settings = replace(settings, database=replace(settings.database, url=url))
-    return settings
-
-
-def _contradictions(settings: Settings, file: Path | None) -> list[Problem]:
-    """What no single key shows."""
-    problems: list[Problem] = []
-    base_url = settings.web.base_url
-    if base_url:
-        parts = urlsplit(base_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            where = file.name if file is not None else "COLDSEND_WEB_BASE_URL"
-            problems.append(
-                Problem(f"{where} [web] base_url", f"must be like https://mail.example.com, not {base_url!r}")
-            )
-    return problems
-
-
-def _line_of(text: str, path: str) -> int:
-    """The line of a key, found by eye as a person would: tomllib does not tell. 1 where it is not found."""
-    section, _, name = path.rpartition(".")
-    current = ""
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"\s*\[+\s*([^\]]+?)\s*\]", line)
-        if header:
-            current = header.group(1)
-            if current == path:
-                return number
-        elif (re.match(rf"""\s*["']?{re.escape(name)}["']?\s*=""", line) and current == section) or (
-            re.match(rf"\s*{re.escape(path)}\s*=", line) and not current
-        ):
-            return number
-    return 1
-
-
-def _shown(path: str) -> str:
-    section, _, name = path.rpartition(".")
-    return f"[{section}] {name}" if section else name
-
-
-def _did_you_mean(path: str, keys: Mapping[str, Key]) -> str:
-    near = difflib.get_close_matches(path, keys, n=1)
-    return f"; did you mean {_shown(near[0])}?" if near else ""
+def _nearest(name: str, names: Iterable[str], form: str) -> str:
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"; did you mean {form.format(near[0])}?" if near else ""

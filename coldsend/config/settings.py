@@ -2,8 +2,8 @@
 
 Sources, later ones win: defaults, ``coldsend.toml``, ``COLDSEND_*`` variables. A key's variable is its
 path in capitals: ``[web] base_url`` is ``COLDSEND_WEB_BASE_URL``. Relative paths in the file are relative
-to the file, those in variables to the working directory. All errors are reported at once, each with its
-key and line (``config/loading.py``).
+to the file, those in variables to the working directory; loaded settings hold absolute ones. All errors are
+reported at once, each with its key and line (``config/loading.py``).
 """
 
 from __future__ import annotations
@@ -55,13 +55,20 @@ class DeliverySettings:
         60.0, "A worker silent for this long is taken for dead.", minimum=5, maximum=3600
     )
     retry_minutes: tuple[float, ...] = key(
-        (5.0, 15.0, 30.0, 60.0, 120.0, 240.0), "Waits between attempts; the last one repeats.", minimum=0.001
+        (5.0, 15.0, 30.0, 60.0, 120.0, 240.0),
+        "Waits between attempts; the last one repeats.",
+        minimum=0.001,
+        maximum=10080,
     )
     give_up_days: float = key(
         5.0, "After this long without success a recipient fails.", minimum=0.001, maximum=60
     )
-    probe_minutes: float = key(30.0, "Rest of a service frozen for errors before it is probed.", minimum=0.01)
-    render_errors_pause: int = key(20, "Render errors in a row that pause a task.", minimum=1)
+    probe_minutes: float = key(
+        30.0, "Rest of a service frozen for errors before it is probed.", minimum=0.01, maximum=10080
+    )
+    render_errors_pause: int = key(
+        20, "Render errors in a row that pause a task.", minimum=1, maximum=1_000_000
+    )
     track_opens: bool = key(True, "Put an open pixel into HTML parts.")
     track_clicks: bool = key(True, "Send links of HTML parts through the click redirect.")
 
@@ -99,7 +106,7 @@ class Settings:
 
     secret_key: str = key(
         "",
-        "Key(s) that encrypt credentials, base64; several separated by commas: the first encrypts.",
+        "Key(s) that encrypt credentials; several separated by commas: the first encrypts, all decrypt.",
         secret=True,
     )
     secret_key_file: Path = key(Path("coldsend.key"), "File that holds the key(s) where secret_key is empty.")

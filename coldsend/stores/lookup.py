@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from coldsend.errors import InvalidInput, NotFound
 
 NAME_LIMIT = 255
+ID_DIGITS = 18  # more than that is no id: databases count to 2**63
 
 
 def by_name_or_id(
@@ -24,7 +25,8 @@ def by_name_or_id(
     """The row of ``table`` with this name or id; NotFound names the noun and the nearest name."""
     text = str(given).strip()
     column = table.c[name_column]
-    matches = table.c.id == int(text) if text.isdecimal() else column == text
+    is_id = text.isdecimal() and len(text) <= ID_DIGITS
+    matches = table.c.id == int(text) if is_id else column == text
     row = connection.execute(sa.select(table).where(matches, *where)).mappings().first()
     if row is not None:
         return row

@@ -1,0 +1,75 @@
+"""What must hold of single values beyond type and limits, and paths made absolute.
+
+ValueErrors here never quote a value that may hold a password.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from coldsend.config.settings import Key
+
+DATABASE_EXAMPLES = "sqlite:///coldsend.db or mysql://user:password@localhost:3306/coldsend"
+SQLITE = "sqlite:///"
+
+
+def check(key: Key, value: Any) -> None:
+    """ValueError where the value of this key makes no sense."""
+    if key.path == "database.url":
+        _check_database_url(value)
+    elif key.path == "web.base_url" and value:
+        _check_base_url(value)
+
+
+def absolute(key: Key, value: Any, base: Path) -> Any:
+    """``value`` with a relative path in it resolved against ``base``; ValueError for an unknown ``~user``."""
+    if key.path == "database.url" and value.startswith(SQLITE):
+        return SQLITE + str(_below(base, value.removeprefix(SQLITE)))
+    if key.path == "smtp.ca_file" and value:
+        return str(_below(base, value))
+    if isinstance(value, Path):
+        return _below(base, str(value))
+    return value
+
+
+def _below(base: Path, path: str) -> Path:
+    try:
+        return base / Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("the home directory it begins with (~) is not known") from None
+
+
+def _check_database_url(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(f"cannot be read; it is like {DATABASE_EXAMPLES}") from None
+    if url.startswith("sqlite:"):
+        if not url.startswith(SQLITE) or url.removeprefix(SQLITE) in {"", ":memory:"}:
+            raise ValueError(f"needs a file, three slashes before it: {SQLITE}coldsend.db")
+        return
+    if parts.scheme.partition("+")[0] not in {"mysql", "mariadb"}:
+        raise ValueError(f"must be like {DATABASE_EXAMPLES}")
+    name = parts.path.removeprefix("/")
+    # A password with / # or ? in the clear cuts the URL in two, and a half would be shown as host or name.
+    cut = set(name) & set("/@") or parts.fragment or "@" in parts.query
+    if cut or not name or not (host or "unix_socket=" in parts.query):
+        raise ValueError(
+            f"must be like {DATABASE_EXAMPLES}; special characters in a password are written as %2F, %40 .."
+        )
+
+
+def _check_base_url(url: str) -> None:
+    wanted = f"must be like https://mail.example.com, not {url!r}"
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError:
+        raise ValueError(wanted) from None
+    if parts.scheme not in {"http", "https"} or not host or " " in url:
+        raise ValueError(wanted)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ValueError("must end with the host or a path: no ?query, #fragment or user")
