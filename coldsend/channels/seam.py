@@ -16,6 +16,9 @@ from typing import Protocol
 from coldsend.domain.answers import Answer
 from coldsend.domain.message import Message
 
+Transcript = Callable[[str, str], None]
+"""Hears the dialogue: "C" (we) or "S" (the server), and one line of it, with secrets masked."""
+
 
 class Channel(Protocol):
     """One open way out through one sender service."""

@@ -1,0 +1,31 @@
+"""Messages as composing makes them, for tests of channels that must not depend on composing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from coldsend.domain.message import Message
+
+TOKEN = "abcdefghijklmnopqrstuvwxyz"
+
+
+def message(row_id: int = 1, **values: Any) -> Message:
+    message_id = f"<{TOKEN}{row_id}@mail.example.com>"
+    filled: dict[str, Any] = {
+        "row_id": row_id,
+        "mail_from": "anna@mail.example.com",
+        "rcpt_to": "bob@example.org",
+        "message_id": message_id,
+        "from_header": "Anna Smith <anna@mail.example.com>",
+        "to_header": "bob@example.org",
+        "subject": "Hello",
+        "html": "<p>Hello</p>",
+        "text": "Hello",
+        "headers": {
+            "List-Unsubscribe": f"<https://mail.example.com/u/{TOKEN}>",
+            "List-Unsubscribe-Post": "List-Unsubscribe=One-Click",
+        },
+        "data": f"Message-ID: {message_id}\r\nSubject: Hello\r\n\r\nHello\r\n".encode(),
+        **values,
+    }
+    return Message(**filled)
