@@ -56,7 +56,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if (
             "[mariadb" in item.name
             or "-mariadb" in item.name
-            or "mariadb_url" in getattr(item, "fixturenames", ())
+            or any("mariadb" in name for name in getattr(item, "fixturenames", ()))
         ):
             item.add_marker(pytest.mark.servers)
 
@@ -72,20 +72,53 @@ def mariadb_server() -> str:
     return url
 
 
-@pytest.fixture(scope="session")
-def _mariadb_migrated(mariadb_server: str) -> str:
-    name = f"coldsend_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
-    admin = sa.create_engine(
-        mariadb_server.replace("mysql://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT"
-    )
+@contextlib.contextmanager
+def _database_on(server: str, name: str) -> Iterator[str]:
+    """A database of this name on the server, dropped at the end. As hosts often are: latin1 by default."""
+    admin = sa.create_engine(server.replace("mysql://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
+        connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET latin1")
+        yield f"{server}/{name}"
+        # A process that a failed test left behind must not hold the whole run up.
+        connection.exec_driver_sql("SET SESSION lock_wait_timeout=5")
+        with contextlib.suppress(sa.exc.OperationalError):
+            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
     admin.dispose()
-    url = f"{mariadb_server}/{name}"
-    database = Database(url)
-    migrate.upgrade(database)
-    database.dispose()
-    return url
+
+
+def _run_name() -> str:
+    return f"coldsend_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+
+
+@pytest.fixture(scope="session")
+def _mariadb_migrated(mariadb_server: str) -> Iterator[str]:
+    with _database_on(mariadb_server, _run_name()) as url:
+        database = Database(url)
+        migrate.upgrade(database)
+        database.dispose()
+        yield url
+
+
+@pytest.fixture
+def empty_mariadb_url(mariadb_server: str) -> Iterator[str]:
+    """A MariaDB database with nothing in it, not even tables."""
+    with _database_on(mariadb_server, f"{_run_name()}_empty") as url:
+        yield url
+
+
+@pytest.fixture
+def empty_sqlite_url(tmp_path: Path) -> str:
+    """A SQLite file that does not exist yet."""
+    return f"sqlite:///{tmp_path / 'empty.db'}"
+
+
+@pytest.fixture(params=["sqlite", "mariadb"])
+def empty_database(request: pytest.FixtureRequest) -> Iterator[Database]:
+    """A database without any table; the test runs once per kind."""
+    opened = Database(str(request.getfixturevalue(f"empty_{request.param}_url")))
+    yield opened
+    opened.dispose()
 
 
 @pytest.fixture

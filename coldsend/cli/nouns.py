@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # Groups of verbs: ``app = noun("..")``, with the same sentence as here.
 NOUNS: dict[str, str] = {
+    "db": "The database and its schema.",
     "user": "Users and their roles.",
 }
 

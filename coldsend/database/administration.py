@@ -47,7 +47,8 @@ def _sqlite_change(connection: Connection) -> Iterator[None]:
                     hint="restore the database from a backup, or mend that row first",
                 )
     finally:
-        raw.execute("PRAGMA foreign_keys=ON")
+        if not connection.invalidated:
+            raw.execute("PRAGMA foreign_keys=ON")
 
 
 @contextmanager
@@ -75,7 +76,7 @@ def settings(connection: Connection) -> dict[str, str]:
             "'log_bin', 'transaction_isolation', 'tx_isolation', 'character_set_connection', 'sql_mode', "
             "'time_zone')"
         )
-        found = dict(connection.exec_driver_sql(session).tuples())
+        found = {row[0]: row[1] for row in connection.exec_driver_sql(session)}
         if "tx_isolation" in found:  # what MariaDB before 11.1 calls it
             found.setdefault("transaction_isolation", found.pop("tx_isolation"))
     return {name: str(value).lower() for name, value in found.items()}

@@ -63,7 +63,7 @@ def status(database: Database) -> SchemaStatus:
 
 
 def _status_at(revision: str | None) -> SchemaStatus:
-    script = ScriptDirectory.from_config(_config())
+    script = ScriptDirectory.from_config(config())
     known = [entry.revision for entry in script.walk_revisions()]  # newest first
     if revision is not None and revision not in known:
         return SchemaStatus(revision, known[0], ())
@@ -125,13 +125,13 @@ def upgrade(database: Database, revision: str = "head") -> None:
             raise _outdated(database, at)
         if at.revision is None:
             _refuse_tables_of_others(database, connection)
-        command.upgrade(_config(connection), revision)
+        command.upgrade(config(connection), revision)
 
 
 def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to ``revision`` ("base": nothing is left). Data goes with it."""
     with database.schema_change() as connection:
-        command.downgrade(_config(connection), revision)
+        command.downgrade(config(connection), revision)
 
 
 def _refuse_tables_of_others(database: Database, connection: sa.Connection) -> None:
@@ -151,7 +151,7 @@ def _refuse_tables_of_others(database: Database, connection: sa.Connection) -> N
         )
 
 
-def _config(connection: sa.Connection | None = None) -> Config:
+def config(connection: sa.Connection | None = None) -> Config:
     config = Config()
     config.set_main_option("script_location", str(schema_folder() / "migrations"))
     if connection is not None:

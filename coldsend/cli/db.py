@@ -1,0 +1,78 @@
+"""``coldsend db``: bring the schema up to date, tell where it stands, check it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from coldsend.cli.context import Run, current
+from coldsend.cli.noun import noun, verb
+from coldsend.database import checks, migrate
+from coldsend.errors import Unreachable
+
+app = noun("The database and its schema.")
+
+
+@verb(app, "coldsend db upgrade")
+def upgrade() -> None:
+    """Bring the schema up to this version. Safe to repeat, also after an interruption."""
+    run = current()
+    database = run.database_unchecked
+    before = migrate.status(database)
+    _known_actor(run, before)
+    migrate.upgrade(database)
+    after = migrate.status(database)
+    document = {"from": before.revision, "to": after.revision, "applied": list(before.pending)}
+    where = database.display_url()
+    if before.pending:
+        sentence = f"the schema of {where} is now at revision {after.revision}"
+    else:
+        sentence = f"the schema of {where} is up to date (revision {after.revision})"
+    run.out.done(sentence, document)
+
+
+@verb(app, "coldsend db status")
+def status() -> None:
+    """Show the schema's revision; exit code 5 unless it is the one this version needs."""
+    run = current()
+    database = run.database_unchecked
+    at = migrate.status(database)
+    _known_actor(run, at)
+    run.out.fields(
+        {
+            "database": database.display_url(),
+            "state": at.state,
+            "revision": at.revision,
+            "needed": at.head,
+            "pending": list(at.pending),
+        }
+    )
+    migrate.require_current(database)
+
+
+@verb(app, "coldsend db check", "coldsend db check --json")
+def check() -> None:
+    """Compare the schema with this version's and check what commits and times depend on.
+
+    Exit code 5 where there is an error; warnings alone are 0.
+    """
+    run = current()
+    database = run.database_unchecked
+    migrate.require_current(database)
+    _known_actor(run, migrate.status(database))
+    found = checks.findings(database)
+    rows = [asdict(finding) for finding in found]
+    columns = {"severity": "", "subject": "WHERE", "message": "WHAT", "hint": "WAY OUT"}
+    where = database.display_url()
+    run.out.table(rows, columns, empty=f"nothing to complain of in {where}", document={"findings": rows})
+    errors = sum(finding.severity == "error" for finding in found)
+    if errors:
+        noun_ = "error" if errors == 1 else "errors"
+        raise Unreachable(
+            f"the database {where} has {errors} {noun_} (above)", hint="coldsend should not send before"
+        )
+
+
+def _known_actor(run: Run, at: migrate.SchemaStatus) -> None:
+    """A wrong --as fails here too, as soon as there are users to know."""
+    if at.is_current and run.acting_as is not None:
+        _ = run.actor

@@ -1,0 +1,362 @@
+-- coldsend's schema at revision 0001, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
+-- Load it into an empty database, or let coldsend make it: coldsend db upgrade
+
+CREATE TABLE contact_tags (
+  tag VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  contact_id BIGINT NOT NULL,
+  CONSTRAINT pk_contact_tags PRIMARY KEY (tag, contact_id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_contact_tags_contact_id ON contact_tags (contact_id);
+
+CREATE TABLE contacts (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  email VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  email_key VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  email_domain VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  nickname VARCHAR(255),
+  tags JSON,
+  fields JSON,
+  time_zone VARCHAR(64),
+  source VARCHAR(255),
+  lawful_basis VARCHAR(50),
+  deleted_at DATETIME(6),
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_contacts PRIMARY KEY (id),
+  CONSTRAINT uq_contacts_email UNIQUE (email),
+  CONSTRAINT uq_contacts_email_key UNIQUE (email_key)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
+
+CREATE TABLE event_log (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  task_id BIGINT,
+  contact_id BIGINT,
+  sender_service_id BIGINT,
+  event_tracking_uid VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin,
+  type ENUM('send_api_try','send_api_success','send_api_fail','delivered','open','click','reply','unsubscribe','bounce','complaint') NOT NULL,
+  ts DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  details JSON,
+  dedup_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin,
+  CONSTRAINT pk_event_log PRIMARY KEY (id),
+  CONSTRAINT uq_event_log_dedup_key UNIQUE (dedup_key)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_event_log_task_contact ON event_log (task_id, contact_id);
+
+CREATE INDEX ix_event_log_type_task_ts ON event_log (type, task_id, ts, contact_id);
+
+CREATE TABLE leases (
+  name VARCHAR(64) NOT NULL,
+  worker_id BIGINT,
+  expires_at DATETIME(6) NOT NULL,
+  CONSTRAINT pk_leases PRIMARY KEY (name)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE provider_pauses (
+  sender_service_id BIGINT NOT NULL,
+  provider VARCHAR(100) NOT NULL,
+  paused_until DATETIME(6),
+  reason TEXT,
+  times INTEGER NOT NULL DEFAULT '1',
+  CONSTRAINT pk_provider_pauses PRIMARY KEY (sender_service_id, provider)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sender_leases (
+  sender_service_id BIGINT NOT NULL,
+  worker_id BIGINT,
+  next_send_at DATETIME(6),
+  CONSTRAINT pk_sender_leases PRIMARY KEY (sender_service_id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sender_quota (
+  sender_service_id BIGINT NOT NULL,
+  quota_day DATE NOT NULL,
+  used INTEGER NOT NULL DEFAULT '0',
+  closed_at DATETIME(6),
+  CONSTRAINT pk_sender_quota PRIMARY KEY (sender_service_id, quota_day)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sender_services (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  name VARCHAR(255) NOT NULL,
+  type VARCHAR(50) NOT NULL DEFAULT 'jiguang',
+  credentials JSON,
+  settings JSON,
+  from_name VARCHAR(255),
+  from_email VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  daily_quota INTEGER NOT NULL DEFAULT '0',
+  used_today INTEGER NOT NULL DEFAULT '0',
+  throttle_sec NUMERIC(10, 3) NOT NULL DEFAULT '1',
+  time_zone VARCHAR(64) NOT NULL DEFAULT 'UTC',
+  health_status ENUM('active','frozen') NOT NULL DEFAULT 'active',
+  frozen_code ENUM('credentials','errors','suspended','manual'),
+  frozen_reason TEXT,
+  cool_down_until DATETIME(6),
+  cool_down_reason VARCHAR(255),
+  last_error_at DATETIME(6),
+  last_error TEXT,
+  consecutive_errors INTEGER NOT NULL DEFAULT '0',
+  max_consecutive_errors INTEGER NOT NULL DEFAULT '5',
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_sender_services PRIMARY KEY (id),
+  CONSTRAINT uq_sender_services_name UNIQUE (name)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_sender_services_health_status ON sender_services (health_status);
+
+CREATE TABLE signing_keys (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  purpose VARCHAR(32) NOT NULL,
+  secret JSON NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_signing_keys PRIMARY KEY (id),
+  CONSTRAINT uq_signing_keys_purpose UNIQUE (purpose)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE suppressions (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  suppression_key VARCHAR(330) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  campaign_id BIGINT NOT NULL DEFAULT '0',
+  scope ENUM('address','domain','hashed') NOT NULL,
+  value VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  reason ENUM('unsubscribe','complaint','hard_bounce','manual','import','erased') NOT NULL,
+  source VARCHAR(255),
+  detail TEXT,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_suppressions PRIMARY KEY (id),
+  CONSTRAINT uq_suppressions_suppression_key_campaign_id UNIQUE (suppression_key, campaign_id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE unmatched_events (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  source VARCHAR(50) NOT NULL,
+  received_at DATETIME(6) NOT NULL,
+  dedup_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin,
+  details JSON,
+  CONSTRAINT pk_unmatched_events PRIMARY KEY (id),
+  CONSTRAINT uq_unmatched_events_dedup_key UNIQUE (dedup_key)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_unmatched_events_received_at ON unmatched_events (received_at);
+
+CREATE TABLE users (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  username VARCHAR(255) NOT NULL,
+  `role` VARCHAR(50) NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_users PRIMARY KEY (id),
+  CONSTRAINT uq_users_username UNIQUE (username)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_users_role ON users (`role`);
+
+CREATE TABLE workers (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  kind ENUM('scheduler','sender') NOT NULL,
+  host VARCHAR(255) NOT NULL,
+  host_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  pid INTEGER NOT NULL,
+  started_at DATETIME(6) NOT NULL,
+  heartbeat_at DATETIME(6) NOT NULL,
+  lease_until DATETIME(6) NOT NULL,
+  stopped_at DATETIME(6),
+  details JSON,
+  CONSTRAINT pk_workers PRIMARY KEY (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_workers_stopped_at ON workers (stopped_at);
+
+CREATE TABLE campaigns (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  name VARCHAR(255) NOT NULL,
+  start_time DATETIME(6),
+  status ENUM('draft','active','paused','completed','cancelled') NOT NULL DEFAULT 'draft',
+  status_reason TEXT,
+  created_by BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_campaigns PRIMARY KEY (id),
+  CONSTRAINT uq_campaigns_name UNIQUE (name),
+  CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_campaigns_created_by ON campaigns (created_by);
+
+CREATE INDEX ix_campaigns_start_time ON campaigns (start_time);
+
+CREATE INDEX ix_campaigns_status ON campaigns (status);
+
+CREATE TABLE email_variables (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  variable_key VARCHAR(100) NOT NULL,
+  display_name VARCHAR(255) NOT NULL,
+  source_type ENUM('CONTACT_FIELD','CONTACT_TAG','SYSTEM') NOT NULL,
+  source_details JSON,
+  description TEXT,
+  created_by BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_email_variables PRIMARY KEY (id),
+  CONSTRAINT uq_email_variables_variable_key UNIQUE (variable_key),
+  CONSTRAINT fk_email_variables_created_by FOREIGN KEY(created_by) REFERENCES users (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_email_variables_created_by ON email_variables (created_by);
+
+CREATE TABLE template_sets (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  name VARCHAR(255) NOT NULL,
+  created_by BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_template_sets PRIMARY KEY (id),
+  CONSTRAINT uq_template_sets_name UNIQUE (name),
+  CONSTRAINT fk_template_sets_created_by FOREIGN KEY(created_by) REFERENCES users (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_template_sets_created_by ON template_sets (created_by);
+
+CREATE TABLE templates (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  name VARCHAR(255) NOT NULL,
+  subject VARCHAR(500) NOT NULL,
+  body MEDIUMTEXT NOT NULL,
+  text_body MEDIUMTEXT,
+  created_by BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_templates PRIMARY KEY (id),
+  CONSTRAINT uq_templates_name UNIQUE (name),
+  CONSTRAINT fk_templates_created_by FOREIGN KEY(created_by) REFERENCES users (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_templates_created_by ON templates (created_by);
+
+CREATE TABLE user_sender_service_access (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  user_id BIGINT NOT NULL,
+  sender_service_id BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_user_sender_service_access PRIMARY KEY (id),
+  CONSTRAINT uq_user_sender_service_access_user_id_sender_service_id UNIQUE (user_id, sender_service_id),
+  CONSTRAINT fk_user_sender_service_access_user_id FOREIGN KEY(user_id) REFERENCES users (id),
+  CONSTRAINT fk_user_sender_service_access_sender_service_id FOREIGN KEY(sender_service_id) REFERENCES sender_services (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_user_sender_service_access_sender_service_id ON user_sender_service_access (sender_service_id);
+
+CREATE INDEX ix_user_sender_service_access_user_id ON user_sender_service_access (user_id);
+
+CREATE TABLE tasks (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  campaign_id BIGINT NOT NULL,
+  name VARCHAR(255) NOT NULL,
+  plan_time DATETIME(6),
+  status ENUM('draft','scheduled','sending','finished','paused','failed','cancelled') NOT NULL DEFAULT 'draft',
+  status_reason TEXT,
+  recipient_rule JSON NOT NULL,
+  template_set_id BIGINT NOT NULL,
+  actual_start_time DATETIME(6),
+  actual_end_time DATETIME(6),
+  summary_stats JSON,
+  expand_cursor BIGINT NOT NULL DEFAULT '0',
+  expand_to BIGINT,
+  expanded_at DATETIME(6),
+  expanded_count BIGINT NOT NULL DEFAULT '0',
+  template_ids JSON,
+  created_by BIGINT NOT NULL,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_tasks PRIMARY KEY (id),
+  CONSTRAINT uq_tasks_campaign_id_name UNIQUE (campaign_id, name),
+  CONSTRAINT fk_tasks_campaign_id FOREIGN KEY(campaign_id) REFERENCES campaigns (id),
+  CONSTRAINT fk_tasks_template_set_id FOREIGN KEY(template_set_id) REFERENCES template_sets (id),
+  CONSTRAINT fk_tasks_created_by FOREIGN KEY(created_by) REFERENCES users (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_tasks_campaign_id ON tasks (campaign_id);
+
+CREATE INDEX ix_tasks_created_by ON tasks (created_by);
+
+CREATE INDEX ix_tasks_plan_time ON tasks (plan_time);
+
+CREATE INDEX ix_tasks_status ON tasks (status);
+
+CREATE INDEX ix_tasks_template_set_id ON tasks (template_set_id);
+
+CREATE TABLE template_set_items (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  template_set_id BIGINT NOT NULL,
+  template_id BIGINT NOT NULL,
+  `order` INTEGER NOT NULL DEFAULT '0',
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_template_set_items PRIMARY KEY (id),
+  CONSTRAINT uq_template_set_items_template_set_id_template_id UNIQUE (template_set_id, template_id),
+  CONSTRAINT fk_template_set_items_template_set_id FOREIGN KEY(template_set_id) REFERENCES template_sets (id),
+  CONSTRAINT fk_template_set_items_template_id FOREIGN KEY(template_id) REFERENCES templates (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_template_set_items_template_id ON template_set_items (template_id);
+
+CREATE INDEX ix_template_set_items_template_set_id ON template_set_items (template_set_id);
+
+CREATE INDEX ix_template_set_items_template_set_id_order ON template_set_items (template_set_id, `order`);
+
+CREATE TABLE task_contacts (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  task_id BIGINT NOT NULL,
+  contact_id BIGINT NOT NULL,
+  status ENUM('pending','sending','sent','failed_to_send','unknown','skipped','delivered','bounced','opened','clicked','replied','unsubscribed','complained') NOT NULL DEFAULT 'pending',
+  selected_template_id BIGINT,
+  scheduled_send_at DATETIME(6),
+  sent_at DATETIME(6),
+  error_message TEXT,
+  event_tracking_uid VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin,
+  reason VARCHAR(100),
+  bucket SMALLINT NOT NULL DEFAULT '0',
+  attempt INTEGER NOT NULL DEFAULT '0',
+  retries INTEGER NOT NULL DEFAULT '0',
+  first_attempt_at DATETIME(6),
+  attempt_at DATETIME(6),
+  claim_token BIGINT,
+  sender_service_id BIGINT,
+  message_id VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin,
+  delivered_at DATETIME(6),
+  opened_at DATETIME(6),
+  clicked_at DATETIME(6),
+  replied_at DATETIME(6),
+  bounced_at DATETIME(6),
+  unsubscribed_at DATETIME(6),
+  complained_at DATETIME(6),
+  CONSTRAINT pk_task_contacts PRIMARY KEY (id),
+  CONSTRAINT uq_task_contacts_task_id_contact_id UNIQUE (task_id, contact_id),
+  CONSTRAINT fk_task_contacts_task_id FOREIGN KEY(task_id) REFERENCES tasks (id),
+  CONSTRAINT fk_task_contacts_contact_id FOREIGN KEY(contact_id) REFERENCES contacts (id),
+  CONSTRAINT fk_task_contacts_selected_template_id FOREIGN KEY(selected_template_id) REFERENCES templates (id),
+  CONSTRAINT uq_task_contacts_event_tracking_uid UNIQUE (event_tracking_uid)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_task_contacts_contact_id ON task_contacts (contact_id);
+
+CREATE INDEX ix_task_contacts_lease ON task_contacts (task_id, status, bucket, scheduled_send_at);
+
+CREATE INDEX ix_task_contacts_selected_template_id ON task_contacts (selected_template_id);
+
+CREATE TABLE task_services (
+  task_id BIGINT NOT NULL,
+  sender_service_id BIGINT NOT NULL,
+  CONSTRAINT pk_task_services PRIMARY KEY (task_id, sender_service_id),
+  CONSTRAINT fk_task_services_task_id FOREIGN KEY(task_id) REFERENCES tasks (id),
+  CONSTRAINT fk_task_services_sender_service_id FOREIGN KEY(sender_service_id) REFERENCES sender_services (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE alembic_version (
+  version_num VARCHAR(32) NOT NULL,
+  CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
+);
+
+INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
