@@ -1,0 +1,172 @@
+"""Header fields: what may stand in them, and how it is written (RFC 5322, 2047, 6532).
+
+ASCII goes out as it is where that is unambiguous; anything else as UTF-8 encoded-words of at most 75
+characters on lines of at most 76, never inside an address. Lines are folded at 78 where there is a place to.
+Values with control characters, or encoded-words that decode to them, are refused.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from datetime import UTC, datetime
+from email.errors import HeaderParseError
+from email.header import decode_header
+
+import idna
+
+from coldsend.composing.source import BAD_ADDRESS, BAD_HEADER, CannotCompose
+
+LINE = 76
+ENCODED_WORD = 75
+_FRAME = len("=?utf-8?b??=")
+
+# Control characters, the Unicode line separators some parsers break lines at, and halves of surrogate pairs.
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_ATOMS = re.compile(rf"{_ATOM}(?: {_ATOM})*")
+_LOCAL = re.compile(rf"{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*")
+_DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
+# The common case in one match; whatever does not match is looked at more closely.
+_ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@?]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+_Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+
+
+def checked(value: str, what: str) -> str:
+    """``value`` if it may stand in a header; CannotCompose ``bad_header`` names ``what`` otherwise."""
+    if _UNWANTED.search(value):
+        raise CannotCompose(BAD_HEADER, f"{what} contains a line break or another control character")
+    if "=?" in value:
+        _check_decoded(value, what)
+    return value
+
+
+def _check_decoded(value: str, what: str) -> None:
+    try:
+        parts = decode_header(value)
+    except (HeaderParseError, ValueError):
+        return  # not an encoded-word after all: it is encoded as text and cannot come apart
+    for part, _charset in parts:
+        data = part if isinstance(part, bytes) else part.encode("utf-8", "surrogatepass")
+        if b"\r" in data or b"\n" in data or b"\0" in data:
+            raise CannotCompose(BAD_HEADER, f"{what} contains an encoded line break")
+
+
+def unstructured(value: str, used: int) -> str:
+    """A Subject as it is written; ``used``: characters of the line taken by the field's name."""
+    if _PLAIN.fullmatch(value) and "=?" not in value:
+        if used + len(value) <= LINE:
+            return value
+        if max(map(len, value.split(" "))) <= LINE - used:
+            return _folded(value, used)
+    return encoded_words(value, used) if value else value
+
+
+def _folded(value: str, used: int) -> str:
+    lines: list[str] = []
+    line = ""
+    for word in value.split(" "):
+        if line and used + len(line) + 1 + len(word) > LINE:
+            lines.append(line)
+            line, used = word, 1
+        else:
+            line = f"{line} {word}" if line else word
+    return "\r\n ".join([*lines, line])
+
+
+def phrase(name: str, used: int) -> str:
+    """A display name as it is written before ``<address>``."""
+    if len(name) + used <= LINE and "=?" not in name:
+        if _ATOMS.fullmatch(name):
+            return name
+        if _PLAIN.fullmatch(name):
+            return '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return encoded_words(name, used)
+
+
+def mailbox(name: str | None, address: str, used: int) -> str:
+    """``Name <address>``, or ``<address>`` alone where there is no name."""
+    if not name:
+        return f"<{address}>"
+    written = phrase(name, used)
+    last = len(written) - written.rfind("\n") - 1 + (0 if "\n" in written else used)
+    between = " " if last + len(address) + 3 <= LINE else "\r\n "
+    return f"{written}{between}<{address}>"
+
+
+def readable_mailbox(name: str | None, address: str) -> str:
+    """``Name <address>`` in Unicode, for HTTP APIs that encode for themselves."""
+    if not name:
+        return address
+    plain = all(character.isalnum() or character in " -_'" for character in name)
+    quoted = name if plain else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{quoted} <{address}>"
+
+
+def encoded_words(value: str, used: int) -> str:
+    """``value`` as encoded-words, as many as it takes, in the shorter of the two encodings."""
+    data = value.encode()
+    by_letter = sum(1 if byte in _Q_SAFE or byte == 32 else 3 for byte in data)
+    base64 = by_letter > (len(data) + 2) // 3 * 4
+    first = min(ENCODED_WORD, LINE - used) - _FRAME
+    if base64 and len(data) <= first // 4 * 3:
+        return f"=?utf-8?b?{binascii.b2a_base64(data, newline=False).decode()}?="
+    words = []
+    for piece in _split(value, first, ENCODED_WORD - _FRAME, base64=base64):
+        content = binascii.b2a_base64(piece, newline=False).decode() if base64 else _q(piece)
+        words.append(f"=?utf-8?{'b' if base64 else 'q'}?{content}?=")
+    return "\r\n ".join(words)
+
+
+def _split(value: str, first: int, rest: int, *, base64: bool) -> list[bytes]:
+    """Pieces that fit into one encoded-word each; characters are never split (RFC 2047, section 5)."""
+    pieces: list[bytes] = []
+    piece, size, room = b"", 0, first // 4 * 3 if base64 else first
+    for character in value:
+        data = character.encode()
+        cost = len(data) if base64 else sum(1 if b in _Q_SAFE or b == 32 else 3 for b in data)
+        if size + cost > room:
+            pieces.append(piece)
+            piece, size, room = b"", 0, rest // 4 * 3 if base64 else rest
+        piece += data
+        size += cost
+    return [*pieces, piece]
+
+
+def _q(data: bytes) -> str:
+    return "".join(chr(b) if b in _Q_SAFE else "_" if b == 32 else f"={b:02X}" for b in data)
+
+
+def address(given: str, whose: str) -> tuple[str, bool]:
+    """An address for envelope and header, and whether it needs SMTPUTF8; CannotCompose ``bad_address``.
+
+    The domain becomes A-labels; a non-ASCII local part stays as it is.
+    """
+    if _ADDRESS.fullmatch(given):
+        return given, False
+    local, at, domain = given.rpartition("@")
+    if not at or not _LOCAL.fullmatch(local) or len(local.encode("utf-8", "replace")) > 64 or "=?" in local:
+        raise CannotCompose(BAD_ADDRESS, f"{whose} {given!r} is not an address that mail can be sent to")
+    if _UNWANTED.search(local) or any(character.isspace() for character in local):
+        raise CannotCompose(BAD_ADDRESS, f"{whose} {given!r} contains characters that addresses cannot have")
+    try:
+        ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError as error:
+        raise CannotCompose(BAD_ADDRESS, f"the domain of {whose} {given!r} is not valid: {error}") from error
+    if not _DOMAIN.fullmatch(ascii_domain) or len(local) + 1 + len(ascii_domain) > 254:
+        raise CannotCompose(BAD_ADDRESS, f"the domain of {whose} {given!r} is not valid")
+    return f"{local}@{ascii_domain}", not local.isascii()
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def date(moment: datetime) -> str:
+    """A Date field, in UTC."""
+    at = moment.astimezone(UTC)
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day:02d} {month} {at.year} {at:%H:%M:%S} +0000"

@@ -1,0 +1,129 @@
+"""Tokens in links and Message-IDs: one AES block each; they carry kind and row, and cannot be made up.
+
+Plain block, 16 bytes: ``kind (1) | row id (7, big-endian) | check (8)``, enciphered with AES-128 under a key
+derived (HKDF-SHA-256) from the installation's link secret. ``check`` is zero, or for clicks the keyed
+BLAKE2b-8 of the target URL, so that a token serves one target only. A changed or invented token deciphers
+to a random block, whose check is right once in 2**64 attempts.
+
+Written as unpadded base64url (22 characters) in URLs, as lower-case base32 (26 characters) where case may be
+folded: Message-IDs and addresses. Both forms are read; only the canonical spelling of a block is.
+
+Links: ``{base}/o/<token>.gif`` open pixel, ``{base}/c/<token>?u=<URL, percent-encoded>`` click,
+``{base}/u/<token>`` unsubscribe.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Sequence
+from enum import IntEnum
+from hashlib import blake2b
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+URL_LENGTH = 22
+FOLDED_LENGTH = 26
+MAX_ROW_ID = 2**56 - 1
+
+_NO_CHECK = bytes(8)
+_TO_URL = bytes.maketrans(b"+/", b"-_")
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_TEN_BITS = [_BASE32[number >> 5] + _BASE32[number & 31] for number in range(1024)]
+
+
+class Kind(IntEnum):
+    """What a token stands for; the numbers are in links that are out there and never change."""
+
+    OPEN = 1
+    CLICK = 2
+    UNSUBSCRIBE = 3
+    MESSAGE_ID = 4
+    ADDRESS = 5
+
+
+class Tokens:
+    """Issues and reads the tokens of one installation. Keep one: the key schedule is set up once.
+
+    Not to be shared between threads.
+    """
+
+    def __init__(self, link_secret: bytes) -> None:
+        cipher = Cipher(algorithms.AES(_derived(link_secret, b"coldsend tokens", 16)), modes.ECB())  # noqa: S305 - one block
+        self._encipher = cipher.encryptor().update
+        self._decipher = cipher.decryptor().update
+        self._check_key = _derived(link_secret, b"coldsend click targets", 32)
+
+    def issue(self, kind: Kind, row_id: int, target: str = "") -> str:
+        """The token for a link; ``target`` is the URL a click token is good for."""
+        return self.issue_many([self.prefix(kind, target)], row_id)[0]
+
+    def issue_folded(self, kind: Kind, row_id: int) -> str:
+        """The token in letters that survive case folding: for Message-IDs and addresses."""
+        return folded(self._encipher(bytes((kind,)) + row_id.to_bytes(7, "big") + _NO_CHECK))
+
+    def prefix(self, kind: Kind, target: str = "") -> tuple[bytes, bytes]:
+        """The parts of a plain block that do not depend on the row: kind and check."""
+        return bytes((kind,)), self._check(target) if kind is Kind.CLICK else _NO_CHECK
+
+    def issue_many(self, prefixes: Sequence[tuple[bytes, bytes]], row_id: int) -> list[str]:
+        """Tokens of one row for several prefixes, enciphered in one go."""
+        row = row_id.to_bytes(7, "big")
+        blocks = self._encipher(b"".join([kind + row + check for kind, check in prefixes]))
+        # 16 bytes and two of padding make 24 characters without a rest: all tokens are encoded at once.
+        padded = b"".join([blocks[at : at + 16] + b"\0\0" for at in range(0, len(blocks), 16)])
+        text = binascii.b2a_base64(padded, newline=False).translate(_TO_URL).decode("ascii")
+        return [text[at : at + URL_LENGTH] for at in range(0, len(text), 24)]
+
+    def read(self, token: str) -> tuple[Kind, int] | None:
+        """Kind and row of a token that is good without a target; None for anything else."""
+        return self._read(token, _NO_CHECK, click=False)
+
+    def read_click(self, token: str, url: str) -> int | None:
+        """The row of a click token, if it was issued for exactly this ``url``."""
+        found = self._read(token, self._check(url), click=True)
+        return found[1] if found else None
+
+    def _check(self, url: str) -> bytes:
+        data = url.encode("utf-8", "surrogatepass")
+        return blake2b(data, digest_size=8, key=self._check_key).digest()
+
+    def _read(self, token: str, check: bytes, *, click: bool) -> tuple[Kind, int] | None:
+        block = _block(token)
+        plain = self._decipher(block if block is not None else bytes(16))
+        kind, row_id = plain[0], int.from_bytes(plain[1:8], "big")
+        # Everything is computed for every token, good or bad: the time taken tells nothing.
+        checked = hmac.compare_digest(plain[8:], check)
+        known = kind in _KINDS and (kind == Kind.CLICK) is click
+        return (Kind(kind), row_id) if block is not None and checked and known else None
+
+
+_KINDS = frozenset(int(kind) for kind in Kind)
+
+
+def folded(block: bytes) -> str:
+    """16 bytes as 26 lower-case base32 characters (without padding)."""
+    number = int.from_bytes(block, "big") << 2
+    return "".join([_TEN_BITS[(number >> shift) & 1023] for shift in range(120, -1, -10)])
+
+
+def _block(token: str) -> bytes | None:
+    """The enciphered block behind a token; None where it is not the canonical spelling of one."""
+    try:
+        if len(token) == URL_LENGTH:
+            block = base64.b64decode(token + "==", altchars=b"-_", validate=True)
+            spelled = base64.urlsafe_b64encode(block).decode().rstrip("=")
+            return block if spelled == token else None
+        if len(token) == FOLDED_LENGTH:
+            block = base64.b32decode(token.upper() + "======")
+            return block if folded(block) == token.lower() else None
+    except (binascii.Error, ValueError):
+        pass
+    return None
+
+
+def _derived(secret: bytes, purpose: bytes, length: int) -> bytes:
+    return HKDF(algorithm=hashes.SHA256(), length=length, salt=None, info=purpose).derive(secret)
