@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -111,4 +112,141 @@ def service_paused_for_provider(
         provider=provider,
         reason=reason,
         until=until,
+    )
+
+
+def task_started(task: str, task_id: int) -> None:
+    """A task's time has come: it is expanded and sent."""
+    _event(logging.INFO, "task_started", task=task, task_id=task_id)
+
+
+def task_expanded(task: str, task_id: int, recipients: int) -> None:
+    """A task's send list is complete."""
+    _event(logging.INFO, "task_expanded", task=task, task_id=task_id, recipients=recipients)
+
+
+def task_failed(task: str, task_id: int, reason: str) -> None:
+    """A task cannot be planned; nothing more of it is sent."""
+    _event(logging.ERROR, "task_failed", task=task, task_id=task_id, reason=reason)
+
+
+def task_ended(task: str, task_id: int, status: str, summary: Mapping[str, Any]) -> None:
+    """A task has no recipient left that waits: it finished, or is wound up after being cancelled."""
+    _event(
+        logging.INFO,
+        "task_ended",
+        task=task,
+        task_id=task_id,
+        status=str(status),
+        recipients=summary["recipients"],
+        accepted=summary["accepted"],
+    )
+
+
+def campaign_completed(campaign: str, campaign_id: int) -> None:
+    """All tasks of a campaign have ended."""
+    _event(logging.INFO, "campaign_completed", campaign=campaign, campaign_id=campaign_id)
+
+
+def recipients_skipped(task: str, task_id: int, reason: str, count: int) -> None:
+    """Waiting recipients of a task will not be sent to."""
+    _event(logging.INFO, "recipients_skipped", task=task, task_id=task_id, reason=str(reason), count=count)
+
+
+def worker_started(worker_id: int, *, kind: str, host: str, pid: int) -> None:
+    """A process has registered and begins to work."""
+    _event(logging.INFO, "worker_started", worker=worker_id, kind=kind, host=host, pid=pid)
+
+
+def worker_stopped(worker_id: int, *, kind: str, sent: int) -> None:
+    """A process has given back what it had not sent, and signed off."""
+    _event(logging.INFO, "worker_stopped", worker=worker_id, kind=kind, sent=sent)
+
+
+def worker_declared_dead(worker_id: int) -> None:
+    """This very process learned that others took it for dead: it stops and starts anew."""
+    _event(logging.ERROR, "worker_declared_dead", worker=worker_id)
+
+
+def worker_rescued(worker_id: int, rows: dict[str, int], *, by_journal: bool) -> None:
+    """A dead process's rows were settled; ``rows``: how many ended in which state."""
+    _event(logging.WARNING, "worker_rescued", worker=worker_id, by_journal=by_journal, **rows)
+
+
+def worker_process_ended(pid: int, code: int | None, *, restart_in: float) -> None:
+    """A sender process of this scheduler ended by itself and is started again."""
+    _event(logging.ERROR, "worker_process_ended", pid=pid, code=code, restart_in=restart_in)
+
+
+def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
+    """A campaign or task was stopped until a person resumes it."""
+    _event(logging.ERROR, "paused_by_engine", kind=kind, id=row_id, reason=reason)
+
+
+def database_away(reason: str, *, outcomes_held: int) -> None:
+    """The database cannot be used; outcomes wait in memory and in the journal."""
+    _event(logging.ERROR, "database_away", reason=reason, outcomes_held=outcomes_held)
+
+
+def database_back(*, outcomes_held: int) -> None:
+    """The database can be used again."""
+    _event(logging.INFO, "database_back", outcomes_held=outcomes_held)
+
+
+def service_unusable(service: str, service_id: int, reason: str) -> None:
+    """A service cannot be opened by this worker (its credentials or settings); its rows wait."""
+    _event(logging.ERROR, "service_unusable", service=service, service_id=service_id, reason=reason)
+
+
+def leading(worker_id: int, *, leads: bool) -> None:
+    """This scheduler began or ceased to lead."""
+    _event(logging.INFO, "leading", worker=worker_id, leads=leads)
+
+
+def job_failed(job: str, reason: str) -> None:
+    """A periodic job could not run; it is tried again at its next time."""
+    _event(logging.ERROR, "job_failed", job=job, reason=reason)
+
+
+def contacts_imported(file: str, imported: int, updated: int, unchanged: int, rejected: int) -> None:
+    """A file of contacts was imported."""
+    _event(
+        logging.INFO,
+        "contacts_imported",
+        file=file,
+        imported=imported,
+        updated=updated,
+        unchanged=unchanged,
+        rejected=rejected,
+    )
+
+
+def contact_removed(contact_id: int, email: str, by: str) -> None:
+    """A contact was removed by an operator; its row stays."""
+    _event(logging.INFO, "contact_removed", contact_id=contact_id, email=email, by=by)
+
+
+def suppression_lifted(key: str, reason: str, campaign_id: int, by: str, *, detail: str | None) -> None:
+    """A suppression was taken away: mail may reach this address again."""
+    _event(
+        logging.WARNING,
+        "suppression_lifted",
+        key=key,
+        reason=str(reason),
+        campaign_id=campaign_id,
+        by=by,
+        detail=detail,
+    )
+
+
+def suppressions_imported(file: str, added: int, strengthened: int, known: int, rejected: int) -> None:
+    """A file of suppressions was imported."""
+    _event(
+        logging.INFO,
+        "suppressions_imported",
+        file=file,
+        added=added,
+        strengthened=strengthened,
+        known=known,
+        rejected=rejected,
     )

@@ -10,7 +10,13 @@ from __future__ import annotations
 NOUNS: dict[str, str] = {
     "db": "The database and its schema.",
     "user": "Users and their roles.",
+    "contact": "The people campaigns write to; shared by all users.",
+    "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
+    "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
+    "worker": "Sender processes.",
 }
 
 # Commands without a noun: ``app = single()`` with one verb in it, whose docstring begins with this sentence.
-VERBS: dict[str, str] = {}
+VERBS: dict[str, str] = {
+    "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
+}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -46,6 +46,14 @@ class Output:
     def data(self, document: Any) -> None:
         """The run's one JSON document; only called where ``json`` is set."""
         print(_as_json(document, sys.stdout, indent=2))  # noqa: T201
+
+    def stream(self, documents: Iterable[Any]) -> None:
+        """Many documents as one JSON array, written as they come: they may be too many to hold."""
+        separator = "["
+        for document in documents:
+            sys.stdout.write(f"{separator}\n{_as_json(document, sys.stdout)}")
+            separator = ","
+        sys.stdout.write("\n]\n" if separator == "," else "[]\n")
 
     def plain(self, text: str) -> None:
         """Text as it is, on stdout: help, a key, a file that is exported."""
