@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -24,11 +26,18 @@ def program(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
+def _memory() -> str | None:
+    """A file system in memory with room for a test run, where this host has one: DDL is ten times as fast."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 * 2**30
+    return str(shared) if roomy else None
+
+
 class MariaDB:
     """A server that lives as long as this object says. ``durable``: fsync at every commit."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="coldsend-mariadb-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="coldsend-mariadb-", dir=None if durable else _memory()))
         self.port = free_port()
         self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
@@ -86,13 +95,20 @@ class MariaDB:
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
-            try:
-                self._root().close()
-            except pymysql.err.OperationalError:
-                time.sleep(0.1)
-            else:
+            if self._answers():
                 return
+            time.sleep(0.05)
         raise RuntimeError(f"MariaDB did not start: {(self.folder / 'error.log').read_text()[-2000:]}")
+
+    def _answers(self) -> bool:
+        # First a bare socket: PyMySQL leaves its own open when nobody listens yet.
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(f"{self.folder}/s.sock") != 0:
+                return False
+        with contextlib.suppress(pymysql.err.OperationalError):
+            self._root().close()
+            return True
+        return False
 
     def stop(self, *, kill: bool = False) -> None:
         """End the server: orderly, or at once as kill -9 does."""
