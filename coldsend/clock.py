@@ -15,6 +15,9 @@ from pathlib import Path
 
 TEST_CLOCK_VARIABLE = "COLDSEND_TEST_CLOCK"
 
+# A worker whose machine was suspended must see that its lease ran out meanwhile.
+_STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 _cached: tuple[str, int, float] = ("", -1, 0.0)
 
 
@@ -41,11 +44,16 @@ def _offset_seconds() -> float:
 
 def now() -> datetime:
     """The present moment in UTC, timezone-aware, with microseconds."""
-    moment = datetime.now(UTC)
+    moment = unshifted_now()
     offset = _offset_seconds()
     return moment + timedelta(seconds=offset) if offset else moment
 
 
+def unshifted_now() -> datetime:
+    """The present moment in UTC as the machine has it, for timers that do not know the test clock."""
+    return datetime.now(UTC)
+
+
 def monotonic() -> float:
-    """Seconds on a clock that never jumps; only differences mean something."""
-    return time.monotonic()
+    """Seconds on a clock that never jumps and goes on while the machine sleeps; only differences count."""
+    return time.clock_gettime(_STEADY)

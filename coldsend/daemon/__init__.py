@@ -1,0 +1,1 @@
+"""The scheduler daemon: leader lease, periodic jobs, supervision of sender processes, live progress."""

@@ -218,9 +218,12 @@ def update_many(
     if connection.dialect.name == "sqlite":
         sets = ", ".join(f"{column} = {expression}" for column, expression in assignments.items())
         one = f"({', '.join('?' * len(names))})"
+        named = ", ".join(f"column{number} AS {name}" for number, name in enumerate(names, start=1))
+        # Not WITH v AS ..: Python's sqlite3 counts rows only of statements that begin with UPDATE.
         statement = (
-            f"WITH v({', '.join(names)}) AS (VALUES {', '.join([one] * len(rows))}) "
-            f"UPDATE {table.name} AS t SET {sets} FROM v WHERE t.id = v.id AND {guard}"
+            f"UPDATE {table.name} AS t SET {sets} "
+            f"FROM (SELECT {named} FROM (VALUES {', '.join([one] * len(rows))})) AS v "
+            f"WHERE t.id = v.id AND {guard}"
         )
     else:
         first = "SELECT " + ", ".join(f"%s AS {name}" for name in names)
@@ -248,3 +251,49 @@ def force_index(table: Table, index: str) -> Any:
     return lambda select: select.with_hint(table, f"FORCE INDEX ({index})", "mysql").with_hint(
         table, f"INDEXED BY {index}", "sqlite"
     )
+
+
+class exact_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
+    """``exact_text(value)``: text that compares byte by byte, case, accents and trailing spaces included."""
+
+    type = sa.String()
+    inherit_cache = True
+    name = "exact_text"
+
+
+@compiles(exact_text, "sqlite")
+def _exact_text_sqlite(element: exact_text, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(exact_text, "mysql")
+@compiles(exact_text, "mariadb")
+def _exact_text_mysql(element: exact_text, compiler: Any, **options: Any) -> str:
+    # Every utf8mb4 collation of MariaDB that is not binary pads with spaces or folds; bytes do neither.
+    return f"CAST({compiler.process(element.clauses, **options)} AS BINARY)"
+
+
+class number_in(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """``number_in(text)``: the number a text is (``-?digits[.digits]``) as a float, NULL for other texts."""
+
+    type = sa.Float()
+    inherit_cache = True
+    name = "number_in"
+
+
+@compiles(number_in, "sqlite")
+def _number_in_sqlite(element: number_in, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    digits = f"substr({text}, 1 + (substr({text}, 1, 1) = '-'))"
+    is_number = (
+        f"{digits} GLOB '[0-9]*' AND {digits} NOT GLOB '*[^0-9.]*' "
+        f"AND {digits} NOT GLOB '*.*.*' AND {digits} NOT GLOB '*.'"
+    )
+    return f"CASE WHEN {is_number} THEN CAST({text} AS REAL) END"
+
+
+@compiles(number_in, "mysql")
+@compiles(number_in, "mariadb")
+def _number_in_mysql(element: number_in, compiler: Any, **options: Any) -> str:
+    text = compiler.process(element.clauses, **options)
+    return rf"CASE WHEN {text} REGEXP '^-?[0-9]+([.][0-9]+)?\\z' THEN CAST({text} AS DOUBLE) END"

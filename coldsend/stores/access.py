@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coldsend.database import dialect
-from coldsend.database.tables import sender_services
+from coldsend.database.tables import sender_services, users
 from coldsend.database.tables import user_sender_service_access as grants
 from coldsend.domain.access import Actor
+from coldsend.domain.states import Role
 
 
 def granted(connection: Connection, user_id: int) -> set[int]:
@@ -53,3 +55,20 @@ def ungranted(connection: Connection) -> set[int]:
         ~sa.exists().where(grants.c.sender_service_id == sender_services.c.id)
     )
     return set(connection.execute(without).scalars())
+
+
+def usable_by(connection: Connection, user_ids: Collection[int]) -> dict[int, frozenset[int]]:
+    """user id -> ids of the services the user may send through: all for admins, granted ones for operators."""
+    if not user_ids:
+        return {}
+    roles = connection.execute(sa.select(users.c.id, users.c.role).where(users.c.id.in_(user_ids))).all()
+    every = frozenset(connection.execute(sa.select(sender_services.c.id)).scalars())
+    given: dict[int, set[int]] = {}
+    for user_id, service_id in connection.execute(
+        sa.select(grants.c.user_id, grants.c.sender_service_id).where(grants.c.user_id.in_(user_ids))
+    ):
+        given.setdefault(user_id, set()).add(service_id)
+    return {
+        user_id: every if role == Role.ADMIN.value else frozenset(given.get(user_id, ()))
+        for user_id, role in roles
+    }

@@ -51,12 +51,12 @@ sender_quota = table(
     Column("closed_at", UtcDateTime()),  # `quota reset` has closed this day's mirror
 )
 
-# One row per service that is (or was) throttled: who may send through it, and from when.
+# One row per service that is (or was) throttled: who may send through it, and from when. Ownership ends when
+# its worker gives it up or is stopped (workers.stopped_at), not by a wall clock, which may jump.
 sender_leases = table(
     "sender_leases",
     Column("sender_service_id", big_id(), primary_key=True, autoincrement=False),
     Column("worker_id", big_id()),
-    Column("expires_at", UtcDateTime()),
     Column("next_send_at", UtcDateTime()),
 )
 

@@ -1,0 +1,188 @@
+"""Why was this not sent? Every gate a recipient of a task waits at, or how and when it ended.
+
+Asks the same gates as delivery (``domain/gates.py``), so the answer is what would really happen now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend.audience import rule, rule_sql
+from coldsend.database.tables import contacts as contacts_table
+from coldsend.domain import address, gates
+from coldsend.domain.gates import Blocked
+from coldsend.domain.replies import provider_of
+from coldsend.domain.states import RowStatus
+from coldsend.domain.suppression import keys_for
+from coldsend.errors import NotFound, Refused
+from coldsend.pacing.facts import service_facts
+from coldsend.stores import contacts, events, ledger, reports, suppressions, tasks, workers
+
+NOT_LISTED = "not_in_send_list"
+
+_TIMES = (
+    "scheduled_send_at",
+    "first_attempt_at",
+    "attempt_at",
+    "sent_at",
+    "delivered_at",
+    "opened_at",
+    "clicked_at",
+    "replied_at",
+    "bounced_at",
+    "unsubscribed_at",
+    "complained_at",
+)
+
+
+def explain(
+    connection: Connection,
+    task: RowMapping,
+    email: str,
+    now: datetime,
+    *,
+    pepper: bytes | None,
+    lease: timedelta,
+) -> dict[str, Any]:
+    """The answer for one address: ``{"state", "blocked_by": [{"gate", "detail", "until"}], ..}``.
+
+    task: as stores/tasks.py finds it. pepper: key of hashed suppressions. lease: silence after which a
+    process counts as gone. NotFound where the address is no contact.
+    """
+    contact = _contact(connection, email)
+    row = ledger.row_of(connection, task["id"], contact["id"])
+    suppressed = _suppression(connection, task, contact, pepper)
+    if row is None:
+        return _not_listed(connection, task, contact, suppressed, now)
+    blocked: list[Blocked] = []
+    if row["status"] == RowStatus.PENDING:
+        blocked = _waiting_at(connection, task, contact, row, suppressed, now, lease)
+    return {
+        "task": tasks.reference(task),
+        "email": contact["email"],
+        "state": row["status"],
+        "explanation": _sentence(row, blocked),
+        "reason": row["reason"],
+        "error": row["error_message"],
+        "blocked_by": [_as_json(gate) for gate in blocked],
+        "template": reports.template_names(connection).get(row["selected_template_id"]),
+        "service": reports.service_names(connection).get(row["sender_service_id"]),
+        "attempts": row["attempt"],
+        "message_id": row["message_id"],
+        "times": {name: row[name] for name in _TIMES if row[name] is not None},
+        "events": events.named(
+            connection, events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
+        ),
+    }
+
+
+def _contact(connection: Connection, given: str) -> RowMapping:
+    """The contact with this address, removed ones included; by id only those that are not."""
+    if given.strip().isdecimal():
+        return contacts.find(connection, given)
+    found = contacts.by_keys(connection, [address.parse(given).key])
+    return found[0] if found else contacts.find(connection, given)
+
+
+def _waiting_at(
+    connection: Connection,
+    task: RowMapping,
+    contact: RowMapping,
+    row: RowMapping,
+    suppressed: str | None,
+    now: datetime,
+    lease: timedelta,
+) -> list[Blocked]:
+    """All closed gates of a pending row, from the outside in."""
+    provider = provider_of(contact["email_domain"])
+    usable = tasks.usable_services(connection, task)
+    facts = service_facts(connection, now, usable)
+    live = [
+        worker["id"]
+        for worker in workers.unstopped(connection, "sender")
+        if now - worker["heartbeat_at"] <= lease
+    ]
+    return [
+        *gates.state_gates(task["campaign_status"], task["status"]),
+        *gates.due_gate(row["scheduled_send_at"], row["reason"], now),
+        *gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None),
+        *gates.carrier_gates(list(facts.values()), row["sender_service_id"], now, provider),
+        *gates.worker_gate(live),
+    ]
+
+
+def _suppression(
+    connection: Connection, task: RowMapping, contact: RowMapping, pepper: bytes | None
+) -> str | None:
+    keys = keys_for(contact["email_key"], contact["email_domain"], pepper)
+    found = suppressions.matching(connection, keys, task["campaign_id"])
+    return next((str(reason.value) for reason in found.values()), None)
+
+
+def _not_listed(
+    connection: Connection,
+    task: RowMapping,
+    contact: RowMapping,
+    suppressed: str | None,
+    now: datetime,
+) -> dict[str, Any]:
+    """Why a contact has no row in the task's send list."""
+    blocked = gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None)
+    if task["expanded_at"] is None:
+        blocked = [*gates.state_gates(task["campaign_status"], task["status"]), *blocked]
+        explanation = "the send list of this task has not been made yet"
+    elif _matches(connection, task, contact, now):
+        explanation = (
+            "matches the task's rule, but was not among its contacts when the send list was made; "
+            f"let it in with: coldsend task expand {tasks.reference(task)}"
+        )
+    else:
+        explanation = "does not match the task's recipient rule"
+    return {
+        "task": tasks.reference(task),
+        "email": contact["email"],
+        "state": NOT_LISTED,
+        "explanation": explanation,
+        "reason": None,
+        "error": None,
+        "blocked_by": [_as_json(gate) for gate in blocked],
+    }
+
+
+def _matches(connection: Connection, task: RowMapping, contact: RowMapping, now: datetime) -> bool:
+    try:
+        parsed = rule.load(task["recipient_rule"])
+        condition = rule_sql.condition(parsed, rule.task_resolver(connection, task["campaign_id"]), now)
+    except (NotFound, Refused):
+        return False  # a task that the rule names is gone: it matches nobody any more
+    query = sa.select(contacts_table.c.id).where(condition, contacts_table.c.id == contact["id"])
+    return connection.execute(query).first() is not None
+
+
+def _sentence(row: RowMapping, blocked: Sequence[Blocked]) -> str:
+    """One sentence for people."""
+    reason = f" ({row['reason'].replace('_', ' ')})" if row["reason"] else ""
+    match row["status"]:
+        case RowStatus.PENDING:
+            return "waits" if blocked else "goes out with the next turn of a sender process"
+        case RowStatus.SENDING:
+            return "is being sent right now"
+        case RowStatus.UNKNOWN:
+            return "may have been delivered; it is not sent again by itself: coldsend unknown list"
+        case RowStatus.SKIPPED:
+            return f"was skipped: we declined to send it{reason}"
+        case RowStatus.FAILED_TO_SEND:
+            return f"failed and is not tried again{reason}"
+        case RowStatus.SENT:
+            return "was accepted by the receiving server"
+        case other:
+            return f"was sent; the furthest it came is {other}"
+
+
+def _as_json(blocked: Blocked) -> dict[str, Any]:
+    return {"gate": blocked.gate.value, "detail": blocked.detail, "until": blocked.until}

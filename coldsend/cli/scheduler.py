@@ -1,0 +1,74 @@
+"""``coldsend scheduler``: the daemon that plans, starts sender processes, and rescues."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from coldsend import logbook
+from coldsend.cli.context import Run, current
+from coldsend.cli.noun import noun, verb
+from coldsend.cli.progress import LiveProgress
+from coldsend.daemon.scheduler import Scheduler
+from coldsend.domain.access import require_admin
+
+app = noun("The daemon: plans campaigns and keeps sender processes running.")
+
+
+@verb(
+    app,
+    "coldsend scheduler run",
+    "coldsend scheduler run --until-idle --workers 2",
+    name="run",
+)
+def run_scheduler(
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, max=64, help="Sender processes; 0 only plans. Default: [delivery] workers."),
+    ] = None,
+    until_idle: Annotated[
+        bool, typer.Option("--until-idle", help="End with 0 when nothing more can be sent within a minute.")
+    ] = False,
+) -> None:
+    """Run the scheduler until it is stopped (SIGTERM or Ctrl-C drain within ten seconds).
+
+    Any number may run; one leads, the others wait to take over.
+    """
+    run = current()
+    require_admin(run.actor, "run the scheduler")
+    _ = run.keys  # a missing key stops here, not in every sender process
+    logbook.configure(run.settings.log.level, run.settings.log.format)
+    count = run.settings.delivery.workers if workers is None else workers
+    with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:
+        scheduler = Scheduler(
+            run.settings,
+            run.database,
+            count,
+            options=global_options(run),
+            until_idle=until_idle,
+            on_tick=progress.tick,
+        )
+        stop_on_signals(scheduler.stop)
+        scheduler.run()
+    if run.json:
+        run.out.data({"stopped": True})
+
+
+def global_options(run: Run) -> list[str]:
+    """The options a process of ours must be started with to see the same world."""
+    return ["--config", run.config] if run.config else []
+
+
+def stop_on_signals(stop: object) -> None:
+    """Call ``stop`` on SIGTERM and SIGINT instead of dying in the middle of something."""
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        assert callable(stop)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)

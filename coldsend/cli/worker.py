@@ -1,0 +1,95 @@
+"""``coldsend worker``: sender processes, on this or another host."""
+
+from __future__ import annotations
+
+import os
+import threading
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+
+from coldsend import clock, logbook
+from coldsend.cli.context import current
+from coldsend.cli.noun import noun, verb
+from coldsend.cli.scheduler import stop_on_signals
+from coldsend.delivery.worker import Worker
+from coldsend.domain.access import require_admin
+from coldsend.stores import workers
+
+app = noun("Sender processes.")
+
+
+@verb(app, "coldsend worker run", name="run")
+def run_worker(
+    parent: Annotated[
+        int | None, typer.Option(hidden=True, help="Process id to live with: stop when it is gone.")
+    ] = None,
+) -> None:
+    """Run one sender process until it is stopped (SIGTERM or Ctrl-C drain within ten seconds).
+
+    Adds a sender to those of the scheduler, on this or another host with the same database and keys.
+    """
+    run = current()
+    require_admin(run.actor, "run sender processes")
+    logbook.configure(run.settings.log.level, run.settings.log.format)
+    stop = threading.Event()
+    stop_on_signals(stop.set)
+
+    def should_stop() -> bool:
+        # A scheduler that was killed cannot drain its processes: they see that they were orphaned.
+        return stop.is_set() or (parent is not None and os.getppid() != parent)
+
+    Worker(run.settings, run.keys, run.database, should_stop).run()
+    if run.json:
+        run.out.data({"stopped": True})
+
+
+@verb(app, "coldsend worker list", "coldsend worker list --all", name="list")
+def list_workers(
+    everyone: Annotated[bool, typer.Option("--all", help="Also the last processes that have ended.")] = False,
+) -> None:
+    """List scheduler and sender processes with host, pid, services and heartbeat."""
+    run = current()
+    _ = run.actor
+    now = clock.now()
+    with run.database.read() as connection:
+        rows = workers.recent(connection, 50) if everyone else workers.unstopped(connection)
+    lease = timedelta(seconds=run.settings.delivery.lease_seconds)
+    shown: list[dict[str, Any]] = [
+        {
+            "id": row["id"],
+            "kind": row["kind"],
+            "host": row["host"],
+            "pid": row["pid"],
+            "state": _state(row["stopped_at"] is not None, now - row["heartbeat_at"] > lease),
+            "services": (row["details"] or {}).get("services", []),
+            "held": (row["details"] or {}).get("held", 0),
+            "rate": (row["details"] or {}).get("rate", 0),
+            "sent": (row["details"] or {}).get("sent", 0),
+            "leads": bool((row["details"] or {}).get("leads")),
+            "started_at": row["started_at"],
+            "heartbeat_at": row["heartbeat_at"],
+        }
+        for row in rows
+    ]
+    columns = {
+        "id": "ID#",
+        "kind": "KIND",
+        "host": "HOST",
+        "pid": "PID#",
+        "state": "STATE",
+        "leads": "LEADS",
+        "services": "SERVICES",
+        "held": "ROWS#",
+        "rate": "RATE/S#",
+        "sent": "SENT#",
+        "heartbeat_at": "HEARTBEAT (UTC)",
+    }
+    run.out.table(shown, columns, empty="no process is running: coldsend scheduler run")
+
+
+def _state(stopped: bool, silent: bool) -> str:
+    if stopped:
+        return "ended"
+    return "silent" if silent else "running"

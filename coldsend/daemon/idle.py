@@ -1,0 +1,71 @@
+"""Whether anything can still be sent soon: what `scheduler run --until-idle` waits for.
+
+Rows that wait for a quota day, a frozen or resting service, or a retry more than a minute away do not keep
+it; neither do rows that a process elsewhere holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from sqlalchemy.engine import Connection
+
+from coldsend import clock
+from coldsend.database.engine import Database
+from coldsend.delivery import view as views
+from coldsend.domain.gates import Gate, ServiceFacts, service_gates
+from coldsend.domain.states import TaskStatus
+from coldsend.pacing.facts import service_facts
+from coldsend.stores import ledger, tasks
+
+SOON = timedelta(seconds=60)
+
+
+def nothing_soon(database: Database, *, senders: bool) -> bool:
+    """True where nothing can be planned or (with ``senders``) sent within a minute."""
+    now = clock.now()
+    with database.read() as connection:
+        return not (_planning_ahead(connection, now) or (senders and _sending_ahead(connection, now)))
+
+
+def _planning_ahead(connection: Connection, now: datetime) -> bool:
+    """A task begins soon, or one that sends has no complete send list, or one is to be closed."""
+    if tasks.due(connection, now + SOON):
+        return True
+    sending = tasks.in_status(connection, TaskStatus.SENDING)
+    live = [row for row in sending if row["campaign_status"] == "active"]
+    if any(row["expanded_at"] is None for row in live):
+        return True
+    ended = [row for row in live if not tasks.has_waiting(connection, row["id"])]
+    unwinding = [row for row in tasks.unwound(connection) if ledger.has_pending(connection, row["id"])]
+    return bool(ended or unwinding)
+
+
+def _sending_ahead(connection: Connection, now: datetime) -> bool:
+    """A row is on its way, or due soon with a service that can carry it soon."""
+    facts = service_facts(connection, now)
+    usable = {service_id for service_id, each in facts.items() if _opens_soon(each, now)}
+    for task in views.open_tasks(connection):
+        if ledger.has_sending(connection, task.id):
+            return True
+        carriers = sorted(task.services & usable)
+        if carriers and ledger.candidates(
+            connection, task.id, range(ledger.BUCKETS), carriers, now + SOON, limit=1
+        ):
+            return True
+    return False
+
+
+def _opens_soon(facts: ServiceFacts, now: datetime) -> bool:
+    """Every gate of the service opens by itself within a minute; a throttle gap always does in time."""
+    soon = now + SOON
+    gates = [
+        blocked
+        for blocked in service_gates(replace(facts, paused_providers=None), now)
+        if blocked.gate != Gate.THROTTLE
+    ]
+    return all(
+        blocked.gate != Gate.QUOTA and blocked.until is not None and blocked.until <= soon
+        for blocked in gates
+    )

@@ -1,0 +1,138 @@
+"""The periodic jobs. Each is idempotent and safe to run late, twice, or from two schedulers at once.
+
+name      every   who         what
+lead      5 s     everyone    renew the heartbeat and the leader lease
+plan      1 s     the leader  begin due tasks, make send lists, skip what was cancelled, close what has ended
+rescue    5 s     everyone    settle rows of dead processes of this host; the leader also of silent ones
+quota     60 s    the leader  roll quota days over into the mirrors that people read
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from coldsend import clock, logbook
+from coldsend.config.settings import Settings
+from coldsend.database.engine import Connection, Database
+from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.rescue import Rescuer
+from coldsend.errors import ColdsendError
+from coldsend.pacing import quota
+from coldsend.planning import lifecycle
+from coldsend.stores import leases, workers
+
+LEADER = "scheduler"
+LEADER_SECONDS = 20.0
+
+
+@dataclass
+class Jobs:
+    """One scheduler's jobs and its presence in ``workers``."""
+
+    settings: Settings
+    database: Database
+    should_stop: Callable[[], bool]
+    worker_id: int = 0
+    leads: bool = False
+    planned_once: bool = False
+    _failing: set[str] = field(default_factory=set)
+
+    def register(self) -> None:
+        """Become present, and try to lead at once."""
+        host = host_id(self.settings.state_dir)
+        self.worker_id = self.database.run(
+            lambda connection: workers.register(
+                connection,
+                kind="scheduler",
+                host=socket.gethostname(),
+                host_id=host,
+                pid=os.getpid(),
+                now=clock.now(),
+                lease_seconds=self.settings.delivery.lease_seconds,
+            )
+        )
+        # The lock that goes with a journal tells others on this host whether this process lives.
+        self._presence = Journal(Path(self.settings.state_dir), self.worker_id)
+        self._rescuer = Rescuer(
+            self.database, Path(self.settings.state_dir), self.settings.delivery.lease_seconds
+        )
+        logbook.worker_started(self.worker_id, kind="scheduler", host=socket.gethostname(), pid=os.getpid())
+        self._rescuer.rescue_own_host()
+        self.lead()
+
+    def table(self) -> list[tuple[str, float, Callable[[], None]]]:
+        """(name, seconds between runs, function), each guarded so that a failure is logged, not fatal."""
+        return [
+            ("lead", 5.0, self._guarded("lead", self.lead)),
+            ("plan", 1.0, self._guarded("plan", self.plan)),
+            ("rescue", 5.0, self._guarded("rescue", self.rescue)),
+            ("quota", 60.0, self._guarded("quota", self.roll_quota)),
+        ]
+
+    def lead(self) -> None:
+        """Heartbeat, and the leader lease."""
+
+        def work(connection: Connection) -> bool:
+            now = clock.now()
+            lease = self.settings.delivery.lease_seconds
+            if not workers.beat(connection, self.worker_id, now, lease, {"leads": self.leads}):
+                return False
+            return leases.lead(connection, LEADER, self.worker_id, now, LEADER_SECONDS)
+
+        leads = self.database.run(work)
+        if leads != self.leads:
+            logbook.leading(self.worker_id, leads=leads)
+        self.leads = leads
+
+    def plan(self) -> None:
+        """Move campaigns and tasks along."""
+        if not self.leads:
+            return
+        lifecycle.activate_due(self.database, clock.now())
+        lifecycle.expand_due(self.database, clock.now(), self.should_stop)
+        lifecycle.skip_cancelled(self.database, clock.now(), self.should_stop)
+        lifecycle.finish_ended(self.database, clock.now())
+        self.planned_once = True
+
+    def rescue(self) -> None:
+        """Settle what dead processes left behind."""
+        self._rescuer.rescue_own_host()
+        if self.leads:
+            self._rescuer.rescue_silent()
+
+    def roll_quota(self) -> None:
+        """Bring the mirrors of the quota days up to date."""
+        if self.leads:
+            self.database.run(lambda connection: quota.roll_days(connection, clock.now()))
+
+    def sign_off(self) -> None:
+        """Leave the lead to another at once."""
+
+        def work(connection: Connection) -> None:
+            leases.resign(connection, LEADER, self.worker_id)
+            workers.stop(connection, self.worker_id, clock.now())
+
+        self.database.run(work)
+        self._presence.close(remove=True)
+        logbook.worker_stopped(self.worker_id, kind="scheduler", sent=0)
+
+    def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            try:
+                job()
+            except (ColdsendError, DBAPIError) as error:
+                if name not in self._failing:  # once per outage, not once a second
+                    logbook.job_failed(name, str(error))
+                self._failing.add(name)
+            except Exception as error:
+                logbook.unexpected_error(f"job {name}", error)
+            else:
+                self._failing.discard(name)
+
+        return run

@@ -1,0 +1,85 @@
+"""The sender processes of one scheduler: start, restart when they end, drain at the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from coldsend import clock, logbook
+
+FIRST_WAIT = 0.5
+LONGEST_WAIT = 30.0
+HEALTHY_AFTER = 30.0  # seconds a process must have lived for its end not to count as a crash in a row
+DRAIN_SECONDS = 9.0
+
+
+@dataclass(slots=True)
+class _Slot:
+    """One sender process and what is known of its predecessors."""
+
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    start_at: float = 0.0
+    wait: float = FIRST_WAIT
+
+
+@dataclass
+class Processes:
+    """``count`` sender processes. ``options``: global options they are started with (--config FILE)."""
+
+    count: int
+    options: Sequence[str] = ()
+    _slots: list[_Slot] = field(default_factory=list)
+
+    def start(self) -> None:
+        self._slots = [_Slot() for _ in range(self.count)]
+        self.keep()
+
+    def keep(self) -> None:
+        """Start what is missing; called a few times a second."""
+        moment = clock.monotonic()
+        for slot in self._slots:
+            if slot.process is not None and slot.process.poll() is not None:
+                self._ended(slot, moment)
+            if slot.process is None and moment >= slot.start_at:
+                slot.process = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "coldsend",
+                        *self.options,
+                        "worker",
+                        "run",
+                        "--parent",
+                        str(os.getpid()),
+                    ],
+                    stdin=subprocess.DEVNULL,
+                    # A Ctrl-C at the terminal is for the scheduler, which drains its processes in order.
+                    start_new_session=True,
+                )
+                slot.started = moment
+
+    def _ended(self, slot: _Slot, moment: float) -> None:
+        assert slot.process is not None
+        slot.wait = FIRST_WAIT if moment - slot.started > HEALTHY_AFTER else min(LONGEST_WAIT, slot.wait * 2)
+        slot.start_at = moment + slot.wait
+        logbook.worker_process_ended(slot.process.pid, slot.process.returncode, restart_in=slot.wait)
+        slot.process = None
+
+    def drain(self) -> None:
+        """SIGTERM to all, wait for them to finish, SIGKILL for one that does not (its rows are rescued)."""
+        running = [slot.process for slot in self._slots if slot.process is not None]
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        deadline = clock.monotonic() + DRAIN_SECONDS
+        for process in running:
+            try:
+                process.wait(max(0.1, deadline - clock.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._slots = []

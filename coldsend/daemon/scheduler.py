@@ -1,0 +1,103 @@
+"""The scheduler process: jobs on a timer, sender processes beside it, until told to stop or until idle."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import DBAPIError
+
+from coldsend import clock
+from coldsend.config.settings import Settings
+from coldsend.daemon import idle
+from coldsend.daemon.jobs import Jobs
+from coldsend.daemon.processes import Processes
+from coldsend.database.engine import Database
+from coldsend.errors import Unreachable
+
+TICK = 0.2
+IDLE_CHECK = 1.0
+IDLE_TWICE = 2  # looks in a row that must find nothing: between two of them a job may have made work
+
+
+@dataclass
+class Scheduler:
+    """See the module. workers: sender processes to run, 0 only plans. on_tick: for live progress."""
+
+    settings: Settings
+    database: Database
+    workers: int
+    options: Sequence[str] = ()
+    until_idle: bool = False
+    on_tick: Callable[[], None] = lambda: None
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def stop(self) -> None:
+        """Ask for an orderly end; safe in a signal handler."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until :meth:`stop` or, with ``until_idle``, until nothing more can be sent soon."""
+        jobs = Jobs(self.settings, self.database, self._stop.is_set)
+        jobs.register()
+        timer = self._timer(jobs)
+        processes = Processes(self.workers, self.options)
+        timer.start()
+        try:
+            processes.start()
+            self._watch(jobs, processes)
+        finally:
+            self._stop.set()
+            processes.drain()
+            timer.shutdown(wait=True)
+            self._last_words(jobs)
+
+    def _timer(self, jobs: Jobs) -> BackgroundScheduler:
+        timer = BackgroundScheduler(executors={"default": ThreadPoolExecutor(4)}, timezone=UTC)
+        first = clock.unshifted_now()  # the timer's own clock, which a test clock does not move
+        for position, (name, seconds, job) in enumerate(jobs.table()):
+            timer.add_job(
+                job,
+                "interval",
+                seconds=seconds,
+                id=name,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+                next_run_time=first + timedelta(milliseconds=20 * position),
+            )
+        return timer
+
+    def _watch(self, jobs: Jobs, processes: Processes) -> None:
+        quiet = 0
+        looked = clock.monotonic()
+        while not self._stop.wait(TICK):
+            processes.keep()
+            self.on_tick()
+            if not self.until_idle or clock.monotonic() - looked < IDLE_CHECK:
+                continue
+            looked = clock.monotonic()
+            quiet = quiet + 1 if self._is_idle(jobs) else 0
+            if quiet >= IDLE_TWICE:
+                return
+
+    def _is_idle(self, jobs: Jobs) -> bool:
+        if jobs.leads and not jobs.planned_once:
+            return False
+        try:
+            return idle.nothing_soon(self.database, senders=self.workers > 0)
+        except (Unreachable, DBAPIError):
+            return False
+
+    def _last_words(self, jobs: Jobs) -> None:
+        """A last look, so that what the senders finished at the end is closed; then sign off."""
+        try:
+            jobs.plan()
+            jobs.sign_off()
+        except (Unreachable, DBAPIError):
+            # The database is away: the lease runs out by itself, and the next scheduler does the rest.
+            return

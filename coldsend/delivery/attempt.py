@@ -1,0 +1,134 @@
+"""One attempt at one row: compose, hand over, judge. Knows the phase it is in at any moment.
+
+Everything that can happen ends in a :class:`Result` with the row's outcome; a cancelled attempt (shutdown)
+becomes ``pending`` again if the final dot had not gone out, else ``unknown``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from coldsend import clock, logbook
+from coldsend.channels.seam import Channel
+from coldsend.composing.compose import CannotCompose, Composer
+from coldsend.delivery.journal import Journal
+from coldsend.domain import outcome as outcomes
+from coldsend.domain.answers import Answer, Verdict
+from coldsend.domain.message import Recipient
+from coldsend.domain.outcome import Attempt, RetryPolicy, RowOutcome
+from coldsend.domain.replies import judge, provider_of
+from coldsend.domain.retry import next_attempt
+from coldsend.stores.ledger import ClaimedRow
+
+
+class LeaseLost(Exception):
+    """This process may have been declared dead: nothing more may go out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A row in ``sending`` under our token, committed."""
+
+    row: ClaimedRow
+    token: int
+    campaign_id: int
+    attempt_at: datetime
+
+    @property
+    def attempt(self) -> Attempt:
+        row = self.row
+        return Attempt(row.id, self.token, row.service_id, self.attempt_at, row.retries, row.first_attempt_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """An attempt's outcome, and what was answered if anything was. render_error: composing failed."""
+
+    claim: Claim
+    outcome: RowOutcome
+    answer: Answer | None = None
+    verdict: Verdict | None = None
+    render_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempter:
+    """What attempts share. lease_valid: False as soon as others may take this process for dead."""
+
+    journal: Journal
+    policy: RetryPolicy
+    lease_valid: Callable[[], bool]
+
+    async def attempt(self, claim: Claim, composer: Composer, channel: Channel) -> Result:
+        """Try to send one claimed row; never raises, also not when cancelled."""
+        message_id = None
+        try:
+            if not self.lease_valid():
+                return self._released(claim, "lease_lost")
+            message = composer.compose(_recipient(claim.row), claim.attempt_at)
+            message_id = message.message_id
+            answer = await channel.send(message, lambda: self._before_commit(claim))
+            return self._judged(claim, answer, message_id)
+        except CannotCompose as error:
+            skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
+            return Result(claim, skipped, render_error=True)
+        except LeaseLost:
+            return self._released(claim, "lease_lost")
+        except asyncio.CancelledError:
+            return self._interrupted(claim, "stopped while the server had not answered yet", message_id)
+        except Exception as error:
+            logbook.unexpected_error(f"attempt at row {claim.row.id}", error)
+            return self._failed_unexpectedly(claim, error, message_id)
+
+    def _before_commit(self, claim: Claim) -> None:
+        if not self.lease_valid():
+            raise LeaseLost
+        self.journal.dot(claim.row.id, claim.token)
+
+    def _judged(self, claim: Claim, answer: Answer, message_id: str) -> Result:
+        now = clock.now()
+        verdict = judge(answer, provider=provider_of(claim.row.email_domain))
+        again = next_attempt(
+            now,
+            claim.row.first_attempt_at or claim.attempt_at,
+            claim.row.retries,
+            self.policy.delays_minutes,
+            self.policy.give_up_days,
+            verdict,
+        )
+        decided = outcomes.decide(claim.attempt, answer, verdict, now, again, message_id)
+        self.journal.outcome(decided)
+        return Result(claim, decided, answer, verdict)
+
+    def _released(self, claim: Claim, reason: str) -> Result:
+        return Result(claim, outcomes.released(claim.attempt, clock.now(), reason))
+
+    def _interrupted(self, claim: Claim, detail: str, message_id: str | None) -> Result:
+        """Stopped half-way: only a row whose dot went out is in doubt."""
+        if self.journal.has_dot(claim.row.id, claim.token):
+            return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
+        return self._released(claim, "interrupted")
+
+    def _failed_unexpectedly(self, claim: Claim, error: Exception, message_id: str | None) -> Result:
+        """A bug of ours must neither send twice nor loop: in doubt unknown, else skipped with its reason."""
+        detail = f"{type(error).__name__}: {error}"
+        if self.journal.has_dot(claim.row.id, claim.token):
+            return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
+        skipped = outcomes.skipped(claim.attempt, clock.now(), "internal_error", detail)
+        return Result(claim, skipped, render_error=True)
+
+
+def _recipient(row: ClaimedRow) -> Recipient:
+    return Recipient(
+        row_id=row.id,
+        task_id=row.task_id,
+        contact_id=row.contact_id,
+        email=row.email,
+        nickname=row.nickname,
+        tags=row.tags,
+        fields=row.fields,
+        time_zone=row.time_zone,
+    )

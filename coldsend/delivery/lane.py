@@ -1,0 +1,142 @@
+"""A lane: one open sender service in one worker, with its channel, its connections and its claimed rows.
+
+As many runners as the channel has capacity take rows from the lane's queue. A failure that says nothing
+about the recipient (connect, TLS, login) empties the queue: those rows are pending again for other services,
+and the lane waits a little longer each time before it asks for one more row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from coldsend import clock
+from coldsend.channels.seam import Channel
+from coldsend.composing.compose import Composer
+from coldsend.delivery.attempt import Attempter, Claim, Result
+from coldsend.domain import outcome as outcomes
+from coldsend.domain.answers import BEFORE_MESSAGE, Action, Outcome
+from coldsend.domain.service import Service
+
+FIRST_BACKOFF = 0.5
+LONGEST_BACKOFF = 60.0
+MOST_ROWS = 1000  # one claim: bounds the size of a transaction
+
+_STOPS_LANE = frozenset({Action.FREEZE_SERVICE, Action.COOL_DOWN, Action.NEXT_QUOTA_DAY, Action.SLOW_DOWN})
+
+
+class Lane:
+    """See the module. ``report`` is called with every result, in the event loop."""
+
+    def __init__(
+        self, service: Service, channel: Channel, attempter: Attempter, report: Callable[[Result], None]
+    ) -> None:
+        self.service = service
+        self.channel = channel
+        self._attempter = attempter
+        self._report = report
+        self._queue: asyncio.Queue[tuple[Claim, Composer]] = asyncio.Queue()
+        self._runners: list[asyncio.Task[None]] = []
+        self.in_flight = 0
+        self._rate = 0.0  # rows a second, smoothed
+        self._measured_at = clock.monotonic()
+        self._done_since = 0
+        self._backoff = 0.0
+        self._closed_until = 0.0  # on the steady clock
+        self.next_send_at: float = 0.0  # on the steady clock: end of the throttle gap
+
+    @property
+    def waiting(self) -> int:
+        return self._queue.qsize()
+
+    @property
+    def idle(self) -> bool:
+        return self._queue.empty() and self.in_flight == 0
+
+    @property
+    def rate(self) -> float:
+        """Rows a second of late."""
+        return self._rate
+
+    def want(self) -> int:
+        """How many more rows this lane should claim now: up to a second of work, 1 if throttled."""
+        moment = clock.monotonic()
+        if moment < self._closed_until:
+            return 0
+        if self.service.throttled:
+            return 1 if self.idle and moment >= self.next_send_at else 0
+        if self._backoff:
+            return 1 if self.idle else 0
+        target = max(2 * self.channel.capacity, min(MOST_ROWS, int(self._rate)))
+        held = self.waiting + self.in_flight
+        return target - held if held <= target // 2 else 0
+
+    def opens_in(self) -> float:
+        """Seconds until ``want`` can be more than 0 again by itself."""
+        wake = max(self._closed_until, self.next_send_at if self.service.throttled else 0.0)
+        return max(0.0, wake - clock.monotonic())
+
+    def put(self, claim: Claim, composer: Composer) -> None:
+        """A committed claim to be sent."""
+        if len(self._runners) < self.channel.capacity:
+            self._runners.append(asyncio.create_task(self._run()))
+        self._queue.put_nowait((claim, composer))
+
+    def hold_until(self, moment: float) -> None:
+        """The throttle gap, as the database remembers it: never before this moment of the steady clock."""
+        self.next_send_at = max(self.next_send_at, moment)
+
+    async def _run(self) -> None:
+        while True:
+            claim, composer = await self._queue.get()
+            self.in_flight += 1
+            try:
+                result = await self._attempter.attempt(claim, composer, self.channel)
+            finally:
+                self.in_flight -= 1
+            self._learn(result)
+            self._report(result)
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                return
+
+    def _learn(self, result: Result) -> None:
+        moment = clock.monotonic()
+        if self.service.throttled and result.outcome.tried:
+            self.next_send_at = moment + self.service.throttle_sec
+        self._done_since += 1
+        if moment - self._measured_at >= 0.25:
+            latest = self._done_since / (moment - self._measured_at)
+            self._rate = latest if not self._rate else 0.5 * self._rate + 0.5 * latest
+            self._measured_at, self._done_since = moment, 0
+        if result.verdict is None or result.answer is None:
+            return
+        if result.verdict.outcome == Outcome.ACCEPTED:
+            self._backoff = 0.0
+        elif result.answer.phase in BEFORE_MESSAGE or result.verdict.action in _STOPS_LANE:
+            self._back_off(moment)
+
+    def _back_off(self, moment: float) -> None:
+        if moment < self._closed_until:
+            return  # the same failure on another connection
+        self._backoff = min(LONGEST_BACKOFF, self._backoff * 2 or FIRST_BACKOFF)
+        self._closed_until = moment + self._backoff
+        self.release_waiting("service_failed")
+
+    def release_waiting(self, reason: str) -> None:
+        """Give back every row that no runner has taken up."""
+        while not self._queue.empty():
+            claim, _composer = self._queue.get_nowait()
+            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), reason)))
+
+    async def close(self, patience: timedelta) -> None:
+        """Give back what waits, let what is under way finish for ``patience``, then interrupt it."""
+        self.release_waiting("stopped")
+        deadline = clock.monotonic() + patience.total_seconds()
+        while self.in_flight and clock.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        for runner in self._runners:
+            runner.cancel()
+        await asyncio.gather(*self._runners, return_exceptions=True)
+        await self.channel.close()

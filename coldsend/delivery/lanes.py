@@ -1,0 +1,185 @@
+"""The open lanes of a worker: which services it sends through, and how many rows each wants now."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from coldsend import clock, logbook
+from coldsend.channels import registry
+from coldsend.config.secrets import KeyRing, service_owner
+from coldsend.config.settings import Settings
+from coldsend.database.engine import Connection, Database
+from coldsend.delivery.attempt import Attempter, Claim, Result
+from coldsend.delivery.claim import sendable
+from coldsend.delivery.composers import Composers
+from coldsend.delivery.lane import Lane
+from coldsend.delivery.view import View
+from coldsend.domain import outcome as outcomes
+from coldsend.domain.service import Service
+from coldsend.errors import ColdsendError
+from coldsend.stores import leases, services
+
+DRAIN = timedelta(seconds=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What a lane was opened with; when it changes, the lane is opened anew."""
+
+    type: str
+    settings: Mapping[str, Any]
+    throttle_sec: float
+    sealed: Mapping[str, Any] | None
+
+
+@dataclass
+class Lanes:
+    """Lanes by service id. Lives in the event loop; ``prepare`` runs in the database thread."""
+
+    settings: Settings
+    keys: KeyRing
+    database: Database
+    composers: Composers
+    attempter: Attempter
+    report: Callable[[Result], None]
+    worker_id: int
+    _lanes: dict[int, Lane] = field(default_factory=dict)
+    _openings: dict[int, Opening] = field(default_factory=dict)
+    _unusable: dict[int, Opening] = field(default_factory=dict)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __iter__(self) -> Any:
+        return iter(self._lanes.values())
+
+    def wants(self, view: View, now: datetime) -> dict[int, int]:
+        """service id -> rows to claim now."""
+        wanted: dict[int, int] = {}
+        for service_id, lane in self._lanes.items():
+            facts = view.services.get(service_id)
+            if facts is None or not sendable(facts, now):
+                continue
+            if lane.service.throttled and view.owners.get(service_id) != self.worker_id:
+                continue
+            frozen = facts.service.health_status != "active"
+            want = min(lane.want(), 1) if frozen else lane.want()
+            if want > 0:
+                wanted[service_id] = want
+        return wanted
+
+    def opens_in(self) -> float:
+        """Seconds until a lane that waits (throttle, back-off) may want rows again."""
+        waits = [lane.opens_in() for lane in self._lanes.values() if lane.idle]
+        return min((wait for wait in waits if wait > 0), default=1.0)
+
+    def load_openings(self, connection: Connection, view: View) -> dict[int, tuple[Service, Opening]]:
+        """What each service that is wanted would be opened with. Runs in the database thread."""
+        found: dict[int, tuple[Service, Opening]] = {}
+        for service_id in view.wanted():
+            facts = view.services.get(service_id)
+            row = services.row(connection, service_id)
+            if facts is not None and row is not None:
+                service = facts.service
+                opening = Opening(service.type, service.settings, service.throttle_sec, row["credentials"])
+                found[service_id] = (service, opening)
+        return found
+
+    def own_throttled(self, connection: Connection, view: View, now: datetime) -> dict[int, float]:
+        """Take throttled services nobody owns, up to a fair share; service id -> seconds until it may send.
+
+        Runs in the database thread, in a transaction.
+        """
+        throttled = [sid for sid in sorted(view.wanted()) if view.services[sid].service.throttled]
+        mine = [sid for sid in throttled if view.owners.get(sid) == self.worker_id]
+        for service_id, owner in view.owners.items():
+            if owner == self.worker_id and service_id not in throttled and self._is_idle(service_id):
+                leases.release_sender(connection, service_id, self.worker_id)
+        share = -(-len(throttled) // max(1, len(view.senders)))
+        for service_id in throttled:
+            if len(mine) >= share:
+                break
+            if service_id not in mine and leases.take_sender(
+                connection, service_id, self.worker_id, now, view.services[service_id].service.throttle_sec
+            ):
+                mine.append(service_id)
+        gaps = leases.sender_leases_all(connection)
+        return {
+            sid: (gaps[sid]["next_send_at"] - now).total_seconds() if gaps[sid]["next_send_at"] else 0.0
+            for sid in mine
+        }
+
+    def _is_idle(self, service_id: int) -> bool:
+        lane = self._lanes.get(service_id)
+        return lane is None or lane.idle
+
+    def arrange(self, openings: Mapping[int, tuple[Service, Opening]], gaps: Mapping[int, float]) -> None:
+        """Open lanes that are wanted and missing, close those that are not wanted or have changed."""
+        for service_id in list(self._lanes):
+            wanted = openings.get(service_id)
+            if wanted is None:
+                if self._lanes[service_id].idle:
+                    self._close(service_id)
+            elif wanted[1] != self._openings[service_id]:
+                self._close(service_id)
+            else:
+                self._lanes[service_id].service = wanted[0]
+        for service_id, (service, opening) in openings.items():
+            if service_id not in self._lanes and self._unusable.get(service_id) != opening:
+                self._open(service, opening)
+        for service_id, seconds in gaps.items():
+            if service_id in self._lanes and self._lanes[service_id].idle:
+                longest = self._lanes[service_id].service.throttle_sec
+                # Never longer than one gap: the database's clock may have been jumped over.
+                self._lanes[service_id].hold_until(clock.monotonic() + min(seconds, longest))
+
+    def _open(self, service: Service, opening: Opening) -> None:
+        try:
+            credentials = self.keys.open(opening.sealed, service_owner(service.id)) if opening.sealed else {}
+            channel = registry.open_channel(service, credentials, self.settings)
+        except ColdsendError as error:
+            self._unusable[service.id] = opening
+            logbook.service_unusable(service.name, service.id, f"{error.message} {error.hint}".strip())
+            return
+        self._unusable.pop(service.id, None)
+        self._lanes[service.id] = Lane(service, channel, self.attempter, self.report)
+        self._openings[service.id] = opening
+
+    def _close(self, service_id: int) -> None:
+        lane = self._lanes.pop(service_id)
+        del self._openings[service_id]
+        task = asyncio.create_task(lane.close(DRAIN))
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def put(self, claim: Claim) -> None:
+        """Hand a committed claim to its lane; a row whose lane closed meanwhile is given back."""
+        lane = self._lanes.get(claim.row.service_id)
+        if lane is None:
+            self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_closed")))
+            return
+        composer = self.composers.get(claim.row.template_id, lane.service)
+        if composer is None:
+            self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
+            return
+        if isinstance(composer, str):
+            skipped = outcomes.skipped(claim.attempt, clock.now(), "template_error", composer)
+            self.report(Result(claim, skipped, render_error=True))
+            return
+        lane.put(claim, composer)
+
+    async def close(self) -> None:
+        """Close all lanes; everything they held is reported."""
+        for service_id in list(self._lanes):
+            self._close(service_id)
+        await asyncio.gather(*self._closing, return_exceptions=True)
+
+    def summary(self) -> dict[str, Any]:
+        """For the heartbeat: services in use, rows held, rows a second."""
+        return {
+            "services": sorted(lane.service.name for lane in self._lanes.values()),
+            "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
+            "rate": round(sum(lane.rate for lane in self._lanes.values() if not lane.idle), 2),
+        }

@@ -1,0 +1,223 @@
+"""The other half of a turn: write outcomes, their events, refunds, and what they mean for services.
+
+Runs inside the turn's transaction. Outcomes are guarded by their claim's token, so writing them twice (the
+connection was lost at COMMIT) writes nothing the second time, events included.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.engine import Connection
+
+from coldsend.delivery.attempt import Result
+from coldsend.domain import suppression
+from coldsend.domain.answers import Action, Outcome
+from coldsend.domain.gates import ServiceFacts
+from coldsend.domain.outcome import RowOutcome
+from coldsend.domain.replies import provider_of
+from coldsend.domain.states import (
+    CampaignStatus,
+    EventType,
+    RowStatus,
+    SuppressionReason,
+    SuppressionScope,
+    TaskStatus,
+)
+from coldsend.pacing import services as health
+from coldsend.stores import campaigns, events, leases, ledger, quota, suppressions, tasks
+
+
+class StaleOutcomes(Exception):
+    """Fewer rows matched than outcomes were given: somebody else has settled some; look before writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorder:
+    """worker_id: for the throttle gaps it owns. probe_minutes: rest of services frozen for errors."""
+
+    worker_id: int
+    probe_minutes: float
+
+
+@dataclass(slots=True)
+class Recorded:
+    """What a turn wrote that must be told after its commit."""
+
+    changes: list[health.HealthChange] = field(default_factory=list)
+    paused: list[tuple[str, int, str]] = field(default_factory=list)  # ("campaign" | "task", id, reason)
+    streaks: dict[int, int] | None = None  # task id -> render errors in a row, as of this turn
+
+
+def outcomes_of_rows(
+    connection: Connection,
+    outcomes: Sequence[RowOutcome],
+    services: Mapping[int, ServiceFacts],
+    *,
+    check: bool,
+) -> set[tuple[int, int]]:
+    """Write outcomes with their events and refunds; the (row, token) of those that were still open.
+
+    check: look first which rows still carry their token. Without it a mismatch raises StaleOutcomes, and the
+    whole transaction must be run again with it.
+    """
+    open_keys = {(outcome.row_id, outcome.token) for outcome in outcomes}
+    if check:
+        open_keys = ledger.still_open(connection, outcomes)
+        outcomes = [outcome for outcome in outcomes if (outcome.row_id, outcome.token) in open_keys]
+    if not outcomes:
+        return set()
+    if ledger.record(connection, outcomes) != len(outcomes):
+        raise StaleOutcomes
+    _append_events(connection, outcomes)
+    _refund(connection, outcomes, services)
+    return open_keys
+
+
+def _append_events(connection: Connection, outcomes: Sequence[RowOutcome]) -> None:
+    tried = [outcome for outcome in outcomes if outcome.tried]
+    if not tried:
+        return
+    names = ledger.event_keys(connection, [outcome.row_id for outcome in tried])
+    rows: list[dict[str, Any]] = []
+    for outcome in tried:
+        task_id, contact_id, uid = names[outcome.row_id]
+        base = {
+            "task_id": task_id,
+            "contact_id": contact_id,
+            "sender_service_id": outcome.service_id,
+            "event_tracking_uid": uid,
+        }
+        rows.append({**base, "type": EventType.SEND_API_TRY.value, "ts": outcome.attempt_at or outcome.at})
+        if outcome.status != RowStatus.UNKNOWN:
+            kind = EventType.SEND_API_SUCCESS if outcome.status == RowStatus.SENT else EventType.SEND_API_FAIL
+            rows.append({**base, "type": kind.value, "ts": outcome.at, "details": _details(outcome)})
+    events.append(connection, rows)
+
+
+def _details(outcome: RowOutcome) -> dict[str, Any]:
+    found = {
+        "message_id": outcome.message_id,
+        "code": outcome.code or None,
+        "enhanced": outcome.enhanced or None,
+        "reason": outcome.reason,
+        "error": outcome.error_message,
+        "retry_at": outcome.scheduled_send_at.isoformat() if outcome.scheduled_send_at else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _refund(
+    connection: Connection, outcomes: Iterable[RowOutcome], services: Mapping[int, ServiceFacts]
+) -> None:
+    """Give quota back for recipients that were never accepted, on the day it was reserved."""
+    back: Counter[tuple[int, Any]] = Counter()
+    for outcome in outcomes:
+        facts = services.get(outcome.service_id)
+        if outcome.refund and facts is not None:
+            back[outcome.service_id, facts.service.quota_day(outcome.attempt_at or outcome.at)] += 1
+    for (service_id, day), count in sorted(back.items()):
+        quota.refund(connection, service_id, day, count)
+
+
+def consequences(
+    connection: Connection,
+    recorder: Recorder,
+    results: Sequence[Result],
+    services: Mapping[int, ServiceFacts],
+    now: datetime,
+) -> Recorded:
+    """What answers mean beyond their row: service health, pauses, suppressions, throttle gaps."""
+    recorded = Recorded()
+    accepted = {
+        result.claim.row.service_id
+        for result in results
+        if result.verdict is not None and result.verdict.outcome == Outcome.ACCEPTED
+    }
+    for service_id in sorted(accepted):
+        facts = services.get(service_id)
+        if facts is not None:
+            errors = facts.service.consecutive_errors
+            _note(recorded, health.record_success(connection, service_id, errors, now))
+    for result in results:
+        if result.verdict is not None and result.verdict.outcome != Outcome.ACCEPTED:
+            _after_failure(connection, recorder, result, now, recorded)
+    _throttle_gaps(connection, recorder, results, services)
+    return recorded
+
+
+def _after_failure(
+    connection: Connection, recorder: Recorder, result: Result, now: datetime, recorded: Recorded
+) -> None:
+    verdict, answer, row = result.verdict, result.answer, result.claim.row
+    assert verdict is not None
+    assert answer is not None
+    change = health.record_failure(
+        connection, row.service_id, verdict, str(answer), now, probe_minutes=recorder.probe_minutes
+    )
+    _note(recorded, change)
+    if verdict.action == Action.PAUSE_PROVIDER:
+        provider = provider_of(row.email_domain)
+        until = now + timedelta(seconds=verdict.wait_seconds) if verdict.wait_seconds else None
+        _note(
+            recorded,
+            health.pause_provider(connection, row.service_id, provider, until, str(answer), now=now),
+        )
+    elif verdict.action == Action.SUPPRESS:
+        entry = suppression.Suppression(
+            suppression.address_key(row.email_key),
+            SuppressionScope.ADDRESS,
+            row.email_key,
+            SuppressionReason.HARD_BOUNCE,
+            source=f"reply {answer.code}",
+            detail=str(answer),
+        )
+        suppressions.add(connection, [entry], now)
+    elif verdict.action == Action.PAUSE_CAMPAIGN:
+        reason = f"a server says our message or dialogue is wrong: {answer}"
+        pause_campaign(connection, result.claim.campaign_id, reason, now, recorded)
+
+
+def pause_campaign(
+    connection: Connection, campaign_id: int, reason: str, now: datetime, recorded: Recorded
+) -> None:
+    """Stop a campaign until a person resumes it; nothing where it was not active."""
+    moved = campaigns.move(
+        connection, campaign_id, [CampaignStatus.ACTIVE], CampaignStatus.PAUSED, now, status_reason=reason
+    )
+    if moved:
+        recorded.paused.append(("campaign", campaign_id, reason))
+
+
+def pause_task(connection: Connection, task_id: int, reason: str, now: datetime, recorded: Recorded) -> None:
+    """Stop a task until a person resumes it; nothing where it was not sending."""
+    if tasks.move(connection, task_id, [TaskStatus.SENDING], TaskStatus.PAUSED, now, status_reason=reason):
+        recorded.paused.append(("task", task_id, reason))
+
+
+def _throttle_gaps(
+    connection: Connection,
+    recorder: Recorder,
+    results: Sequence[Result],
+    services: Mapping[int, ServiceFacts],
+) -> None:
+    """Write next_send_at = final reply + throttle of each throttled service that has sent."""
+    last: dict[int, datetime] = {}
+    for result in results:
+        if result.outcome.tried:
+            service_id = result.claim.row.service_id
+            last[service_id] = max(result.outcome.at, last.get(service_id, result.outcome.at))
+    for service_id, at in sorted(last.items()):
+        facts = services.get(service_id)
+        if facts is not None and facts.service.throttled:
+            gap = timedelta(seconds=facts.service.throttle_sec)
+            leases.set_next_send(connection, service_id, recorder.worker_id, at + gap)
+
+
+def _note(recorded: Recorded, change: health.HealthChange | None) -> None:
+    if change is not None:
+        recorded.changes.append(change)

@@ -1,0 +1,136 @@
+"""Rescue: settle the rows that a dead process left in ``sending``, each to the best of what can be known.
+
+A process of this host is dead when its lock can be taken; its journal then tells: an answer (K) is recorded
+as if the process had lived, a row without D was never sent and is pending again, a D without K is unknown.
+A process of another host, or one that hangs, is given up when its heartbeat stood still for a whole lease,
+measured on this process's steady clock, so that no clock jump and no skew between hosts can declare a living
+worker dead. Its journal cannot be read, so its rows become ``unknown``; if it lives after all, its own
+outcomes still arrive, because an unknown row keeps its token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coldsend import clock, logbook
+from coldsend.database.engine import Database
+from coldsend.delivery import journal as journals
+from coldsend.delivery.journal import Memory
+from coldsend.delivery.record import outcomes_of_rows
+from coldsend.domain import outcome as outcomes
+from coldsend.domain.outcome import Attempt, RowOutcome
+from coldsend.domain.states import RowStatus
+from coldsend.pacing.facts import service_facts
+from coldsend.stores import ledger, workers
+
+NO_JOURNAL = "its process was lost, and no journal tells whether the server took the message"
+NO_ANSWER = "its process died after the final dot, before the server's answer was noted"
+
+
+@dataclass(slots=True)
+class Rescuer:
+    """Keeps watch over the other processes. ``lease_seconds``: silence after which one is given up."""
+
+    database: Database
+    state_dir: Path
+    lease_seconds: float
+    _seen: dict[int, tuple[datetime, float]] = field(default_factory=dict)
+
+    def rescue_own_host(self) -> int:
+        """Settle what dead processes of this host left; returns how many processes there were."""
+        host_id = journals.host_id(self.state_dir)
+        with self.database.read() as connection:
+            here = [row for row in workers.unstopped(connection) if row["host_id"] == host_id]
+        return sum(self._rescue_if_dead(row["id"]) for row in here)
+
+    def rescue_silent(self) -> int:
+        """Give up processes whose heartbeat stood still for a lease while we watched; returns how many."""
+        moment = clock.monotonic()
+        with self.database.read() as connection:
+            present = {row["id"]: row["heartbeat_at"] for row in workers.unstopped(connection)}
+        self._seen = {
+            worker_id: self._seen[worker_id]
+            if worker_id in self._seen and self._seen[worker_id][0] == beat
+            else (beat, moment)
+            for worker_id, beat in present.items()
+        }
+        silent = [wid for wid, (_beat, since) in self._seen.items() if moment - since >= self.lease_seconds]
+        for worker_id in silent:
+            if not self._rescue_if_dead(worker_id):
+                self._settle(worker_id, None)
+        return len(silent)
+
+    def _rescue_if_dead(self, worker_id: int) -> bool:
+        """Rescue by journal where the process is provably dead; False where it lives or is another host's."""
+        dead = journals.open_dead(self.state_dir, worker_id)
+        if dead is None:
+            return False
+        settled = False
+        try:
+            settled = self._settle(worker_id, dead.read())
+        finally:
+            dead.close(remove=settled)
+        return settled
+
+    def _settle(self, worker_id: int, memory: Memory | None) -> bool:
+        """Give every row of the worker an outcome and sign it off, in one transaction."""
+
+        def work(connection: Connection) -> dict[str, int] | None:
+            now = clock.now()
+            if workers.is_stopped(connection, worker_id):
+                return None
+            rows = ledger.claims_of(connection, worker_id)
+            settled = [_outcome(row, memory, now) for row in rows]
+            settled += _answers_of_others(rows, memory)
+            outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
+            workers.stop(connection, worker_id, now)
+            return _counts(settled)
+
+        counts = self.database.run(work)
+        if counts is None:
+            return True
+        logbook.worker_rescued(worker_id, counts, by_journal=memory is not None)
+        return True
+
+
+def _outcome(row: sa.Row[Any], memory: Memory | None, now: datetime) -> RowOutcome:
+    """What becomes of one row in ``sending``."""
+    attempt = Attempt(
+        row.id,
+        row.claim_token,
+        row.sender_service_id,
+        row.attempt_at or now,
+        row.retries,
+        row.first_attempt_at,
+    )
+    if memory is None:
+        return outcomes.unknown(attempt, now, NO_JOURNAL)
+    key = (row.id, row.claim_token)
+    if key in memory.outcomes:
+        return memory.outcomes[key]
+    if key in memory.dots or not memory.intact:
+        return outcomes.unknown(attempt, now, NO_ANSWER if key in memory.dots else NO_JOURNAL)
+    return outcomes.released(attempt, now, "rescued")
+
+
+def _answers_of_others(rows: Sequence[sa.Row[Any]], memory: Memory | None) -> list[RowOutcome]:
+    """Journaled answers of rows that are not in ``sending`` any more: late proof for unknown ones."""
+    if memory is None:
+        return []
+    present = {(row.id, row.claim_token) for row in rows}
+    return [outcome for key, outcome in memory.outcomes.items() if key not in present]
+
+
+def _counts(settled: Sequence[RowOutcome]) -> dict[str, int]:
+    counts: Mapping[str, int] = {
+        status.value: sum(outcome.status == status for outcome in settled)
+        for status in (RowStatus.SENT, RowStatus.PENDING, RowStatus.UNKNOWN, RowStatus.FAILED_TO_SEND)
+    }
+    return {status: count for status, count in counts.items() if count}

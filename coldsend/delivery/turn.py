@@ -1,0 +1,161 @@
+"""One turn of a worker at the database: outcomes of the last rows, intents of the next, one transaction.
+
+What is done about database errors (codes in ``database/dialect.py``):
+undone by the server (deadlock, conflict, lock wait) - run the whole turn again;
+connection lost, so that nobody knows whether it was committed - run it again, which the tokens make safe:
+outcomes that were written match no row any more, and rows whose intent was committed are found under their
+token and sent;
+server away, read-only or full - :class:`DatabaseAway`: keep the outcomes (the journal has them too) and wait.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
+
+from coldsend import clock, logbook
+from coldsend.database import dialect
+from coldsend.database.engine import Database
+from coldsend.delivery import record
+from coldsend.delivery.attempt import Claim, Result
+from coldsend.delivery.claim import Claimer
+from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
+from coldsend.delivery.view import View, own_buckets
+from coldsend.pacing import services as health
+from coldsend.stores import ledger
+
+REPEATS = 20
+
+
+class DatabaseAway(Exception):
+    """The database cannot be worked with right now; nothing was written, or it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """claims: committed rows to send. written: (row, token) whose outcomes the database has now."""
+
+    claims: Sequence[Claim] = ()
+    written: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(slots=True)
+class Turns:
+    """A worker's turns. Used from one thread at a time."""
+
+    database: Database
+    worker_id: int
+    claimer: Claimer
+    recorder: Recorder
+    render_errors_pause: int
+    _batch: int = 0
+    _check: bool = False  # look which rows are still ours before writing: after anything doubtful
+    _doubtful: list[tuple[list[int], int]] = field(default_factory=list)
+    _render_errors: dict[int, int] = field(default_factory=dict)  # task id -> in a row
+
+    def take(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
+        """Write ``results``, claim rows for ``wants`` (service id -> how many); else DatabaseAway."""
+        for repeat in range(REPEATS):
+            try:
+                return self._once(results, wants, view)
+            except StaleOutcomes:
+                self._check = True
+            except DBAPIError as error:
+                self._digest(error, repeat)
+        raise DatabaseAway(f"the transaction was undone {REPEATS} times in a row")
+
+    def _digest(self, error: DBAPIError, repeat: int) -> None:
+        """Decide whether a turn that failed is run again (return) or waits (DatabaseAway)."""
+        if dialect.must_repeat(error):
+            time.sleep(random.uniform(0, min(0.5, 0.005 * 2**repeat)))
+            return
+        if dialect.connection_lost(error):
+            self._check = True
+            if repeat < 2:
+                return
+            raise DatabaseAway(str(error.orig)) from error
+        if dialect.must_pause(error):
+            raise DatabaseAway(str(error.orig)) from error
+        raise error
+
+    def _once(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
+        self._batch += 1
+        token = ledger.token_of(self.worker_id, self._batch)
+        now = clock.now()
+        doubt: tuple[list[int], int] | None = None
+        try:
+            with self.database.engine.begin() as connection:
+                adopted = self._adopt(connection, view)
+                recorded = self._record(connection, results, view)
+                claims: list[Claim] = []
+                if wants:
+                    claimed = self.claimer.claim(
+                        connection, wants, view, own_buckets(view, self.worker_id), token, now
+                    )
+                    claims = claimed.claims
+                    doubt = (claimed.row_ids, token)
+        except DBAPIError as error:
+            if doubt is not None and dialect.connection_lost(error):
+                self._doubtful.append(doubt)
+            raise
+        self._check = False
+        self._doubtful.clear()
+        self._tell(recorded)
+        written = [(result.outcome.row_id, result.outcome.token) for result in results]
+        return Taken([*adopted, *claims], written)
+
+    def _adopt(self, connection: Connection, view: View) -> list[Claim]:
+        """Rows of an earlier turn whose COMMIT was in doubt and did happen: they are ours and unsent."""
+        if not self._doubtful:
+            return []
+        campaigns = {task.id: task.campaign_id for task in view.tasks}
+        now = clock.now()
+        return [
+            Claim(row, token, campaigns.get(row.task_id, 0), now)
+            for row_ids, token in self._doubtful
+            for row in ledger.claimed(connection, row_ids, token)
+        ]
+
+    def _record(self, connection: Connection, results: Sequence[Result], view: View) -> Recorded:
+        if not results:
+            return Recorded()
+        outcomes = [result.outcome for result in results]
+        open_keys = record.outcomes_of_rows(connection, outcomes, view.services, check=self._check)
+        mine = [result for result in results if (result.outcome.row_id, result.outcome.token) in open_keys]
+        now = clock.now()
+        recorded = record.consequences(connection, self.recorder, mine, view.services, now)
+        streaks = self._streaks(mine)
+        for task_id, count in streaks.items():
+            if count >= self.render_errors_pause:
+                last = next(r for r in reversed(mine) if r.render_error and r.claim.row.task_id == task_id)
+                why = last.outcome.error_message
+                reason = f"{count} recipients in a row could not be composed, the last: {why}"
+                record.pause_task(connection, task_id, reason, now, recorded)
+                streaks[task_id] = 0
+        recorded.streaks = streaks
+        return recorded
+
+    def _streaks(self, results: Sequence[Result]) -> dict[int, int]:
+        """Render errors in a row per task, including these results; kept only once the turn is committed."""
+        counts = dict(self._render_errors)
+        for result in results:
+            task_id = result.claim.row.task_id
+            if result.render_error:
+                counts[task_id] = counts.get(task_id, 0) + 1
+            elif result.outcome.tried:
+                counts.pop(task_id, None)
+        return counts
+
+    def _tell(self, recorded: Recorded) -> None:
+        """After the commit: keep the streaks, log what changed."""
+        if recorded.streaks is not None:
+            self._render_errors = recorded.streaks
+        for change in recorded.changes:
+            health.announce(change)
+        for kind, row_id, reason in recorded.paused:
+            logbook.paused_by_engine(kind, row_id, reason)

@@ -1,0 +1,304 @@
+"""The sender process: register, then turn after turn claim, send and record, until told to stop.
+
+One event loop sends; one thread speaks with the database, so that a commit never holds up a connection. Work
+is handed between them only as values. Stopping (SIGTERM) takes at most ten seconds: nothing more is claimed,
+rows not yet on the wire are given back, what is under way may finish.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from coldsend import clock, logbook
+from coldsend.composing.source import site_of
+from coldsend.config.secrets import KeyRing
+from coldsend.config.settings import Settings
+from coldsend.database import dialect
+from coldsend.database.engine import Connection, Database
+from coldsend.delivery import view as views
+from coldsend.delivery.attempt import Attempter, Result
+from coldsend.delivery.claim import Claimer
+from coldsend.delivery.composers import Composers
+from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.lanes import Lanes, Opening
+from coldsend.delivery.record import Recorder
+from coldsend.delivery.rescue import Rescuer
+from coldsend.delivery.turn import DatabaseAway, Taken, Turns
+from coldsend.delivery.view import View
+from coldsend.domain.outcome import RetryPolicy
+from coldsend.domain.service import Service
+from coldsend.domain.states import RowStatus
+from coldsend.errors import Unreachable
+from coldsend.stores import signing_keys, workers
+
+T = TypeVar("T")
+
+REFRESH = 1.0  # seconds between two looks at the world
+RESCUE = 5.0  # seconds between two looks after dead processes of this host
+FLUSH = 0.2  # an outcome waits at most this long for company
+NOTHING_DUE = 0.3  # seconds before asking again where nothing was due
+AWAY = 1.0  # seconds between two tries at a database that is away
+LAST_TRIES = 3  # at the end, for outcomes the database has not taken
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One look at the world. openings: of wanted services; gaps: seconds to the end of throttle gaps."""
+
+    view: View
+    openings: Mapping[int, tuple[Service, Opening]]
+    gaps: Mapping[int, float]
+    edited: Collection[int]
+
+
+@dataclass
+class Worker:
+    """See the module. ``should_stop`` is asked several times a second."""
+
+    settings: Settings
+    keys: KeyRing
+    database: Database
+    should_stop: Callable[[], bool] = lambda: False
+    sent: int = 0
+    worker_id: int = 0
+    _results: list[Result] = field(default_factory=list)
+    _view: View = field(default_factory=View)
+    _lease_ends: float = 0.0
+    _declared_dead: bool = False
+    _away: bool = False
+
+    def run(self) -> None:
+        """Work until told to stop; registers anew where others had declared this process dead."""
+        while True:
+            self._declared_dead = False
+            asyncio.run(self._life())
+            if not self._declared_dead or self.should_stop():
+                return
+            logbook.worker_declared_dead(self.worker_id)
+
+    async def _life(self) -> None:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="database")
+        self._wake = asyncio.Event()
+        try:
+            await self._register()
+            while not (self.should_stop() or self._declared_dead):
+                await self._step()
+            await self._finish()
+        finally:
+            self._thread.shutdown(wait=False)
+
+    async def _register(self) -> None:
+        host = host_id(self.settings.state_dir)
+        delivery = self.settings.delivery
+
+        def work(connection: Connection) -> tuple[int, bytes, bytes]:
+            started = clock.monotonic()
+            worker_id = workers.register(
+                connection,
+                kind="sender",
+                host=socket.gethostname(),
+                host_id=host,
+                pid=os.getpid(),
+                now=clock.now(),
+                lease_seconds=delivery.lease_seconds,
+            )
+            self._extend_lease(started)
+            return (
+                worker_id,
+                signing_keys.load(connection, self.keys, "links"),
+                signing_keys.load(connection, self.keys, "suppression"),
+            )
+
+        self.worker_id, link_secret, pepper = await self._in_thread(lambda: self.database.run(work))
+        logbook.worker_started(self.worker_id, kind="sender", host=socket.gethostname(), pid=os.getpid())
+        self._journal = Journal(Path(self.settings.state_dir), self.worker_id)
+        self._composers = Composers(site_of(self.settings, link_secret))
+        policy = RetryPolicy(delivery.retry_minutes, delivery.give_up_days)
+        self._lanes = Lanes(
+            self.settings,
+            self.keys,
+            self.database,
+            self._composers,
+            Attempter(self._journal, policy, self._lease_valid),
+            self._report,
+            self.worker_id,
+        )
+        self._turns = Turns(
+            self.database,
+            self.worker_id,
+            Claimer(self.worker_id, pepper, delivery.probe_minutes),
+            Recorder(self.worker_id, delivery.probe_minutes),
+            delivery.render_errors_pause,
+        )
+        self._rescuer = Rescuer(self.database, Path(self.settings.state_dir), delivery.lease_seconds)
+        self._refreshed = self._rescued = -1e9
+        self._ask_after = 0.0
+
+    async def _step(self) -> None:
+        """Refresh the view when it is due, take a turn, then sleep until something happens."""
+        try:
+            if clock.monotonic() - self._refreshed >= REFRESH:
+                await self._refresh()
+            claimed = await self._turn(self._wants())
+            self._database_is(away=None)
+        except (DatabaseAway, Unreachable) as error:
+            self._database_is(away=str(error))
+            await self._sleep(AWAY)
+            return
+        await self._sleep(0.0 if claimed else min(NOTHING_DUE, self._lanes.opens_in()))
+
+    def _wants(self) -> dict[int, int]:
+        if clock.monotonic() < self._ask_after or not self._lease_valid():
+            return {}
+        return self._lanes.wants(self._view, clock.now())
+
+    async def _turn(self, wants: dict[int, int]) -> int:
+        """Write what is known, claim what is wanted; returns how many rows were claimed."""
+        results, self._results = self._results, []
+        if not results and not wants:
+            return 0
+        try:
+            taken: Taken = await self._in_thread(lambda: self._turns.take(results, wants, self._view))
+        except BaseException:
+            self._results = results + self._results
+            raise
+        self._journal.settle(taken.written)
+        self.sent += sum(result.outcome.status == RowStatus.SENT for result in results)
+        await self._load_templates({claim.row.template_id for claim in taken.claims})
+        for claim in taken.claims:
+            self._lanes.put(claim)
+        if wants and not taken.claims:
+            self._ask_after = clock.monotonic() + NOTHING_DUE
+        return len(taken.claims)
+
+    async def _load_templates(self, template_ids: set[int]) -> None:
+        missing = self._composers.missing(template_ids)
+        if not missing:
+            return
+
+        def work() -> None:
+            with self.database.read() as connection:
+                self._composers.load(connection, missing)
+
+        # The rows are claimed: they must reach their lane whatever the database does.
+        try:
+            await self._in_thread(work)
+        except (Unreachable, DBAPIError) as error:
+            self._database_is(away=str(error))
+
+    async def _refresh(self) -> None:
+        """Heartbeat, view, lanes; rescue now and then. All in the database thread but the arranging."""
+        self._refreshed = clock.monotonic()
+        summary = {**self._lanes.summary(), "sent": self.sent}
+        known = self._composers.known()
+        seen = await self._in_thread(lambda: self._look(summary, known))
+        if seen is None:
+            self._declared_dead = True
+            return
+        self._view = seen.view
+        self._composers.drop(seen.edited)
+        self._lanes.arrange(seen.openings, seen.gaps)
+        if clock.monotonic() - self._rescued >= RESCUE:
+            self._rescued = clock.monotonic()
+            await self._in_thread(self._rescuer.rescue_own_host)
+
+    def _look(self, summary: Mapping[str, Any], known: Mapping[int, datetime]) -> Seen | None:
+        """Beat and look, in one transaction; None where others have declared this process dead."""
+        started = clock.monotonic()
+
+        def work(connection: Connection) -> Seen | None:
+            now = clock.now()
+            lease = self.settings.delivery.lease_seconds
+            if not workers.beat(connection, self.worker_id, now, lease, summary):
+                return None
+            view = views.read(connection, now)
+            gaps = self._lanes.own_throttled(connection, view, now)
+            # Owners may have changed just now: read the view again only where they did.
+            if any(view.owners.get(service_id) != self.worker_id for service_id in gaps):
+                view = views.read(connection, now)
+            edited = self._composers.edited(connection, known)
+            return Seen(view, self._lanes.load_openings(connection, view), gaps, edited)
+
+        seen = self.database.run(work)
+        if seen is not None:
+            self._extend_lease(started)
+        return seen
+
+    async def _finish(self) -> None:
+        """Give back, finish, write, sign off. What the database does not take stays in the journal."""
+        await self._lanes.close()
+        for _ in range(LAST_TRIES):
+            try:
+                await self._turn({})
+                if not self._declared_dead:
+                    await self._in_thread(lambda: self.database.run(self._sign_off))
+            except (DatabaseAway, Unreachable) as error:
+                self._database_is(away=str(error))
+                await asyncio.sleep(AWAY / 4)
+            else:
+                self._journal.close(remove=True)
+                logbook.worker_stopped(self.worker_id, kind="sender", sent=self.sent)
+                return
+        self._journal.close(remove=False)
+
+    def _sign_off(self, connection: Connection) -> None:
+        workers.stop(connection, self.worker_id, clock.now())
+
+    def _report(self, result: Result) -> None:
+        """A lane has a result: write it with the next turn."""
+        self._results.append(result)
+        self._wake.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until something wants writing or claiming, or ``seconds`` have passed."""
+        if seconds > 0 and not self._results:
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), min(seconds, REFRESH))
+            except TimeoutError:
+                return
+        # Wait for company: a turn writes many outcomes at the price of one, and claims as many.
+        waited_until = clock.monotonic() + FLUSH
+        while self._results and clock.monotonic() < waited_until and not self._lanes_hungry():
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), waited_until - clock.monotonic())
+            except TimeoutError:
+                return
+
+    def _lanes_hungry(self) -> bool:
+        return bool(self._wants())
+
+    def _extend_lease(self, started: float) -> None:
+        """Counted from before the heartbeat was written, with a margin: never longer than others count."""
+        lease = self.settings.delivery.lease_seconds
+        self._lease_ends = started + lease - min(5.0, lease / 4)
+
+    def _lease_valid(self) -> bool:
+        return clock.monotonic() < self._lease_ends
+
+    def _database_is(self, away: str | None) -> None:
+        if away is not None and not self._away:
+            logbook.database_away(away, outcomes_held=len(self._results))
+        elif away is None and self._away:
+            logbook.database_back(outcomes_held=len(self._results))
+        self._away = away is not None
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        """Run ``work`` in the database thread; lost and away databases become DatabaseAway."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except DBAPIError as error:
+            if dialect.must_pause(error) or dialect.connection_lost(error):
+                raise DatabaseAway(str(error.orig)) from error
+            raise

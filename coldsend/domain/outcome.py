@@ -1,0 +1,211 @@
+"""What becomes of a row after an attempt: pure decision from verdict to row outcome.
+
+An outcome is everything the ledger writes about one attempt, and is small enough to be journaled as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Phase, Verdict
+from coldsend.domain.states import RowStatus
+
+SOON = timedelta(seconds=1)
+SLOW_DOWN = timedelta(seconds=60)
+PROVIDER_RETRY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The claimed row as the decision needs it. Times are aware UTC."""
+
+    row_id: int
+    token: int
+    service_id: int
+    attempt_at: datetime
+    retries: int = 0
+    first_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RowOutcome:
+    """What the ledger records for one attempt.
+
+    retries: value after this attempt. keep_service: the row waits for this service only (None: any).
+    refund: the quota unit goes back, because the recipient was never accepted.
+    tried: something was put on the wire, so the event log gets a try and its result.
+    """
+
+    row_id: int
+    token: int
+    service_id: int
+    status: RowStatus
+    at: datetime
+    retries: int = 0
+    reason: str | None = None
+    error_message: str | None = None
+    scheduled_send_at: datetime | None = None
+    keep_service: int | None = None
+    message_id: str | None = None
+    refund: bool = False
+    tried: bool = True
+    code: int = 0
+    enhanced: str = ""
+    attempt_at: datetime | None = None
+    first_attempt_at: datetime | None = (
+        None  # the first one that concerned the recipient: lifetimes start there
+    )
+
+    def as_json(self) -> dict[str, Any]:
+        """For the outcome journal; :func:`outcome_from_json` reads it back."""
+        return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(self).items()}
+
+
+def outcome_from_json(document: dict[str, Any]) -> RowOutcome:
+    """Inverse of :meth:`RowOutcome.as_json`; raises ValueError, TypeError or KeyError on anything else."""
+    values = dict(document)
+    for name in ("at", "scheduled_send_at", "attempt_at", "first_attempt_at"):
+        if values.get(name) is not None:
+            values[name] = datetime.fromisoformat(values[name])
+    values["status"] = RowStatus(values["status"])
+    return RowOutcome(**values)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """delays_minutes: waits between attempts, the last repeats. give_up_days: lifetime from the first attempt."""
+
+    delays_minutes: Sequence[float]
+    give_up_days: float
+
+
+def decide(
+    attempt: Attempt,
+    answer: Answer,
+    verdict: Verdict,
+    now: datetime,
+    next_attempt: datetime | None,
+    message_id: str,
+) -> RowOutcome:
+    """The outcome of one answered (or failed) attempt.
+
+    next_attempt: when the retry policy would try again, None where the row's lifetime is over.
+    """
+
+    def outcome(status: RowStatus, **values: Any) -> RowOutcome:
+        values.setdefault("retries", attempt.retries)
+        values.setdefault("first_attempt_at", attempt.first_attempt_at or attempt.attempt_at)
+        return RowOutcome(
+            attempt.row_id,
+            attempt.token,
+            attempt.service_id,
+            status,
+            now,
+            message_id=answer.provider_message_id or message_id,
+            code=answer.code,
+            enhanced=answer.enhanced,
+            attempt_at=attempt.attempt_at,
+            **values,
+        )
+
+    if verdict.outcome == Outcome.ACCEPTED:
+        return outcome(RowStatus.SENT)
+    if verdict.outcome == Outcome.UNKNOWN:
+        return outcome(RowStatus.UNKNOWN, reason="no_final_answer", error_message=str(answer))
+    refund = answer.phase not in (Phase.DATA, Phase.FINAL)
+    failure = {"reason": verdict.rule, "error_message": str(answer), "refund": refund}
+    if verdict.action in _FINAL_ACTIONS or (
+        verdict.outcome == Outcome.PERMANENT and verdict.action not in _WAITING_ACTIONS
+    ):
+        return outcome(RowStatus.FAILED_TO_SEND, **failure)
+    if answer.phase in BEFORE_MESSAGE or verdict.action in _SENDER_ACTIONS:
+        # Nothing about this recipient: it is free for other services at once; no retry, no lifetime is used.
+        return outcome(
+            RowStatus.PENDING, scheduled_send_at=now, first_attempt_at=attempt.first_attempt_at, **failure
+        )
+    if next_attempt is None:
+        return outcome(RowStatus.FAILED_TO_SEND, **{**failure, "reason": "expired"})
+    wait = _UNCOUNTED_WAITS.get(verdict.action)
+    if wait is not None:
+        return outcome(RowStatus.PENDING, scheduled_send_at=now + wait, **failure)
+    return outcome(
+        RowStatus.PENDING,
+        scheduled_send_at=next_attempt,
+        keep_service=attempt.service_id if verdict.action == Action.RETRY_SAME_SERVICE else None,
+        **{**failure, "retries": attempt.retries + 1},
+    )
+
+
+_FINAL_ACTIONS = frozenset({Action.FAIL, Action.SUPPRESS, Action.FAIL_CONTENT, Action.FAIL_TEMPLATE})
+_SENDER_ACTIONS = frozenset(
+    {Action.FREEZE_SERVICE, Action.COOL_DOWN, Action.NEXT_QUOTA_DAY, Action.PAUSE_CAMPAIGN}
+)
+_UNCOUNTED_WAITS = {
+    Action.RETRY_SOON: SOON,
+    Action.SLOW_DOWN: SLOW_DOWN,
+    Action.PAUSE_PROVIDER: PROVIDER_RETRY,
+}
+_WAITING_ACTIONS = (
+    _SENDER_ACTIONS | frozenset(_UNCOUNTED_WAITS) | frozenset({Action.RETRY, Action.RETRY_SAME_SERVICE})
+)
+
+
+def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
+    """Never put on the wire (shutdown, lease lost, service stopped): pending again as if nothing had been."""
+    return RowOutcome(
+        attempt.row_id,
+        attempt.token,
+        attempt.service_id,
+        RowStatus.PENDING,
+        now,
+        retries=attempt.retries,
+        reason=reason,
+        scheduled_send_at=now,
+        refund=True,
+        tried=False,
+        attempt_at=attempt.attempt_at,
+        first_attempt_at=attempt.first_attempt_at,
+    )
+
+
+def postponed(attempt: Attempt, now: datetime, until: datetime, reason: str) -> RowOutcome:
+    """Not now (its provider is paused for the service): pending until then, free for any service."""
+    return replace(released(attempt, now, reason), scheduled_send_at=until)
+
+
+def skipped(attempt: Attempt, now: datetime, reason: str, detail: str) -> RowOutcome:
+    """Declined by us before anything was sent."""
+    return RowOutcome(
+        attempt.row_id,
+        attempt.token,
+        attempt.service_id,
+        RowStatus.SKIPPED,
+        now,
+        retries=attempt.retries,
+        reason=reason,
+        error_message=detail,
+        refund=True,
+        tried=False,
+        attempt_at=attempt.attempt_at,
+        first_attempt_at=attempt.first_attempt_at,
+    )
+
+
+def unknown(attempt: Attempt, now: datetime, detail: str, message_id: str | None = None) -> RowOutcome:
+    """May have been delivered: never sent again by itself."""
+    return RowOutcome(
+        attempt.row_id,
+        attempt.token,
+        attempt.service_id,
+        RowStatus.UNKNOWN,
+        now,
+        retries=attempt.retries,
+        reason="no_final_answer",
+        error_message=detail,
+        message_id=message_id,
+        attempt_at=attempt.attempt_at,
+        first_attempt_at=attempt.first_attempt_at or attempt.attempt_at,
+    )

@@ -1,0 +1,128 @@
+"""The outcome journal: what a dead process knew."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coldsend.delivery import journal
+from coldsend.delivery.journal import Journal
+from coldsend.domain.outcome import RowOutcome
+from coldsend.domain.states import RowStatus
+
+AT = datetime(2026, 11, 21, 12, 0, 0, 5, tzinfo=UTC)
+
+
+def sent(row: int, token: int = 9) -> RowOutcome:
+    return RowOutcome(row, token, 3, RowStatus.SENT, AT, message_id="<m@x>", attempt_at=AT, code=250)
+
+
+def test_a_dead_journal_tells_dots_and_answers(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    alive.dot(10, 9)
+    alive.outcome(sent(10))
+    alive.dot(11, 9)
+    alive.close(remove=False)
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert memory.intact
+    assert memory.dots == {(10, 9), (11, 9)}
+    assert memory.outcomes == {(10, 9): sent(10)}
+
+
+def test_a_living_process_cannot_be_taken_for_dead(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    assert journal.open_dead(tmp_path, 1) is None
+    alive.close(remove=False)
+    assert journal.open_dead(tmp_path, 1) is not None
+
+
+def test_everything_before_a_kill_is_there(tmp_path: Path) -> None:
+    program = (
+        "import os, signal; from pathlib import Path; from coldsend.delivery.journal import Journal\n"
+        f"j = Journal(Path({str(tmp_path)!r}), 5)\n"
+        "for row in range(1000): j.dot(row, 1)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=False, cwd=Path(__file__).parents[2])
+    dead = journal.open_dead(tmp_path, 5)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert memory.intact
+    assert len(memory.dots) == 1000
+
+
+def test_an_answer_without_a_dot_is_not_journaled(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    alive.outcome(sent(10))
+    alive.close(remove=False)
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert not memory.outcomes
+
+
+def test_compaction_forgets_settled_rows_and_keeps_open_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal, "COMPACT_BYTES", 200)
+    alive = Journal(tmp_path, 1)
+    for row in range(100):
+        alive.dot(row, 9)
+    alive.settle([(row, 9) for row in range(99)])
+    alive.outcome(sent(99))
+    assert (tmp_path / "journal" / "worker-1.journal").stat().st_size < 700
+    alive.close(remove=False)
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert (memory.dots, set(memory.outcomes)) == ({(99, 9)}, {(99, 9)})
+
+
+def test_a_journal_that_cannot_be_written_stops_the_message(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    os.close(alive._file)
+    with pytest.raises(OSError, match="Bad file"):
+        alive.dot(1, 1)
+
+
+def test_processes_of_one_state_directory_have_one_host_id(tmp_path: Path) -> None:
+    assert journal.host_id(tmp_path) == journal.host_id(tmp_path)
+    assert journal.host_id(tmp_path) != journal.host_id(tmp_path / "other")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(cut=st.integers(0, 400), noise=st.binary(max_size=40))
+def test_a_torn_or_corrupt_journal_is_noticed_and_never_invents_an_answer(
+    tmp_path: Path, cut: int, noise: bytes
+) -> None:
+    alive = Journal(tmp_path, 1)
+    for row in (1, 2, 3):
+        alive.dot(row, 9)
+        alive.outcome(sent(row))
+    path = alive._path
+    alive.close(remove=False)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:cut] + noise)
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    dead.close(remove=True)
+    assert memory is not None
+    assert set(memory.outcomes) <= {(1, 9), (2, 9), (3, 9)}
+    assert all(outcome == sent(row) for (row, _token), outcome in memory.outcomes.items())
+    if noise.strip(b"\n") and not whole.startswith(whole[:cut] + noise):
+        readable = {b"D", b"K"} >= {line[:1] for line in (whole[:cut] + noise).split(b"\n") if line}
+        assert not memory.intact or readable
