@@ -65,6 +65,13 @@ class EventType(StrEnum):
     COMPLAINT = "complaint"
 
 
+class RowReason(StrEnum):
+    """Codes in ``task_contacts.reason`` that the engine itself branches on; others are only counted."""
+
+    CANCELLED = "cancelled"  # skipped: its task or campaign was cancelled, or the task failed
+    EXPIRED = "expired"  # failed: only passing failures until its lifetime of retries ran out
+
+
 class HealthStatus(StrEnum):
     ACTIVE = "active"
     FROZEN = "frozen"
@@ -106,6 +113,7 @@ class CampaignEvent(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     TASKS_ENDED = "tasks_ended"
+    REOPEN = "reopen"  # recipients of one of its finished tasks are to be sent to after all
 
 
 class TaskEvent(StrEnum):
@@ -115,6 +123,7 @@ class TaskEvent(StrEnum):
     RESUME = "resume"
     CANCEL = "cancel"
     EXPAND_AGAIN = "expand_again"  # contacts added later are let in by hand
+    RETRY = "retry"  # rows that ended are made pending again by hand: failed or unknown ones
     ROWS_ENDED = "rows_ended"  # nothing pending or sending is left
     PLANNING_FAILED = "planning_failed"
 
@@ -129,6 +138,7 @@ CAMPAIGN_MOVES: dict[tuple[CampaignStatus, CampaignEvent], CampaignStatus] = {
     (C.ACTIVE, CampaignEvent.TASKS_ENDED): C.COMPLETED,
     (C.PAUSED, CampaignEvent.RESUME): C.ACTIVE,
     (C.PAUSED, CampaignEvent.CANCEL): C.CANCELLED,
+    (C.COMPLETED, CampaignEvent.REOPEN): C.ACTIVE,
 }
 
 # RESUME leads back to SENDING when the task had started; task_after() knows.
@@ -138,15 +148,17 @@ TASK_MOVES: dict[tuple[TaskStatus, TaskEvent], TaskStatus] = {
     (T.SCHEDULED, TaskEvent.COME_DUE): T.SENDING,
     (T.SCHEDULED, TaskEvent.PAUSE): T.PAUSED,
     (T.SCHEDULED, TaskEvent.CANCEL): T.CANCELLED,
-    (T.SCHEDULED, TaskEvent.PLANNING_FAILED): T.FAILED,
     (T.SENDING, TaskEvent.PAUSE): T.PAUSED,
     (T.SENDING, TaskEvent.CANCEL): T.CANCELLED,
     (T.SENDING, TaskEvent.EXPAND_AGAIN): T.SENDING,
+    (T.SENDING, TaskEvent.RETRY): T.SENDING,
     (T.SENDING, TaskEvent.ROWS_ENDED): T.FINISHED,
     (T.SENDING, TaskEvent.PLANNING_FAILED): T.FAILED,
     (T.PAUSED, TaskEvent.RESUME): T.SCHEDULED,
     (T.PAUSED, TaskEvent.CANCEL): T.CANCELLED,
+    (T.PAUSED, TaskEvent.RETRY): T.PAUSED,
     (T.FINISHED, TaskEvent.EXPAND_AGAIN): T.SENDING,
+    (T.FINISHED, TaskEvent.RETRY): T.SENDING,
 }
 
 ROW_MOVES: frozenset[tuple[RowStatus, RowStatus]] = frozenset(
@@ -162,10 +174,13 @@ ROW_MOVES: frozenset[tuple[RowStatus, RowStatus]] = frozenset(
         (R.UNKNOWN, R.SENT),  # late proof, or `unknown mark-sent`
         (R.UNKNOWN, R.PENDING),  # `unknown resend`
         (R.UNKNOWN, R.FAILED_TO_SEND),  # `unknown give-up`
+        (R.FAILED_TO_SEND, R.PENDING),  # `task retry`, where the failure was a passing one
     }
 )
 
+CAMPAIGN_OPEN = frozenset({C.DRAFT, C.ACTIVE, C.PAUSED})  # takes new tasks
 TASK_ENDED = frozenset({T.FINISHED, T.FAILED, T.CANCELLED})
+RETRYABLE = frozenset({RowReason.EXPIRED})  # failed rows that `task retry` takes up again
 ROW_WAITING = frozenset({R.PENDING, R.SENDING})
 ROW_SENT = frozenset(
     {R.SENT, R.DELIVERED, R.BOUNCED, R.OPENED, R.CLICKED, R.REPLIED, R.UNSUBSCRIBED, R.COMPLAINED}
@@ -196,7 +211,7 @@ def task_after(status: TaskStatus, event: TaskEvent, name: str, *, started: bool
     return after
 
 
-_BY_HAND = {"start", "pause", "resume", "cancel", "expand_again"}
+_BY_HAND = {"start", "pause", "resume", "cancel", "expand_again", "retry"}
 
 
 def _ways_out(events: list[CampaignEvent] | list[TaskEvent], noun: str) -> str:
