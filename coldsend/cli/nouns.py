@@ -12,6 +12,10 @@ NOUNS: dict[str, str] = {
     "user": "Users and their roles.",
     "contact": "The people campaigns write to; shared by all users.",
     "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
+    "campaign": "Campaigns: create, start, pause, resume, cancel.",
+    "task": "Tasks of a campaign: who gets which templates, and when.",
+    "report": "Reports: what became of a campaign, a task, a sender service.",
+    "event": "The event log: what was tried, accepted and refused, and what came back.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
     "worker": "Sender processes.",
 }

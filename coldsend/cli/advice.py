@@ -1,0 +1,29 @@
+"""What commands say besides their result: the next step, and warnings that did not stop them.
+
+People read them on stderr; scripts find warnings in the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from coldsend.cli.context import Run
+from coldsend.domain.finding import Finding
+
+
+def next_step(run: Run, sentence: str) -> None:
+    """What to do now, for people."""
+    if not run.json:
+        run.out.note(sentence)
+
+
+def warn(run: Run, warnings: Sequence[Finding]) -> None:
+    if run.json:
+        return
+    for finding in warnings:
+        way_out = f"\n  {finding.hint}" if finding.hint else ""
+        run.out.warn(f"{finding.subject}: {finding.message}{way_out}")
+
+
+def as_json(warnings: Sequence[Finding]) -> list[dict[str, str]]:
+    return [{"subject": one.subject, "message": one.message, "hint": one.hint} for one in warnings]

@@ -1,0 +1,155 @@
+"""``coldsend campaign``: create campaigns, start them, stop them, see how they stand."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import Annotated, Any
+
+import typer
+
+from coldsend import clock
+from coldsend.analytics import overview
+from coldsend.cli import advice, moment
+from coldsend.cli.context import current
+from coldsend.cli.noun import noun, verb
+from coldsend.domain.access import require_owner
+from coldsend.planning import campaigns as use
+from coldsend.stores import campaigns
+
+app = noun("Campaigns: create, start, pause, resume, cancel.")
+
+Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name or id of the campaign.")]
+
+
+@verb(
+    app,
+    "coldsend campaign create spring",
+    "coldsend campaign create spring --start-at 2027-03-01T09:00+01:00",
+)
+def create(
+    name: Annotated[str, typer.Argument(help="Name of the new campaign.")],
+    start_at: Annotated[
+        str | None,
+        typer.Option(metavar="ISO|now", help="Earliest time of the first message; without zone: UTC."),
+    ] = None,
+) -> None:
+    """Create a campaign, in draft: nothing is sent before `campaign start`."""
+    run, now = current(), clock.now()
+    actor = run.actor
+    start_time = moment.read(run, start_at, "start time", now)
+    made = use.create(run.database, actor, name, start_time, now)
+    run.out.done(f"campaign {made.name!r} created, in draft", _document(made, start_time=start_time))
+    task = f"coldsend task create {quote(made.name)} NAME --template-set TS --rule 'tag:x'"
+    advice.next_step(run, f"add a task: {task}")
+
+
+@verb(app, "coldsend campaign list", name="list")
+def list_campaigns() -> None:
+    """List campaigns: your own, or all of them for admins."""
+    run = current()
+    mine = None if run.actor.is_admin else run.actor.id
+    with run.database.read() as connection:
+        found = overview.of_campaigns(connection, campaigns.listed(connection, mine))
+    rows = [{**row, "task_count": len(row["tasks"]), **_counts(row)} for row in found]
+    columns = {"id": "ID#", "name": "CAMPAIGN", "status": "STATUS", "task_count": "TASKS#"}
+    columns |= {"shown_recipients": "RECIPIENTS#", "shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#"}
+    columns |= {"start_time": "START (UTC)", "created_by": "BY"}
+    run.out.table(rows, columns, empty="no campaigns yet: coldsend campaign create NAME", document=found)
+
+
+@verb(app, "coldsend campaign show spring", "coldsend campaign show spring --json")
+def show(campaign: Name) -> None:
+    """Show a campaign and its tasks."""
+    run = current()
+    actor = run.actor
+    with run.database.read() as connection:
+        row = campaigns.find(connection, campaign)
+        require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
+        found = overview.of_campaign(connection, row["id"])
+    if run.json:
+        run.out.data(found)
+        return
+    labels = {"name": "campaign", "id": "id", "status": "status", "status_reason": "why"}
+    labels |= {"start_time": "start (UTC)", "created_by": "created by", "created_at": "created (UTC)"}
+    run.out.fields(found, {key: label for key, label in labels.items() if found[key] is not None})
+    columns = {"id": "ID#", "name": "TASK", "status": "STATUS", "shown_recipients": "RECIPIENTS#"}
+    columns |= {"shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#", "plan_time": "PLANNED (UTC)"}
+    rows = [{**task, **_counts(task)} for task in found["tasks"]]
+    run.out.console.print()
+    run.out.table(rows, columns, empty=f"no tasks yet: coldsend task create {quote(found['name'])} NAME ..")
+    step = _next_step(found)
+    if step:
+        advice.next_step(run, step)
+
+
+@verb(app, "coldsend campaign start spring")
+def start(campaign: Name) -> None:
+    """Start a draft: its draft tasks are scheduled and sent when their time has come.
+
+    Refused, with all reasons at once, while something is missing: a task, a template, a sender service, the
+    postal address or the public web address.
+    """
+    run = current()
+    actor = run.actor
+    made = use.start(run.database, actor, campaign, run.settings, clock.now())
+    sentence = f"campaign {made.name!r} started; scheduled: {', '.join(made.tasks)}"
+    run.out.done(sentence, _document(made))
+    advice.warn(run, made.warnings)
+    report = f"coldsend report campaign {quote(made.name)}"
+    advice.next_step(run, f"`coldsend scheduler run` sends it; watch it with: {report}")
+
+
+@verb(app, "coldsend campaign pause spring")
+def pause(campaign: Name) -> None:
+    """Stop sending within a second, until `campaign resume`."""
+    run = current()
+    made = use.pause(run.database, run.actor, campaign, clock.now())
+    run.out.done(f"campaign {made.name!r} is paused", _document(made))
+    advice.next_step(run, f"go on with: coldsend campaign resume {quote(made.name)}")
+
+
+@verb(app, "coldsend campaign resume spring")
+def resume(campaign: Name) -> None:
+    """Go on with a paused campaign."""
+    run = current()
+    made = use.resume(run.database, run.actor, campaign, clock.now())
+    run.out.done(f"campaign {made.name!r} is active again", _document(made))
+
+
+@verb(app, "coldsend campaign cancel spring", "coldsend campaign cancel spring --yes")
+def cancel(campaign: Name) -> None:
+    """End a campaign for good: whoever has not been sent to is skipped. Asks first."""
+    run = current()
+    actor = run.actor
+    with run.database.read() as connection:
+        row = campaigns.find(connection, campaign)
+        require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
+    run.out.confirm(f"Cancel campaign {row['name']!r} for good, with all its tasks?")
+    made = use.cancel(run.database, actor, str(row["id"]), clock.now())
+    sentence = f"campaign {made.name!r} is cancelled"
+    if made.waiting:
+        sentence += f"; the scheduler skips the {made.waiting:,} recipients that still wait"
+    run.out.done(sentence, _document(made))
+
+
+def _document(made: use.Changed, **more: Any) -> dict[str, Any]:
+    document = {"id": made.id, "name": made.name, "status": made.status, "tasks": list(made.tasks)}
+    return {**document, "waiting": made.waiting, "warnings": advice.as_json(made.warnings), **more}
+
+
+def _counts(row: dict[str, Any]) -> dict[str, str]:
+    tasks = row.get("tasks", [row])
+    return {
+        "shown_recipients": f"{row['recipients']:,}",
+        "shown_accepted": f"{sum(task['accepted'] for task in tasks):,}",
+        "shown_waiting": f"{sum(task['waiting'] for task in tasks):,}",
+    }
+
+
+def _next_step(found: dict[str, Any]) -> str | None:
+    name = quote(found["name"])
+    if found["status"] == "draft" and found["tasks"]:
+        return f"start it with: coldsend campaign start {name}"
+    if found["status"] == "paused":
+        return f"go on with: coldsend campaign resume {name}"
+    return None

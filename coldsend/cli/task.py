@@ -1,0 +1,240 @@
+"""``coldsend task``: what a campaign sends to whom, and how it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from shlex import quote
+from typing import Annotated, Any
+
+import typer
+
+from coldsend import clock
+from coldsend.analytics import overview
+from coldsend.audience import rule
+from coldsend.audience.preview import preview as preview_rule
+from coldsend.cli import advice, moment
+from coldsend.cli.context import Run, current
+from coldsend.cli.noun import noun, verb
+from coldsend.database.engine import Connection
+from coldsend.domain.access import require_owner
+from coldsend.errors import InvalidInput, NotFound
+from coldsend.planning import tasks as use
+from coldsend.stores import campaigns, tasks
+
+app = noun("Tasks of a campaign: who gets which templates, and when.")
+
+Task = Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or its id.")]
+
+
+@verb(
+    app,
+    "coldsend task create spring intro --template-set intros --rule 'tag:lead and not tag:customer'",
+    "coldsend task create spring intro --template-set intros --rule @leads.json --plan-time 2027-03-01",
+    """coldsend task create spring intro --template-set intros --rule '{"tag":"lead"}' --service main""",
+)
+def create(
+    campaign: Annotated[str, typer.Argument(help="Name or id of the campaign.")],
+    name: Annotated[str, typer.Argument(help="Name of the new task.")],
+    template_set: Annotated[str, typer.Option(help="Its recipients get these templates in turn.")],
+    rule_text: Annotated[
+        str,
+        typer.Option("--rule", metavar="RULE|@FILE", help="Who gets it: text, JSON, or a file with either."),
+    ],
+    plan_time: Annotated[
+        str | None,
+        typer.Option(metavar="ISO|now", help="Not before this time; without zone: UTC."),
+    ] = None,
+    service: Annotated[
+        list[str] | None,
+        typer.Option(help="Only through this sender service; may be given several times."),
+    ] = None,
+) -> None:
+    """Create a task; in a campaign that has been started it is scheduled at once.
+
+    RULE is text (tag:lead and country = "DE") or JSON ({"all":[{"tag":"lead"},{"not":{"tag":"old"}}]}).
+    """
+    run, now = current(), clock.now()
+    actor = run.actor
+    wanted = use.NewTask(
+        campaign,
+        name,
+        template_set,
+        _rule_text(rule_text),
+        moment.read(run, plan_time, "plan time", now),
+        tuple(service or ()),
+    )
+    made = use.create(run.database, actor, wanted, run.settings, now)
+    state = "in draft" if made.status == "draft" else made.status
+    run.out.done(f"task {made.reference!r} created, {state}", _document(made))
+    advice.warn(run, made.warnings)
+    advice.next_step(run, f"see who gets it: coldsend task preview {quote(made.reference)}")
+    if made.status == "draft":
+        advice.next_step(run, f"start it with: coldsend campaign start {quote(made.campaign)}")
+
+
+def _rule_text(given: str) -> str:
+    if not given.startswith("@"):
+        return given
+    file = Path(given[1:])
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"the rule file {file} is not UTF-8 text") from error
+    except OSError as error:
+        raise NotFound(
+            f"the rule file {str(file)!r} cannot be read: {error.strerror}",
+            hint="a rule that does not begin with @ is taken as it stands",
+        ) from error
+
+
+@verb(app, "coldsend task list", "coldsend task list spring", name="list")
+def list_tasks(
+    campaign: Annotated[str | None, typer.Argument(help="Only tasks of this campaign.")] = None,
+) -> None:
+    """List tasks: of one campaign, or of all you may see."""
+    run = current()
+    actor = run.actor
+    with run.database.read() as connection:
+        campaign_id = None
+        if campaign is not None:
+            row = campaigns.find(connection, campaign)
+            require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
+            campaign_id = row["id"]
+        owner = None if actor.is_admin else actor.id
+        found = overview.of_tasks(connection, tasks.listed(connection, campaign_id=campaign_id, owner=owner))
+    rows = [
+        {
+            **task,
+            "reference": f"{task['campaign']}/{task['name']}",
+            **{f"shown_{key}": f"{task[key]:,}" for key in ("recipients", "accepted", "waiting")},
+        }
+        for task in found
+    ]
+    columns = {"id": "ID#", "reference": "TASK", "status": "STATUS", "shown_recipients": "RECIPIENTS#"}
+    columns |= {"shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#", "template_set": "TEMPLATES"}
+    columns |= {"plan_time": "PLANNED (UTC)", "services": "SERVICES"}
+    empty = "no tasks yet: coldsend task create CAMPAIGN NAME --template-set TS --rule 'tag:x'"
+    run.out.table(rows, columns, empty=empty, document=found)
+
+
+@verb(app, "coldsend task show spring/intro", "coldsend task show 7 --json")
+def show(task: Task) -> None:
+    """Show a task: its state, its recipients by status, its rule and times."""
+    run = current()
+    with run.database.read() as connection:
+        found = overview.of_tasks(connection, [_owned(run, connection, task)], anew=True)[0]
+    if run.json:
+        run.out.data(found)
+        return
+    shown = {
+        "task": f"{found['campaign']}/{found['name']}",
+        "id": found["id"],
+        "status": found["status"],
+        "why": found["status_reason"],
+        "recipients": f"{found['recipients']:,}",
+        **{f"  {status.replace('_', ' ')}": f"{count:,}" for status, count in found["by_status"].items()},
+        "rule": rule.to_text(rule.load(found["recipient_rule"])),
+        "template set": found["template_set"],
+        "services": found["services"] or "all that its creator may use",
+        "planned (UTC)": found["plan_time"] or "with its campaign",
+        "began (UTC)": found["actual_start_time"],
+        "ended (UTC)": found["actual_end_time"],
+        "created by": found["created_by"],
+    }
+    run.out.fields({label: value for label, value in shown.items() if value is not None})
+
+
+@verb(app, "coldsend task preview spring/intro", "coldsend task preview spring/intro --limit 50")
+def preview(
+    task: Task, limit: Annotated[int, typer.Option(min=0, max=10_000, help="Contacts to show.")] = 10
+) -> None:
+    """Count the contacts a task's rule matches now, and show the first of them; changes nothing."""
+    run = current()
+    with run.database.read() as connection:
+        row = _owned(run, connection, task)
+        resolve = rule.task_resolver(connection, row["campaign_id"])
+        parsed = rule.load(row["recipient_rule"], resolve)
+        found = preview_rule(connection, parsed, resolve, clock.now(), limit)
+    document = {"task": tasks.reference(row), "count": found.count, "sample": found.sample}
+    columns = {"id": "ID#", "email": "EMAIL", "nickname": "NICKNAME", "tags": "TAGS"}
+    run.out.table(found.sample, columns, empty="no contact is shown", document=document)
+    advice.next_step(
+        run, f"{found.count:,} contacts match now; those whose address is suppressed will be skipped"
+    )
+
+
+@verb(app, "coldsend task expand spring/intro")
+def expand(task: Task) -> None:
+    """Let contacts into a running or finished task that match its rule by now.
+
+    A task takes its recipients once, when it begins. Nobody who is in it already gets it again.
+    """
+    run = current()
+    made = use.expand_again(run.database, run.actor, task, run.settings, clock.now())
+    sentence = f"{made.count:,} recipients came into task {made.reference!r}, which is {made.status}"
+    run.out.done(sentence, {**_document(made), "added": made.count})
+    advice.warn(run, made.warnings)
+
+
+@verb(app, "coldsend task pause spring/intro")
+def pause(task: Task) -> None:
+    """Stop sending a task within a second, until `task resume`."""
+    run = current()
+    made = use.pause(run.database, run.actor, task, clock.now())
+    run.out.done(f"task {made.reference!r} is paused", {**_document(made), "waiting": made.count})
+    advice.next_step(run, f"go on with: coldsend task resume {quote(made.reference)}")
+
+
+@verb(app, "coldsend task resume spring/intro")
+def resume(task: Task) -> None:
+    """Go on with a paused task."""
+    run = current()
+    made = use.resume(run.database, run.actor, task, clock.now())
+    run.out.done(
+        f"task {made.reference!r} is {made.status} again", {**_document(made), "waiting": made.count}
+    )
+
+
+@verb(app, "coldsend task cancel spring/intro", "coldsend task cancel spring/intro --yes")
+def cancel(task: Task) -> None:
+    """End a task for good: whoever has not been sent to is skipped. Asks first."""
+    run = current()
+    with run.database.read() as connection:
+        row = _owned(run, connection, task)
+    run.out.confirm(f"Cancel task {tasks.reference(row)!r} for good?")
+    made = use.cancel(run.database, run.actor, str(row["id"]), clock.now())
+    sentence = f"task {made.reference!r} is cancelled"
+    if made.count:
+        sentence += f"; the scheduler skips the {made.count:,} recipients that still wait"
+    run.out.done(sentence, {**_document(made), "waiting": made.count})
+
+
+@verb(app, "coldsend task retry spring/intro", "coldsend task retry spring/intro --yes")
+def retry(task: Task) -> None:
+    """Try recipients again that failed for passing reasons until their time ran out. Asks first.
+
+    Addresses that were refused, bounced or suppressed, and messages whose outcome is unknown, stay as they
+    are.
+    """
+    run = current()
+    row, count = use.retryable(run.database, run.actor, task)
+    if count:
+        run.out.confirm(f"Send task {tasks.reference(row)!r} to {count:,} recipients again that failed?")
+    made = use.retry(run.database, run.actor, str(row["id"]), run.settings, clock.now())
+    sentence = f"{made.count:,} recipients of task {made.reference!r} are tried again"
+    if not made.count:
+        sentence = f"task {made.reference!r} has no recipient that failed for a passing reason"
+    run.out.done(sentence, {**_document(made), "retried": made.count})
+    advice.warn(run, made.warnings)
+
+
+def _owned(run: Run, connection: Connection, given: str) -> Any:
+    actor = run.actor
+    row = tasks.find(connection, given)
+    require_owner(actor, row["owner"], f"campaign {row['campaign']!r}")
+    return row
+
+
+def _document(made: use.Changed) -> dict[str, Any]:
+    document = {"id": made.id, "campaign": made.campaign, "name": made.name, "status": made.status}
+    return {**document, "warnings": advice.as_json(made.warnings)}
