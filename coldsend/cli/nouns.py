@@ -9,9 +9,13 @@ from __future__ import annotations
 # Groups of verbs: ``app = noun("..")``, with the same sentence as here.
 NOUNS: dict[str, str] = {
     "db": "The database and its schema.",
+    "key": "The keys that encrypt credentials.",
     "user": "Users and their roles.",
     "contact": "The people campaigns write to; shared by all users.",
     "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
+    "template": "Mail templates: subject, HTML and text, with variables.",
+    "template-set": "Sets of templates that a task's recipients get in turn.",
+    "variable": "Template variables: names for contact fields, tags and system values.",
     "campaign": "Campaigns: create, start, pause, resume, cancel.",
     "task": "Tasks of a campaign: who gets which templates, and when.",
     "report": "Reports: what became of a campaign, a task, a sender service.",
@@ -22,5 +26,7 @@ NOUNS: dict[str, str] = {
 
 # Commands without a noun: ``app = single()`` with one verb in it, whose docstring begins with this sentence.
 VERBS: dict[str, str] = {
+    "init": "Make configuration, key, database and first admin; what exists is left alone.",
+    "doctor": "Check configuration, keys, database and services; report everything at once.",
     "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
 }

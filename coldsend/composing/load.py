@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -30,7 +33,7 @@ def load_variables(connection: Connection) -> list[Variable]:
     ]
 
 
-def recipient_of(contact: RowMapping) -> Recipient:
+def recipient_of(contact: Mapping[str, Any]) -> Recipient:
     """A contact's row as a recipient outside any send list: for previews."""
     return Recipient(
         row_id=0,
