@@ -297,3 +297,11 @@ def _number_in_sqlite(element: number_in, compiler: Any, **options: Any) -> str:
 def _number_in_mysql(element: number_in, compiler: Any, **options: Any) -> str:
     text = compiler.process(element.clauses, **options)
     return rf"CASE WHEN {text} REGEXP '^-?[0-9]+([.][0-9]+)?\\z' THEN CAST({text} AS DOUBLE) END"
+
+
+def json_texts(document: ColumnElement[Any], dialect_name: str) -> sa.TableValuedAlias:
+    """The texts of a JSON array as rows of one column, ``value``; joins to each row of the document's table."""
+    if dialect_name == "sqlite":
+        return sa.func.json_each(document).table_valued("value", name="item")
+    columns = "'$[*]' COLUMNS (value VARCHAR(1000) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin PATH '$')"
+    return sa.func.json_table(document, sa.literal_column(columns)).table_valued("value", name="item")

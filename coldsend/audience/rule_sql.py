@@ -1,0 +1,251 @@
+"""Recipient rules as SQL over ``contacts``, led by an index wherever the rule allows.
+
+A rule's *lead* is a set of its conditions of which every match fulfils at least one, all of them answered
+by an index: for ``tag:a and country = DE`` it is ``tag:a``, for ``tag:a or tag:b`` it is both, for
+``not tag:a`` there is none. The lead becomes ``contacts.id IN (index entries)``, which both databases walk
+first; everything else is asked of the contacts that it yields, one index lookup each. Without a lead the
+contacts themselves are walked. No part of a condition is ever NULL, so that ``not`` means not.
+
+Where several conditions could lead, :meth:`RuleQuery.lead_between` asks the database which is the sparsest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy import ColumnElement, Select
+from sqlalchemy.engine import Connection
+
+from coldsend.audience.rule_json import TaskResolver
+from coldsend.database.dialect import exact_text, json_text, number_in
+from coldsend.database.tables import contact_tags, contacts, event_log, task_contacts
+from coldsend.domain import address
+from coldsend.domain.rule import (
+    BUILT_IN_FIELDS,
+    All,
+    AnyOf,
+    Domain,
+    Email,
+    Event,
+    Everyone,
+    Field,
+    Leaf,
+    Not,
+    Rule,
+    Sent,
+    Tag,
+    leaves,
+    normal_form,
+)
+
+Condition = ColumnElement[bool]
+Lead = tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Contact ids greater than ``after``, up to and with ``upto``."""
+
+    after: int
+    upto: int
+
+    def holds(self, contact_id: ColumnElement[int]) -> Condition:
+        return sa.and_(contact_id > self.after, contact_id <= self.upto)
+
+
+def condition(rule: Rule, resolve_task: TaskResolver, now: datetime) -> Condition:
+    """The rule as a condition on ``contacts``, true for exactly its recipients that are not removed.
+
+    The errors of ``resolve_task`` pass through where a task the rule names is not there.
+    """
+    query = RuleQuery(rule, resolve_task, now)
+    return query.condition(query.likely_lead())
+
+
+class RuleQuery:
+    """A rule bound to the ids of its tasks and to a moment, ready to be asked of the database."""
+
+    def __init__(self, rule: Rule, resolve_task: TaskResolver, now: datetime) -> None:
+        self._rule = normal_form(rule)
+        self._now = now
+        named = {leaf.task for leaf in leaves(rule) if isinstance(leaf, Event | Sent) and leaf.task}
+        self._task_ids = {task: resolve_task(task) for task in sorted(named)}
+
+    def condition(self, lead: Lead, span: Span | None = None) -> Condition:
+        """Which contacts match, led by ``lead`` (of this rule; empty: none), within ``span`` if given."""
+        wanted: list[Condition] = [contacts.c.deleted_at.is_(None)]
+        if lead:
+            wanted.append(self._led_by(lead, span))
+        elif span:
+            wanted.append(span.holds(contacts.c.id))
+        parts = self._rule.parts if isinstance(self._rule, All) else (self._rule,)
+        wanted += [self._fulfils(part, span) for part in parts if not _follows(part, lead)]
+        return sa.and_(*wanted)
+
+    def likely_lead(self) -> Lead:
+        """The lead as far as it can be told without a look at the data."""
+        return _lead(self._rule, _likely_worth)[1]
+
+    def lead_between(self, connection: Connection, span: Span, size: int) -> tuple[int, Lead]:
+        """The lead that gets furthest through ``span`` with ``size`` entries, and the id it gets to.
+
+        Within (span.after, that id] it has at most ``size`` entries per condition in it. Costs ``size``
+        index entries per condition that may lead, whatever the size of the tables.
+        """
+        known: dict[Leaf, int] = {}
+
+        def reach(leaf: Leaf) -> int:
+            if leaf not in known:
+                entries = self._members(leaf, span)
+                once_each = entries.distinct() if isinstance(leaf, Event) else entries
+                known[leaf] = _nth_id(connection, once_each, size) or span.upto
+            return known[leaf]
+
+        found = _lead(self._rule, reach)
+        if found[1]:
+            return found
+        alias = contacts.alias()
+        everyone = sa.select(alias.c.id.label("contact_id")).where(span.holds(alias.c.id))
+        return _nth_id(connection, everyone, size) or span.upto, ()
+
+    def _led_by(self, lead: Lead, span: Span | None) -> Condition:
+        if len(lead) == 1 and isinstance(lead[0], Email | Domain):
+            own = _of_contact(lead[0], contacts)
+            return sa.and_(own, span.holds(contacts.c.id)) if span else own
+        sets = [self._members(leaf, span) for leaf in lead]
+        if len(sets) == 1:
+            return contacts.c.id.in_(sets[0])
+        # MariaDB walks a union first only as a derived table; directly under IN it is asked per contact.
+        together = sa.union(*sets).subquery()
+        return contacts.c.id.in_(sa.select(together.c.contact_id))
+
+    def _fulfils(self, rule: Rule, span: Span | None) -> Condition:
+        match rule:
+            case All(parts):
+                return sa.and_(*(self._fulfils(part, span) for part in parts))
+            case AnyOf(parts):
+                return sa.or_(*(self._fulfils(part, span) for part in parts))
+            case Not(part):
+                return sa.not_(self._fulfils(part, span))
+            case Everyone():
+                return sa.true()
+            case Field():
+                return _field(rule)
+            case Email() | Domain():
+                return _of_contact(rule, contacts)
+            case _:
+                # The span changes nothing here, but MariaDB likes to gather the whole set beforehand.
+                members = self._members(rule, span)
+                column = members.selected_columns[0]
+                return members.where(column == contacts.c.id).correlate(contacts).exists()
+
+    def _members(self, leaf: Leaf, span: Span | None) -> Select[int]:
+        """Ids of the contacts that fulfil a condition, from the index that holds them."""
+        column: ColumnElement[int]
+        match leaf:
+            case Tag(tag):
+                held = contact_tags.alias()
+                column, where = held.c.contact_id, [held.c.tag == tag]
+            case Sent(task):
+                row = task_contacts.alias()
+                column = row.c.contact_id
+                where = [row.c.task_id == self._task_ids[task], row.c.sent_at.is_not(None)]
+            case Event(kind, named, within_days):
+                event = event_log.alias()
+                column, where = event.c.contact_id, [event.c.type == kind.value]
+                if named is not None:
+                    where.append(event.c.task_id == self._task_ids[named])
+                if within_days is not None:
+                    where.append(event.c.ts >= self._now - timedelta(days=within_days))
+            case Email() | Domain():
+                contact = contacts.alias()
+                column, where = contact.c.id, [_of_contact(leaf, contact)]
+            case _:
+                raise TypeError(f"no index holds {leaf}")
+        within = [span.holds(column)] if span else []
+        return sa.select(column.label("contact_id")).where(*where, *within).correlate(None)
+
+
+def _lead(rule: Rule, worth: Callable[[Leaf], int]) -> tuple[int, Lead]:
+    """The lead of most worth in a rule in normal form: its worth, and its conditions (empty: none).
+
+    Of parts that all must hold the best one leads; of alternatives all must, and the poorest decides.
+    """
+    match rule:
+        case All(parts):
+            return max((_lead(part, worth) for part in parts), key=lambda found: (bool(found[1]), found[0]))
+        case AnyOf(parts):
+            found = [_lead(part, worth) for part in parts]
+            if not all(lead for _, lead in found):
+                return 0, ()
+            every = [leaf for _, lead in found for leaf in lead]
+            return min(value for value, _ in found), tuple(dict.fromkeys(every))
+        case Tag() | Email() | Domain() | Event() | Sent():
+            return worth(rule), (rule,)
+        case _:
+            return 0, ()
+
+
+def _likely_worth(leaf: Leaf) -> int:
+    """A few addresses are fewer than a domain's, those fewer than who did something or has a tag."""
+    return {Email: 3, Domain: 2}.get(type(leaf), 1)
+
+
+def _follows(part: Rule, lead: Lead) -> bool:
+    """Whether a part of the rule holds for whatever the lead yields."""
+    alternatives = part.parts if isinstance(part, AnyOf) else (part,)
+    return bool(lead) and all(leaf in alternatives for leaf in lead)
+
+
+def _nth_id(connection: Connection, members: Select[int], n: int) -> int | None:
+    column = members.selected_columns[0]
+    nth = members.order_by(column).limit(1).offset(n - 1)
+    row = connection.execute(nth).first()
+    return row[0] if row else None
+
+
+def _of_contact(leaf: Email | Domain, table: sa.FromClause) -> Condition:
+    if isinstance(leaf, Domain):
+        return table.c.email_domain == address.parse_domain(leaf.domain)
+    return table.c.email_key.in_(sorted({address.parse(one).key for one in leaf.addresses}))
+
+
+def _field(leaf: Field) -> Condition:
+    built_in = leaf.name in BUILT_IN_FIELDS
+    raw: ColumnElement[str] = (
+        contacts.c[leaf.name] if built_in else json_text(contacts.c.fields, f'$."{leaf.name}"')
+    )
+    text = sa.func.nullif(exact_text(raw), "")
+    value = leaf.value
+    if leaf.op == "set":
+        return text.is_not(None) if value else text.is_(None)
+    if leaf.op == "contains":
+        return _never_null(sa.func.instr(text, value) > 0)
+    if isinstance(value, tuple):
+        return sa.or_(*_listed(raw, text, value))
+    operand: ColumnElement[str] | ColumnElement[float] = text if isinstance(value, str) else number_in(raw)
+    match leaf.op:
+        case "gt":
+            return _never_null(operand > value)
+        case "lt":
+            return _never_null(operand < value)
+        case "ne":
+            return sa.not_(_never_null(operand == value))
+        case _:
+            return _never_null(operand == value)
+
+
+def _listed(
+    raw: ColumnElement[str], text: ColumnElement[str], values: tuple[str | float, ...]
+) -> list[Condition]:
+    texts = [value for value in values if isinstance(value, str)]
+    numbers = [value for value in values if not isinstance(value, str)]
+    found = [_never_null(text.in_(texts))] if texts else []
+    return [*found, _never_null(number_in(raw).in_(numbers))] if numbers else found
+
+
+def _never_null(comparison: Condition) -> Condition:
+    return sa.func.coalesce(comparison, sa.false(), type_=sa.Boolean())

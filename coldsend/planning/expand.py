@@ -1,0 +1,127 @@
+"""Expansion: a task's recipient rule becomes its send list, in chunks of contact ids.
+
+Each chunk is one transaction that moves the task's cursor by compare-and-set and adds the rows of the
+contacts in between with one INSERT .. SELECT. It may be killed anywhere and called again, also by two
+schedulers at once: whoever finds the cursor moved adds nothing. Templates take turns over all rows of a
+task, from the first chunk of its first expansion to the last of its last one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend.audience import rule
+from coldsend.audience.rule_sql import RuleQuery, Span
+from coldsend.database.engine import Database
+from coldsend.errors import NotFound, Refused
+from coldsend.stores import expansion, tasks
+
+CHUNK = 20_000  # rows one transaction adds: a fraction of a second
+
+
+@dataclass(frozen=True, slots=True)
+class Expanded:
+    """count: rows this call added. done: the task's expansion is complete."""
+
+    count: int
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    count: int = 0
+    ended: bool = False  # there is no next step
+    done: bool = False  # because the expansion is complete
+
+
+def _never() -> bool:
+    return False
+
+
+def expand_task(
+    database: Database,
+    task_id: int,
+    now: datetime,
+    *,
+    should_stop: Callable[[], bool] = _never,
+    chunk: int = CHUNK,
+) -> Expanded:
+    """Add everyone the task's rule matches at ``now`` to its send list, as far as it is not done yet.
+
+    Contacts added after it began come in only by another expansion. Does nothing where the task is not
+    scheduled or sending. chunk: rows per transaction, for each alternative of the rule. should_stop is asked
+    between chunks. Refused where the task cannot be planned: its template set is empty, its rule is invalid
+    or names a task that is gone.
+    """
+    added = 0
+    while not should_stop():
+        step = database.run(lambda connection: _step(connection, task_id, now, chunk))
+        added += step.count
+        if step.ended:
+            return Expanded(added, step.done)
+    return Expanded(added, done=False)
+
+
+def restart_expansion(connection: Connection, task_id: int, now: datetime) -> None:
+    """Let the next :func:`expand_task` look at all contacts again; nobody is listed twice."""
+    expansion.restart(connection, task_id, now)
+
+
+def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _Step:
+    task = tasks.get(connection, task_id)
+    if task["expanded_at"] is not None or task["status"] not in expansion.EXPANDABLE:
+        return _Step(ended=True, done=task["expanded_at"] is not None)
+    query = _query(connection, task, now)
+    if task["expand_to"] is None:
+        templates = task["template_ids"] or _rotation(connection, task)
+        expansion.begin(connection, task_id, templates, expansion.last_contact(connection), now)
+        return _Step()
+    rest = Span(task["expand_cursor"], task["expand_to"])
+    to, lead = query.lead_between(connection, rest, chunk)
+    if not expansion.advance(connection, task_id, (rest.after, to), task["expanded_count"], now):
+        return _Step()  # moved meanwhile: the next step sees where to
+    added = expansion.add_rows(
+        connection,
+        query.condition(lead, Span(rest.after, to)),
+        task_id=task_id,
+        campaign_id=task["campaign_id"],
+        after=rest.after,
+        template_ids=task["template_ids"],
+        turns=task["expanded_count"],
+        due=_due(task, now),
+    )
+    done = to >= rest.upto
+    expansion.count(connection, task_id, added, now, done=done)
+    return _Step(added, ended=done, done=done)
+
+
+def _query(connection: Connection, task: RowMapping, now: datetime) -> RuleQuery:
+    resolve_task = rule.task_resolver(connection, task["campaign_id"])
+    try:
+        return RuleQuery(rule.load(task["recipient_rule"]), resolve_task, now)
+    except (NotFound, Refused) as error:
+        raise Refused(
+            f"task {tasks.reference(task)!r} cannot be expanded, its rule does not hold any more: "
+            f"{error.message}",
+            hint=error.hint,
+        ) from error
+
+
+def _rotation(connection: Connection, task: RowMapping) -> list[int]:
+    templates = expansion.rotation(connection, task["template_set_id"])
+    if not templates:
+        raise Refused(
+            f"task {tasks.reference(task)!r} cannot be expanded: its template set has no templates",
+            hint="add one: coldsend template-set add SET --template TEMPLATE",
+        )
+    return templates
+
+
+def _due(task: RowMapping, now: datetime) -> datetime:
+    """The later of the campaign's start time and the task's plan time; now where neither is set."""
+    times = [time for time in (task["campaign_start_time"], task["plan_time"]) if time is not None]
+    return max(times, default=now)
