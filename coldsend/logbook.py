@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -250,3 +250,8 @@ def suppressions_imported(file: str, added: int, strengthened: int, known: int, 
         known=known,
         rejected=rejected,
     )
+
+
+def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> None:
+    """Everything sealed was sealed anew with the key ``current``; keys are named by their ids only."""
+    _event(logging.INFO, "secret_key_rotated", key=current, resealed=resealed, dropped=",".join(dropped))

@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from coldsend.domain.finding import Finding
 from coldsend.errors import ColdsendError, UsageError
 
 # Tables that are piped into another program are not squeezed into a terminal's width.
@@ -111,6 +112,15 @@ class Output:
 
     def warn(self, sentence: str) -> None:
         self.stderr.print(f"[yellow]warning:[/] {_safe(sentence)}")
+
+    def finding(self, finding: Finding) -> None:
+        """A finding of a check, as a part of the result: it goes to stdout."""
+        color = "red" if finding.severity == "error" else "yellow"
+        self.console.print(
+            f"[{color}]{finding.severity}:[/] {_safe(f'{finding.subject}: {finding.message}')}"
+        )
+        if finding.hint:
+            self.console.print(f"  {_safe(finding.hint)}")
 
     def error(self, error: ColdsendError) -> None:
         if self.json:

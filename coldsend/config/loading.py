@@ -29,6 +29,8 @@ from coldsend.config.settings import (
 from coldsend.config.toml_lines import lines_of
 from coldsend.errors import InvalidInput, NotFound
 
+WHOLE_FILE = "*"
+
 # Variables of coldsend that are not settings keys.
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "COLDSEND_TEST_CLOCK"})
 
@@ -39,6 +41,7 @@ class Problem:
 
     where: str  # "coldsend.toml:12 [web] port" or "COLDSEND_WEB_PORT"
     message: str
+    path: str  # of the key: "web.port"; WHOLE_FILE where nothing of the file could be used
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
@@ -59,7 +62,7 @@ class _Reading:
             self.values[key.path] = checking.absolute(key, value, base)
             self.origin[key.path] = where
         except ValueError as error:
-            self.problems.append(Problem(where, str(error)))
+            self.problems.append(Problem(where, str(error), key.path))
 
 
 def load(explicit: str | None = None, environ: Mapping[str, str] | None = None) -> Settings:
@@ -111,13 +114,15 @@ def _read_file(file: Path, reading: _Reading) -> None:
         text = file.read_text(encoding="utf-8-sig")
         document = tomllib.loads(text)
     except UnicodeDecodeError as error:
-        reading.problems.append(Problem(file.name, f"is not UTF-8: {error.reason} at byte {error.start}"))
+        reading.problems.append(
+            Problem(file.name, f"is not UTF-8: {error.reason} at byte {error.start}", WHOLE_FILE)
+        )
         return
     except OSError as error:
-        reading.problems.append(Problem(file.name, f"cannot be read: {error.strerror}"))
+        reading.problems.append(Problem(file.name, f"cannot be read: {error.strerror}", WHOLE_FILE))
         return
     except RecursionError:
-        reading.problems.append(Problem(file.name, "is nested too deeply"))
+        reading.problems.append(Problem(file.name, "is nested too deeply", WHOLE_FILE))
         return
     except ValueError as error:
         reading.problems.append(_not_toml(file.name, str(error)))
@@ -136,10 +141,10 @@ def _read_file(file: Path, reading: _Reading) -> None:
                     _take_key(reading, keys, (name, inner), value, where, file)
             else:
                 problem = f"is a section: write [{name}] once, and its keys on the lines below"
-                reading.problems.append(Problem(where(name), problem))
+                reading.problems.append(Problem(where(name), problem, name))
         elif isinstance(given, dict) and name not in keys:
             reading.problems.append(
-                Problem(where(name), "there is no such section" + _nearest(name, SECTIONS, "[{}]"))
+                Problem(where(name), "there is no such section" + _nearest(name, SECTIONS, "[{}]"), name)
             )
         else:
             _take_key(reading, keys, (name,), given, where, file)
@@ -164,7 +169,7 @@ def _take_key(
     else:
         mine = {key.name for key in keys.values() if key.section == ".".join(path[:-1])}
         advice = _nearest(path[-1], mine, "{}")
-    reading.problems.append(Problem(where(*path), "there is no such key" + advice))
+    reading.problems.append(Problem(where(*path), "there is no such key" + advice, ".".join(path)))
 
 
 def _not_toml(name: str, message: str) -> Problem:
@@ -172,7 +177,7 @@ def _not_toml(name: str, message: str) -> Problem:
     at = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$", message)
     reason = message[: at.start()] if at else "a value cannot be read"
     where = f"{name}:{at.group(1)}" if at and at.group(1) else name
-    return Problem(where, f"is not TOML: {reason}")
+    return Problem(where, f"is not TOML: {reason}", WHOLE_FILE)
 
 
 def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
@@ -185,7 +190,7 @@ def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
             reading.take(key, variable, text, from_variable, Path.cwd())
         # A stranger's variable is not ours to refuse, but a slip of the pen must not pass unseen.
         elif near := _nearest(variable, by_variable, "{}"):
-            reading.problems.append(Problem(variable, "there is no such setting" + near))
+            reading.problems.append(Problem(variable, "there is no such setting" + near, variable))
 
 
 def _assemble(reading: _Reading, file: Path | None) -> Settings:

@@ -1,0 +1,42 @@
+"""``coldsend doctor``: one report of everything that is wrong."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+import typer
+
+from coldsend.cli.context import current
+from coldsend.cli.noun import single, verb
+from coldsend.errors import Refused
+from coldsend.installation.doctor import Patient, findings
+
+app = single()
+
+
+@verb(app, "coldsend doctor", "coldsend doctor --json --config /etc/coldsend/coldsend.toml")
+def doctor() -> None:
+    """Check configuration, keys, database and services; report everything at once.
+
+    Works with a broken configuration and without a database. Changes nothing. Exit code 0 when there is no
+    error (there may be warnings), else 4.
+    """
+    run = current()
+    found = findings(Patient(run.config, run.acting_as, os.environ))
+    errors = sum(finding.severity == "error" for finding in found)
+    if run.out.json:
+        run.out.data({"findings": [asdict(finding) for finding in found], "ok": errors == 0})
+    else:
+        for finding in found:
+            run.out.finding(finding)
+        run.out.done(_summary(errors, len(found) - errors), None)
+    if errors:
+        raise typer.Exit(Refused.exit_code)
+
+
+def _summary(errors: int, warnings: int) -> str:
+    def counted(number: int, noun: str) -> str:
+        return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+    return f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"

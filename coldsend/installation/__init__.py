@@ -1,0 +1,1 @@
+"""Setting coldsend up and keeping it in order: `init`, `key rotate`, `doctor`."""

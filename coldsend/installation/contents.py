@@ -1,0 +1,118 @@
+"""What the rows of a database say about an installation: clock, users, secrets, sender services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend import clock
+from coldsend.config.secrets import KeyRing
+from coldsend.database.types import CurrentTimestamp
+from coldsend.domain.finding import Finding
+from coldsend.domain.states import FreezeCode, HealthStatus, Role
+from coldsend.errors import ColdsendError
+from coldsend.stores import access, sealed, services, signing_keys, users
+
+CLOCK_TOLERANCE = 5.0  # seconds
+
+
+def findings(
+    connection: Connection, keys: KeyRing | None, acting_as: str | None, now: Callable[[], datetime]
+) -> Iterator[Finding]:
+    """All findings; ``keys``: None where they could not be read, which was reported already."""
+    yield from _clock(connection, now)
+    yield from _acting_user(connection, acting_as)
+    if keys is not None:
+        yield from _secrets(connection, keys)
+    yield from _services(connection)
+
+
+def _clock(connection: Connection, now: Callable[[], datetime]) -> Iterator[Finding]:
+    """Hosts meet in the database: where a clock is wrong, leases end early and quota days are mixed up."""
+    if clock.test_clock_file() is not None:
+        return
+    theirs = connection.execute(sa.select(CurrentTimestamp())).scalar_one()
+    apart = abs((now() - theirs).total_seconds())
+    if apart >= CLOCK_TOLERANCE:
+        yield Finding(
+            "error",
+            "clock",
+            f"the clocks of this host and of the database differ by {apart:.0f} seconds",
+            "set both by NTP: leases, quota days and send times hang on them",
+        )
+
+
+def _acting_user(connection: Connection, acting_as: str | None) -> Iterator[Finding]:
+    try:
+        users.acting(connection, acting_as)
+    except ColdsendError as error:
+        yield Finding("error", "user", error.message, error.hint)
+
+
+def _secrets(connection: Connection, keys: KeyRing) -> Iterator[Finding]:
+    """Every sealed value opens, those that must exist do, and no key is kept that nothing needs."""
+    needed = set()
+    purposes = set()
+    for value in sealed.values(connection):
+        needed.add(str(value.value.get("kid")))
+        purposes.add(value.owner)
+        try:
+            keys.open(value.value, value.owner)
+        except ColdsendError as error:
+            yield Finding("error", value.subject, error.message, error.hint)
+    for purpose in signing_keys.PURPOSES:
+        if f"signing_keys/{purpose}" not in purposes:
+            yield Finding("error", f"signing key {purpose!r}", "does not exist", "run: coldsend init")
+    if needed - {keys.current_id}:
+        yield Finding(
+            "warning",
+            "secret key",
+            "some values are still encrypted with an old key",
+            "finish it with: coldsend key rotate",
+        )
+    elif unneeded := [key_id for key_id in keys.ids[1:] if key_id not in needed]:
+        yield Finding(
+            "warning",
+            "secret key",
+            f"nothing in the database needs key {', '.join(unneeded)} any more",
+            "take it out of the key file or COLDSEND_SECRET_KEY, and keep it with old backups",
+        )
+
+
+def _services(connection: Connection) -> Iterator[Finding]:
+    rows = services.listed(connection)
+    if not rows:
+        yield Finding(
+            "warning", "services", "there is no sender service yet", "add one: coldsend service add --help"
+        )
+    operators = [row for row in users.listed(connection) if row["role"] == Role.OPERATOR]
+    ungranted = access.ungranted(connection) if operators else set()
+    for row in rows:
+        yield from _service(row, granted=row["id"] not in ungranted)
+
+
+def _service(row: RowMapping, *, granted: bool) -> Iterator[Finding]:
+    name = row["name"]
+    subject = f"service {name!r}"
+    if row["health_status"] == HealthStatus.FROZEN:
+        hint = f"when the cause is mended: coldsend service thaw {name}"
+        if row["frozen_code"] == FreezeCode.CREDENTIALS:
+            hint = f"enter new credentials: coldsend service update {name} --password-stdin"
+        yield Finding("warning", subject, f"is frozen: {row['frozen_reason'] or row['frozen_code']}", hint)
+    if row["daily_quota"] == 0:
+        yield Finding(
+            "warning",
+            subject,
+            "has a daily quota of 0: it sends nothing",
+            f"coldsend service update {name} --daily-quota N",
+        )
+    if not granted:
+        yield Finding(
+            "warning",
+            subject,
+            "is granted to nobody: only admins send through it",
+            f"coldsend service grant {name} USER",
+        )
