@@ -37,14 +37,17 @@ TIME_CALLS = {
     "time": {"time", "time_ns", "monotonic", "monotonic_ns", "gmtime", "localtime"},
 }
 
-# Written in two halves, so that this file does not hold what it looks for.
+# Put together here, so that this file does not hold what it looks for.
 REGISTRIES = [
-    "pypi.org",
-    "pythonhosted.org",
-    "npmjs.org",
-    "crates.io",
-    "rubygems.org",
-    "proxy.golang.org",
+    ".".join(parts)
+    for parts in (
+        ("pypi", "org"),
+        ("pythonhosted", "org"),
+        ("npmjs", "org"),
+        ("crates", "io"),
+        ("rubygems", "org"),
+        ("proxy", "golang", "org"),
+    )
 ]
 
 
