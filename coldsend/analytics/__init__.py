@@ -1,0 +1,1 @@
+"""Counts, reports and explanations of what the ledger and the event log hold; reads only."""

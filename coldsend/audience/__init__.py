@@ -1,0 +1,1 @@
+"""WHO: contacts, imports, suppressions, and recipient rules compiled to SQL."""

@@ -1,0 +1,1 @@
+"""HOW a message leaves: one small seam (seam.py) and a channel per way of sending."""

@@ -1,0 +1,1 @@
+"""HOW FAST: quota days, throttles, and which sender service takes a row."""

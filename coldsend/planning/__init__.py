@@ -1,0 +1,1 @@
+"""WHEN: campaigns and tasks change state, and a task becomes its send list."""
