@@ -31,6 +31,9 @@ from coldsend.errors import InvalidInput, NotFound
 
 WHOLE_FILE = "*"
 
+# All variables share "COLDSEND_": that alone makes no two of them alike.
+NEAR_VARIABLE = 0.85
+
 # Variables of coldsend that are not settings keys.
 OTHER_VARIABLES = frozenset({CONFIG_VARIABLE, "COLDSEND_TEST_CLOCK"})
 
@@ -125,7 +128,7 @@ def _read_file(file: Path, reading: _Reading) -> None:
         reading.problems.append(Problem(file.name, "is nested too deeply", WHOLE_FILE))
         return
     except ValueError as error:
-        reading.problems.append(_not_toml(file.name, str(error)))
+        reading.problems.append(_not_toml(file.name, text, str(error)))
         return
     lines = lines_of(text)
     keys = {key.path: key for key in all_keys()}
@@ -172,12 +175,13 @@ def _take_key(
     reading.problems.append(Problem(where(*path), "there is no such key" + advice, ".".join(path)))
 
 
-def _not_toml(name: str, message: str) -> Problem:
+def _not_toml(name: str, text: str, message: str) -> Problem:
     """tomllib's "Invalid value (at line 3, column 5)" in the form of all other problems."""
     at = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$", message)
-    reason = message[: at.start()] if at else "a value cannot be read"
-    where = f"{name}:{at.group(1)}" if at and at.group(1) else name
-    return Problem(where, f"is not TOML: {reason}", WHOLE_FILE)
+    if at is None:
+        return Problem(name, "is not TOML: a value cannot be read", WHOLE_FILE)
+    line = at.group(1) or len(text.splitlines())
+    return Problem(f"{name}:{line}", f"is not TOML: {message[: at.start()]}", WHOLE_FILE)
 
 
 def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
@@ -189,8 +193,9 @@ def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
         if key is not None:
             reading.take(key, variable, text, from_variable, Path.cwd())
         # A stranger's variable is not ours to refuse, but a slip of the pen must not pass unseen.
-        elif near := _nearest(variable, by_variable, "{}"):
-            reading.problems.append(Problem(variable, "there is no such setting" + near, variable))
+        elif near := difflib.get_close_matches(variable, by_variable, n=1, cutoff=NEAR_VARIABLE):
+            advice = f"there is no such setting; did you mean {near[0]}?"
+            reading.problems.append(Problem(variable, advice, variable))
 
 
 def _assemble(reading: _Reading, file: Path | None) -> Settings:
