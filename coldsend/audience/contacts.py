@@ -74,7 +74,7 @@ def tag(
                 continue
             contacts.update(connection, [{**row, "tags": new or None, "updated_at": now}])
             contact_tags.remove(connection, row["id"], [name for name in known if name not in new])
-            contact_tags.add(connection, ((name, row["id"]) for name in new if name not in known))
+            contact_tags.add_from(connection, [row["email_key"]])
             changed.append(str(row["email"]))
         return changed
 

@@ -7,7 +7,9 @@ whatever is wrong with it; of several rows with one address the first counts.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -90,7 +92,11 @@ def import_contacts(
     ) as source:
         records = source.records()
         header, found, skipped = _header(source, records, request.mapping)
-        with Seen() as seen, Rejects(request.rejects or default_path(request.file), header) as rejects:
+        with (
+            Seen() as seen,
+            Rejects(request.rejects or default_path(request.file), header) as rejects,
+            _rare_collections(),
+        ):
             for chunk in _chunks(records, found, skipped, request):
                 _reject_duplicates(chunk, seen)
                 total += _store(database, chunk, now, dry_run=request.dry_run)
@@ -110,6 +116,20 @@ def import_contacts(
     if not request.dry_run:
         logbook.contacts_imported(request.file, total.imported, total.updated, total.unchanged, rejects.count)
     return result
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the cyclic garbage collector look rarely: it would walk each chunk many times and find nothing.
+
+    Measured: half of the time of reading and checking a file.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def _header(

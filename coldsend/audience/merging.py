@@ -81,10 +81,9 @@ def _insert(connection: Connection, new: Sequence[ContactData], now: datetime) -
     if not new:
         return
     contacts.insert(connection, [_row(data, now) for data in new])
-    tagged = [data for data in new if data.tags]
+    tagged = sorted(data.address.key for data in new if data.tags)
     if tagged:
-        ids = contacts.ids_by_key(connection, sorted(data.address.key for data in tagged))
-        contact_tags.add(connection, ((tag, ids[data.address.key]) for data in tagged for tag in data.tags))
+        contact_tags.add_from(connection, tagged)
 
 
 def _update(
@@ -93,15 +92,9 @@ def _update(
     if not changed:
         return
     contacts.update(connection, [{**row, **changes, "updated_at": now} for row, changes in changed])
-    contact_tags.add(
-        connection,
-        (
-            (tag, row["id"])
-            for row, changes in changed
-            for tag in changes.get("tags", ())
-            if tag not in (row["tags"] or ())
-        ),
-    )
+    tagged = sorted(row["email_key"] for row, changes in changed if "tags" in changes)
+    if tagged:
+        contact_tags.add_from(connection, tagged)
 
 
 def _row(data: ContactData, now: datetime) -> dict[str, Any]:

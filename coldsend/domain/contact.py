@@ -180,7 +180,7 @@ def checked_field_name(text: str) -> str:
         option = "tag" if name == "tags" else name.replace("_", "-")
         raise InvalidInput(f"{name!r} is built in and no custom field", hint=f"use --{option}")
     fitting = field_name_from(name)
-    if name != fitting:
+    if not name or name != fitting:
         raise InvalidInput(
             f"{name[:80]!r} cannot be the name of a field: lower-case letters, digits and underscores, "
             f"a letter first, at most {FIELD_NAME_LIMIT}",

@@ -69,11 +69,6 @@ def by_keys(connection: Connection, keys: Sequence[str], *, lock: bool = False) 
     return [lookup.record(row) for row in rows]
 
 
-def ids_by_key(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    statement = sa.select(contacts.c.email_key, contacts.c.id).where(contacts.c.email_key.in_(keys))
-    return {row.email_key: row.id for row in connection.execute(statement)}
-
-
 def insert(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all have the same columns; IntegrityError where an address has appeared meanwhile."""
     connection.execute(sa.insert(contacts), list(rows))

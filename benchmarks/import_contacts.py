@@ -1,0 +1,116 @@
+"""What importing contacts costs, as a ratio to validating the same addresses and nothing else, in one run.
+
+    python benchmarks/import_contacts.py [--rows N] [--database-url URL]
+
+Target: the import of a million rows takes at most twice the time of ``email_validator.validate_email`` on
+its addresses, in less than 200 MB. The database must be empty (it is migrated); default: a temporary SQLite
+file. Both parts run in processes of their own; memory is the import's peak resident set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+REPEATS_IN_SAMPLE = 20_000  # validating is linear: a sample of this size is timed and scaled
+
+
+def write_file(path: Path, rows: int) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["email", "nickname", "company", "country", "tags", "time_zone"])
+        for number in range(rows):
+            writer.writerow(
+                [
+                    f"first.last{number}@mail{number % 5000}.example-company.com",
+                    f"Person {number}",
+                    f"Company {number % 5000}",
+                    ("DE", "FR", "US", "CN")[number % 4],
+                    ("vip", "", "vip,press")[number % 3],
+                    ("Europe/Berlin", "", "Asia/Shanghai")[number % 3],
+                ]
+            )
+
+
+def validate(path: Path) -> dict[str, float]:
+    """Validate every address as the import's rules ask for, with the library alone."""
+    import email_validator
+
+    addresses = [row[0] for row in csv.reader(path.open(newline=""))][1:]
+    sample = addresses[:: max(1, len(addresses) // REPEATS_IN_SAMPLE)]
+    started = time.perf_counter()
+    for address in sample:
+        email_validator.validate_email(address, check_deliverability=False, strict=True)
+    seconds = (time.perf_counter() - started) * len(addresses) / len(sample)
+    return {"seconds": seconds}
+
+
+def import_file(path: Path, url: str) -> dict[str, float]:
+    from coldsend import clock
+    from coldsend.audience.importing import Request, import_contacts
+    from coldsend.database import migrate
+    from coldsend.database.engine import Database
+
+    database = Database(url)
+    migrate.upgrade(database)
+    figures: dict[str, float] = {}
+    for name in ("first", "second"):
+        started, cpu = time.perf_counter(), time.process_time()
+        result = import_contacts(database, Request(str(path), tags=("spring",)), clock.now())
+        figures[f"{name}_seconds"] = time.perf_counter() - started
+        figures[f"{name}_cpu"] = time.process_time() - cpu
+        assert result.rejected == 0, result
+        assert result.imported if name == "first" else result.unchanged, result
+    figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    database.dispose()
+    return figures
+
+
+def in_process(*arguments: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, __file__, *arguments], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return dict(json.loads(done.stdout))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--database-url")
+    parser.add_argument("--part", choices=["validate", "import"])
+    parser.add_argument("--file", type=Path)
+    options = parser.parse_args()
+    if options.part == "validate":
+        print(json.dumps(validate(options.file)))
+        return
+    if options.part == "import":
+        print(json.dumps(import_file(options.file, options.database_url)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "contacts.csv"
+        write_file(file, options.rows)
+        url = options.database_url or f"sqlite:///{folder}/contacts.db"
+        before = in_process("--part", "validate", "--file", str(file))["seconds"]
+        figures = in_process("--part", "import", "--file", str(file), "--database-url", url)
+        after = in_process("--part", "validate", "--file", str(file))["seconds"]
+    validating = (before + after) / 2
+    print(f"rows                     {options.rows:,}")
+    print(f"validating only          {validating:8.1f} s   {validating / options.rows * 1e6:6.1f} us a row")
+    for name in ("first", "second"):
+        seconds = figures[f"{name}_seconds"]
+        print(
+            f"{name + ' import':<25}{seconds:8.1f} s   {seconds / options.rows * 1e6:6.1f} us a row   "
+            f"{seconds / validating:.2f} x validating   (own CPU {figures[f'{name}_cpu']:.1f} s)"
+        )
+    print(f"peak memory              {figures['peak_mb']:8.0f} MB")
+
+
+if __name__ == "__main__":
+    main()
