@@ -1,43 +1,60 @@
-"""What the waiting recipients of a task wait for, service by service: the gates that delivery asks, too."""
+"""What the recipients of a task wait for that are not sent yet: the gates that delivery asks, too."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy.engine import RowMapping
+from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.analytics.tally import Tally
-from coldsend.database.engine import Connection
 from coldsend.domain import gates
-from coldsend.domain.gates import Blocked, Gate, ServiceFacts
-from coldsend.domain.service import Service
-from coldsend.pacing import quota
-from coldsend.stores import tasks
+from coldsend.domain.gates import Blocked, Gate
+from coldsend.domain.states import TASK_ENDED, TaskStatus
+from coldsend.pacing.facts import service_facts
+from coldsend.stores import tasks, workers
 
 
 def of_task(connection: Connection, task: RowMapping, tally: Tally, now: datetime) -> list[Blocked]:
-    """Every closed gate before the pending rows of a task; [] where none is pending.
+    """Every closed gate before the pending rows of a task, or before a send list that is still to be made.
 
-    All services the task may use are listed, also when another one is open: the one whose quota is used up
-    explains why things are slower than they were.
+    All services the task may use are looked at, also when another one is open: the one whose quota is used
+    up explains why things are slower than they were.
     """
-    if not tally.pending:
+    to_be_made = task["expanded_at"] is None and task["status"] not in TASK_ENDED
+    if not (tally.pending or to_be_made):
         return []
     blocked = gates.state_gates(task["campaign_status"], task["status"])
+    if to_be_made:
+        blocked += _before_it_begins(connection, task, now)
     if tally.later:
-        blocked.append(Blocked(Gate.NOT_DUE, f"{tally.later:,} recipients are due later", tally.next_due_at))
+        blocked.append(Blocked(Gate.NOT_DUE, f"due later: {tally.later:,}", tally.next_due_at))
+    if tally.pending:
+        blocked += _services(connection, task, now)
+        blocked += gates.worker_gate(_alive(connection, "sender", now))
+    return blocked
+
+
+def _before_it_begins(connection: Connection, task: RowMapping, now: datetime) -> list[Blocked]:
+    blocked = []
+    times = [moment for moment in (task["campaign_start_time"], task["plan_time"]) if moment is not None]
+    if times and max(times) > now:
+        blocked.append(Blocked(Gate.NOT_DUE, "its time has not come", max(times)))
+    if task["status"] != TaskStatus.DRAFT and not _alive(connection, "scheduler", now):
+        blocked.append(Blocked(Gate.NO_WORKER, "no scheduler is running: coldsend scheduler run"))
+    return blocked
+
+
+def _services(connection: Connection, task: RowMapping, now: datetime) -> list[Blocked]:
     usable = tasks.usable_services(connection, task)
     if not usable:
-        return blocked + gates.carrier_gates([], None, now)
-    return blocked + [
-        gate for facts in facts_of(connection, usable, now) for gate in gates.service_gates(facts, now)
-    ]
+        return gates.carrier_gates([], None, now)
+    closed: list[Blocked] = []
+    for facts in service_facts(connection, now, usable).values():
+        for provider in ["", *(facts.paused_providers or {})]:
+            closed += [gate for gate in gates.service_gates(facts, now, provider) if gate not in closed]
+    # A throttle gap is over in moments and explains nothing here.
+    return [gate for gate in closed if gate.gate != Gate.THROTTLE]
 
 
-def facts_of(connection: Connection, services: Sequence[Service], now: datetime) -> list[ServiceFacts]:
-    """Each service with its quota day. Throttle gaps are left out: they last seconds and explain nothing."""
-    return [
-        ServiceFacts(day.service, used=day.used, next_quota_day=day.next_day_begins)
-        for day in quota.quota_days(connection, services, now)
-    ]
+def _alive(connection: Connection, kind: str, now: datetime) -> list[int]:
+    return [row["id"] for row in workers.unstopped(connection, kind) if row["lease_until"] > now]

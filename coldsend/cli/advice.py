@@ -27,3 +27,8 @@ def warn(run: Run, warnings: Sequence[Finding]) -> None:
 
 def as_json(warnings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"subject": one.subject, "message": one.message, "hint": one.hint} for one in warnings]
+
+
+def people(count: int) -> str:
+    """``1 recipient``, ``2,000 recipients``."""
+    return f"{count:,} recipient{'' if count == 1 else 's'}"

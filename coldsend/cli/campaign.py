@@ -128,7 +128,7 @@ def cancel(campaign: Name) -> None:
     made = use.cancel(run.database, actor, str(row["id"]), clock.now())
     sentence = f"campaign {made.name!r} is cancelled"
     if made.waiting:
-        sentence += f"; the scheduler skips the {made.waiting:,} recipients that still wait"
+        sentence += f"; the scheduler skips what still waits: {advice.people(made.waiting)}"
     run.out.done(sentence, _document(made))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -93,7 +94,7 @@ def service(
         if not access.may_use(connection, actor, row["id"]):
             raise NotAllowed(
                 f"service {row['name']!r} is not granted to {actor.username!r}",
-                hint=f"an admin grants it: coldsend service grant {row['name']} {actor.username}",
+                hint=f"an admin grants it: coldsend service grant {quote(row['name'])} {actor.username}",
             )
         owner = None if actor.is_admin else actor.id
         found = reporting.service_report(connection, row, clock.now(), days, owner)
@@ -103,7 +104,7 @@ def service(
     quota = (
         f"{found['used_today']:,} of {found['daily_quota']:,} used, next day {shown(found['next_quota_day'])}"
     )
-    facts = {"type": found["type"], "frozen": found["frozen_reason"], "quota (UTC)": quota}
+    facts = {"type": found["type"], "frozen": found["frozen_reason"], "quota today": quota}
     _head(run, f"service {found['service']}", found, facts)
     _section(run, "quota days", found["days"], {"quota_day": "DAY", "used": "SENT#"})
     _sections(run, found)
@@ -153,8 +154,9 @@ def _sections(run: Run, found: dict[str, Any]) -> None:
         for entry in found["reasons"]
     ]
     _section(run, "reasons", reasons, {"status": "STATUS", "reason": "REASON", "count": "COUNT#"})
-    columns = {"detail": "WAITING FOR", "until": "UNTIL (UTC)"}
-    _section(run, "waiting", found.get("waiting", []), columns)
+    held_back = f"waiting: {_waiting(found):,}" if _waiting(found) else "not begun"
+    columns = {"detail": "HELD BACK BY", "until": "UNTIL (UTC)"}
+    _section(run, held_back, found.get("waiting", []), columns)
 
 
 def _section(run: Run, title: str, rows: list[dict[str, Any]], columns: dict[str, str]) -> None:

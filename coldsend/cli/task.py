@@ -35,7 +35,9 @@ Task = Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or
 def create(
     campaign: Annotated[str, typer.Argument(help="Name or id of the campaign.")],
     name: Annotated[str, typer.Argument(help="Name of the new task.")],
-    template_set: Annotated[str, typer.Option(help="Its recipients get these templates in turn.")],
+    template_set: Annotated[
+        str, typer.Option(metavar="SET", help="Its recipients get these templates in turn.")
+    ],
     rule_text: Annotated[
         str,
         typer.Option("--rule", metavar="RULE|@FILE", help="Who gets it: text, JSON, or a file with either."),
@@ -46,7 +48,7 @@ def create(
     ] = None,
     service: Annotated[
         list[str] | None,
-        typer.Option(help="Only through this sender service; may be given several times."),
+        typer.Option(metavar="SERVICE", help="Only through this sender service; may be repeated."),
     ] = None,
 ) -> None:
     """Create a task; in a campaign that has been started it is scheduled at once.
@@ -159,7 +161,7 @@ def preview(
     columns = {"id": "ID#", "email": "EMAIL", "nickname": "NICKNAME", "tags": "TAGS"}
     run.out.table(found.sample, columns, empty="no contact is shown", document=document)
     advice.next_step(
-        run, f"{found.count:,} contacts match now; those whose address is suppressed will be skipped"
+        run, f"contacts that match now: {found.count:,}; those whose address is suppressed will be skipped"
     )
 
 
@@ -171,7 +173,7 @@ def expand(task: Task) -> None:
     """
     run = current()
     made = use.expand_again(run.database, run.actor, task, run.settings, clock.now())
-    sentence = f"{made.count:,} recipients came into task {made.reference!r}, which is {made.status}"
+    sentence = f"{advice.people(made.count)} came into task {made.reference!r}, which is {made.status}"
     run.out.done(sentence, {**_document(made), "added": made.count})
     advice.warn(run, made.warnings)
 
@@ -205,7 +207,7 @@ def cancel(task: Task) -> None:
     made = use.cancel(run.database, run.actor, str(row["id"]), clock.now())
     sentence = f"task {made.reference!r} is cancelled"
     if made.count:
-        sentence += f"; the scheduler skips the {made.count:,} recipients that still wait"
+        sentence += f"; the scheduler skips what still waits: {advice.people(made.count)}"
     run.out.done(sentence, {**_document(made), "waiting": made.count})
 
 
@@ -219,9 +221,9 @@ def retry(task: Task) -> None:
     run = current()
     row, count = use.retryable(run.database, run.actor, task)
     if count:
-        run.out.confirm(f"Send task {tasks.reference(row)!r} to {count:,} recipients again that failed?")
+        run.out.confirm(f"Send task {tasks.reference(row)!r} to {advice.people(count)} again that failed?")
     made = use.retry(run.database, run.actor, str(row["id"]), run.settings, clock.now())
-    sentence = f"{made.count:,} recipients of task {made.reference!r} are tried again"
+    sentence = f"{advice.people(made.count)} of task {made.reference!r} will be tried again"
     if not made.count:
         sentence = f"task {made.reference!r} has no recipient that failed for a passing reason"
     run.out.done(sentence, {**_document(made), "retried": made.count})

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -23,7 +24,7 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import Refused, WrongState
+from coldsend.errors import WrongState
 from coldsend.planning import readiness
 from coldsend.stores import campaigns, reports, tasks
 
@@ -62,14 +63,11 @@ def start(database: Database, actor: Actor, given: str, settings: Settings, now:
             for task in tasks.listed(connection, campaign_id=before.id)
             if task["status"] == TaskStatus.DRAFT
         ]
+        found = readiness.findings(connection, waiting, settings)
         if not waiting:
-            raise Refused(
-                f"campaign {before.name!r} has no task to send",
-                hint=f"add one: coldsend task create {before.name} NAME --template-set TS --rule 'tag:x'",
-            )
-        warnings = readiness.require(
-            f"campaign {before.name!r} cannot start", readiness.findings(connection, waiting, settings)
-        )
+            hint = f"add one: coldsend task create {quote(before.name)} NAME --template-set TS --rule 'tag:x'"
+            found.insert(0, Finding("error", "tasks", "there is none to send", hint))
+        warnings = readiness.require(f"campaign {before.name!r} cannot start", found)
         for task in waiting:
             after = task_after(TaskStatus.DRAFT, TaskEvent.SCHEDULE, task["name"])
             tasks.move(connection, task["id"], [TaskStatus.DRAFT], after, now)
@@ -123,7 +121,7 @@ def _change(
         if not campaigns.move(connection, row["id"], [before], after, now):
             raise WrongState(
                 f"campaign {row['name']!r} was changed by somebody else at the same moment",
-                hint=f"look at it: coldsend campaign show {row['name']}",
+                hint=f"look at it: coldsend campaign show {quote(row['name'])}",
             )
         changed = Changed(row["id"], row["name"], after)
         return also(connection, changed) if also else changed

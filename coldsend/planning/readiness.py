@@ -45,9 +45,11 @@ def require(sentence: str, found: Sequence[Finding]) -> list[Finding]:
     """
     errors = [finding for finding in found if finding.severity == "error"]
     if errors:
-        lines = "\n".join(f"  {finding.subject}: {finding.message}" for finding in errors)
-        hints = list(dict.fromkeys(finding.hint for finding in errors if finding.hint))
-        raise Refused(f"{sentence}:\n{lines}", hint="\n  ".join(hints))
+        lines = [
+            f"  {one.subject}: {one.message}" + (f"\n    {one.hint}" if one.hint else "") for one in errors
+        ]
+        reasons = "\n".join([f"{sentence}:", *lines])
+        raise Refused(reasons, hint="mend this and run the same command again")
     return [finding for finding in found if finding.severity == "warning"]
 
 

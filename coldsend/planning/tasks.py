@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy.engine import RowMapping
 
@@ -108,7 +109,7 @@ def _service_ids(connection: Connection, actor: Actor, given: Sequence[str]) -> 
         if not access.may_use(connection, actor, service["id"]):
             raise NotAllowed(
                 f"service {service['name']!r} is not granted to {actor.username!r}",
-                hint=f"an admin grants it: coldsend service grant {service['name']} {actor.username}",
+                hint=f"an admin grants it: coldsend service grant {quote(service['name'])} {actor.username}",
             )
         found.append(int(service["id"]))
     return found
@@ -240,5 +241,5 @@ def _changed(
 def _changed_meanwhile(row: RowMapping) -> WrongState:
     return WrongState(
         f"task {row['name']!r} was changed by somebody else at the same moment",
-        hint=f"look at it: coldsend task show {tasks.reference(row)}",
+        hint=f"look at it: coldsend task show {quote(tasks.reference(row))}",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from shlex import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -24,7 +25,7 @@ def insert(
     """A new campaign in draft; Refused where the name is taken. Returns its id."""
     name = lookup.checked_name(name, "campaign")
     if connection.execute(sa.select(campaigns.c.id).where(campaigns.c.name == name)).first():
-        raise Refused(f"campaign {name!r} exists already", hint=f"see: coldsend campaign show {name}")
+        raise Refused(f"campaign {name!r} exists already", hint=f"see: coldsend campaign show {quote(name)}")
     insertion = sa.insert(campaigns).values(
         name=name,
         start_time=start_time,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
@@ -74,7 +75,7 @@ def find(connection: Connection, given: str | int) -> RowMapping:
     if row is None:
         names = [task["name"] for task in listed(connection, campaign_id=campaign["id"])]
         near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"see: coldsend task list {campaign['name']}"
+        hint = f"did you mean {near[0]!r}?" if near else f"see: coldsend task list {quote(campaign['name'])}"
         raise NotFound(f"campaign {campaign['name']!r} has no task {name!r}", hint=hint)
     return row
 

@@ -5,14 +5,25 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from coldsend.analytics import reporting
-from coldsend.database.tables import event_log, sender_quota
+from coldsend.database.engine import Database
+from coldsend.database.tables import event_log, provider_pauses, sender_quota, workers
 from coldsend.stores import campaigns, services, tasks
 from tests.planning.world import NOW, World
 
 HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """With a scheduler and a sender running."""
+    made = World(database)
+    made.process("scheduler")
+    made.process("sender")
+    return made
 
 
 def campaign_report(world: World, campaign: int) -> dict[str, Any]:
@@ -82,7 +93,7 @@ def test_a_task_without_any_service_says_so(world: World) -> None:
 
 def test_a_frozen_service_a_paused_campaign_and_a_retry_later_are_all_named(world: World) -> None:
     world.service("main", health_status="frozen", frozen_reason="535 bad password", frozen_code="credentials")
-    task = world.task(world.campaign(status="paused"), status="sending")
+    task = world.task(world.campaign(status="paused"), status="sending", expanded_at=NOW)
     world.rows(task, "pending", 2, scheduled_send_at=NOW + HOUR)
     gates = task_report(world, task)["waiting"]
     assert [gate["gate"] for gate in gates] == ["campaign_state", "not_due", "service_frozen"]
@@ -90,8 +101,43 @@ def test_a_frozen_service_a_paused_campaign_and_a_retry_later_are_all_named(worl
     assert "535 bad password" in gates[2]["detail"]
 
 
+def test_a_service_that_rests_for_one_provider_is_named(world: World) -> None:
+    service = world.service("main")
+    task = world.task(world.campaign(status="active"), status="sending")
+    world.rows(task, "pending", 2)
+    world.insert(provider_pauses, sender_service_id=service, provider="google", paused_until=NOW + HOUR)
+    [gate] = task_report(world, task)["waiting"]
+    assert (gate["gate"], gate["until"]) == ("provider_paused", NOW + HOUR)
+    assert "google" in gate["detail"]
+
+
+def test_where_no_sender_is_alive_the_report_says_how_to_start_one(world: World) -> None:
+    world.service("main")
+    task = world.task(world.campaign(status="active"), status="sending")
+    world.rows(task, "pending", 2)
+    assert task_report(world, task)["waiting"] == []
+    with world.database.begin() as connection:
+        connection.execute(sa.update(workers).values(lease_until=NOW))
+    assert [gate["gate"] for gate in task_report(world, task)["waiting"]] == ["no_worker", "no_worker"]
+
+
+def test_a_task_that_has_not_begun_names_its_time(world: World) -> None:
+    campaign = world.campaign(status="active", start_time=NOW + HOUR)
+    task = world.task(campaign, status="scheduled", plan_time=NOW + 2 * HOUR)
+    gates = task_report(world, task)["waiting"]
+    assert [(gate["gate"], gate["until"]) for gate in gates] == [
+        ("task_state", None),
+        ("not_due", NOW + 2 * HOUR),
+    ]
+
+
+def test_a_task_that_ended_before_it_began_waits_for_nothing(world: World) -> None:
+    task = world.task(world.campaign(status="active"), status="cancelled")
+    assert task_report(world, task)["waiting"] == []
+
+
 def test_nothing_is_waited_for_where_nothing_is_pending(world: World) -> None:
-    task = world.task(world.campaign(status="paused"), status="paused")
+    task = world.task(world.campaign(status="paused"), status="paused", expanded_at=NOW)
     world.rows(task, "sent", 2)
     assert task_report(world, task)["waiting"] == []
 

@@ -24,7 +24,7 @@ from coldsend.database.tables import (
 from coldsend.domain.access import Actor
 from coldsend.domain.states import Role
 from coldsend.errors import NotFound
-from coldsend.stores import users
+from coldsend.stores import users, workers
 
 NOW = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
 SETTINGS = Settings(
@@ -69,6 +69,13 @@ class World:
         if granted:
             self.insert(user_sender_service_access, user_id=granted.id, sender_service_id=service_id)
         return service_id
+
+    def process(self, kind: str = "sender") -> int:
+        """A scheduler or sender that is alive at NOW."""
+        with self.database.begin() as connection:
+            return workers.register(
+                connection, kind=kind, host="here", host_id="h", pid=1, now=NOW, lease_seconds=60
+            )
 
     def template_set(
         self, *bodies: str, name: str | None = None, owner: Actor | None = None
