@@ -11,6 +11,8 @@ NOUNS: dict[str, str] = {
     "db": "The database and its schema.",
     "key": "The keys that encrypt credentials.",
     "user": "Users and their roles.",
+    "service": "Sender services: the accounts that mail goes out through.",
+    "quota": "Daily quotas of sender services.",
     "contact": "The people campaigns write to; shared by all users.",
     "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
     "template": "Mail templates: subject, HTML and text, with variables.",
@@ -29,4 +31,5 @@ VERBS: dict[str, str] = {
     "init": "Make configuration, key, database and first admin; what exists is left alone.",
     "doctor": "Check configuration, keys, database and services; report everything at once.",
     "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
+    "explain": "Explain a server's answer: what it means, what the engine would do, by which rule.",
 }

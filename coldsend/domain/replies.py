@@ -1,0 +1,47 @@
+"""What a server's answer means, and what the engine does about it.
+
+A verdict's ``outcome`` is what the server said: accepted, 4yz temporary, 5yz permanent, or nothing at all
+after the final dot, which is unknown. Its ``action`` is what we do, by the table in ``reply_rules``: where a
+refusal for good blames the sender (a quota, a reputation, a password) the recipient keeps waiting.
+"""
+
+from __future__ import annotations
+
+from coldsend.domain.answers import Action, Answer, Outcome, Phase, Verdict
+from coldsend.domain.providers import provider_of
+from coldsend.domain.reply_rules import RULES, UNEXPECTED, Rule
+
+__all__ = ["judge", "provider_of"]
+
+ACCEPTED = Verdict(Outcome.ACCEPTED, Action.NONE, "accepted")
+UNKNOWN = Verdict(Outcome.UNKNOWN, Action.RECORD_UNKNOWN, "lost_after_final_dot")
+
+_ENDING = frozenset({Action.FAIL, Action.SUPPRESS, Action.FAIL_CONTENT, Action.FAIL_TEMPLATE})
+
+
+def judge(answer: Answer, *, provider: str = "") -> Verdict:
+    """The verdict on any answer. provider: :func:`provider_of` the recipient's domain, "" if not known."""
+    if answer.phase is Phase.FINAL:
+        if answer.lost or answer.code // 100 not in (2, 4, 5):
+            return UNKNOWN
+        if answer.code < 300:
+            return ACCEPTED
+    if answer.lost:
+        # The text is our own description of the failure: its words are nobody's answer.
+        answer = Answer(answer.phase, 0, lost=True)
+    rule = next((rule for rule in RULES if rule.fits(answer, provider)), UNEXPECTED)
+    outcome, action = _outcome(answer, rule), rule.action
+    if outcome is Outcome.TEMPORARY and action in _ENDING:
+        # The words tell of an end, the code of another try: the code is what the server commits itself to.
+        action = Action.RETRY
+    return Verdict(outcome, action, rule.name, rule.blames_sender, rule.wait_seconds, rule.freeze)
+
+
+def _outcome(answer: Answer, rule: Rule) -> Outcome:
+    """By the class of the code; where there is none, by what the words come to."""
+    digit = str(answer.code // 100) if answer.code else answer.enhanced[:1]
+    if digit == "4":
+        return Outcome.TEMPORARY
+    if digit == "5":
+        return Outcome.PERMANENT
+    return Outcome.PERMANENT if rule.action in _ENDING else Outcome.TEMPORARY

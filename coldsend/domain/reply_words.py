@@ -1,0 +1,186 @@
+"""What servers say when they mean something: one pattern per kind of answer, for all providers alike.
+
+Patterns are searched in the answer's text, in any case. They describe kinds of sentences; a phrase that
+turns up anew belongs into the pattern of its kind, not into a rule of its own.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+def words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+# Half of what is about addresses and domains is about those of the sender.
+ABOUT_SENDER = words(
+    r"\bsender('s)?\b",
+    r"\bmail[ _]from\b",
+    r"\bfrom[ -]?(address|header|domain)",
+    r"\byour (ip|server|domain|host)",
+)
+
+TOO_MANY_LOGINS = words(r"too many", r"try again", r"\brate\b", r"\blimit")
+
+TLS = words(r"\btls\b")
+
+TLS_REQUIRED = words(
+    r"must issue a starttls",
+    r"(starttls|\btls\b|encryption) (is |command )?(required|needed|first)",
+    r"not (sent|using).{0,12}\btls\b",
+    r"requires? (the use of )?(start)?tls",
+)
+
+SENDER_SUSPENDED = words(
+    r"(sending|sender'?s?|your) (e-?mail )?(account|user|service|privileges?).{0,40}"
+    r"(suspended|disabled|blocked|terminated|revoked)",
+    r"suspended due to abuse",
+    r"(sending|outbound|outgoing)( e?-?mail)?.{0,12} (is |has been )?(suspended|disabled)",
+    r"not allowed to send (e?-?mail|messages)",
+)
+
+SENDER_DOMAIN_UNKNOWN = words(r"domain (not found|of sender)", r"does not (exist|resolve)")
+
+RECIPIENT_RATE = words(
+    r"(user|recipient|mailbox|account|contact)\b.{0,40}receiv\w+ (e?-?mails?|messages) (too|at a)",
+    r"recipient.{0,30}(has |have )?exceeded.{0,30}(limit|rate|number)",
+    r"receiv\w+.{0,20}(too quickly|too many messages)",
+)
+
+DAILY_LIMIT = words(
+    r"(daily|24.?hours?|per.?day)\b.{0,40}(limit|quota|exceed|allowance)",
+    r"(limit|quota|exceed\w*)\b.{0,40}(daily|24.?hours?|per day|a day|for today)",
+    r"(sending|relay|outgoing|outbound|submission) (limit|quota)",
+    r"peak smtp relay limit",
+)
+
+DNS_TROUBLE = words(
+    r"temporary dns",
+    r"dns.{0,20}(timed? ?out|temporar|fail)",
+    r"servfail",
+    r"(name|host|domain)\w*.{0,20}(lookup|resolution).{0,20}(temporar|timed? ?out)",
+    r"name service error",
+)
+
+NOT_AUTHENTICATED = words(
+    r"\b(spf|dkim|dmarc|ptr|rdns)\b",
+    r"reverse.?(dns|host|lookup|resol)",
+    r"unauthenticated (e-?)?mail",
+    r"(fail|not pass)\w*.{0,20}(sender|domain|mail|message|e-?mail) (authenticat|verif)\w+",
+    r"invalid dns (mx|a\b|ns)",
+)
+
+SENDER_REFUSED = words(
+    r"(sender|from|mail from|envelope)\b.{0,60}(address|domain).{0,40}"
+    r"(reject|refus|invalid|not (found|exist|valid|verif|allow|accept)|unknown|does ?n.t|unresolv)",
+    r"valid sender domain",
+    r"(can.?not|could not|unable to) verify sender",
+    r"domain of sender address.{0,60}does not",
+)
+NOT_SENDER_REFUSED = words(r"by (the )?(spam|content)", r"headers?\b")
+
+RATE_LIMITED = words(
+    r"rate.?limit",
+    r"\bthrottl",
+    r"too (many|much) .{0,20}(connection|session|message|mail|concurrent|traffic|request)",
+    r"(connections?|messages?|sending) (rate|too (fast|quickly|frequent))",
+    r"(excessive|high|unusual) (volume|traffic|rate)",
+    r"(exceed\w*|reached).{0,30}(rate|connections?|messages per|per (hour|minute|second))",
+    r"slow down",
+    r"sent too many",
+)
+NOT_RATE_LIMITED = words(r"spamhaus", r"has been blocked")
+
+BAD_REPUTATION = words(
+    r"spamhaus|spamcop|sorbs|barracudacentral|uceprotect|invaluement|cloudmark|senderscore|senderbase",
+    r"\b(black|block|deny|ban).?list",
+    r"\b(rbl|dnsbl|dbl|xbl|sbl|pbl)\b",
+    r"reputation",
+    r"\blisted (at|in|by|on|with)\b|\bis listed\b",
+    r"(ip|host|server|network|client|connections?|address)\b.{0,60}\b(is |has been |was |are )?"
+    r"(temporarily |currently )?(blocked|banned|denied|not accepted|blacklisted)",
+    r"(blocked|banned|block|rejected|refused|denied)\b.{0,30}\b(ip|host|network|server|client)\b",
+    r"\bip.based|\bdomain.based",
+    r"not authorized to send.{0,30}directly",
+    r"\bpoor\b|untrusted (ip|network|host)",
+    r"\bS31[45]0\b",
+    r"\[(BL|IPTS|TSS?)\d+\]",
+    r"dynamic (ip|host|address|range)|residential",
+    r"\bcomplaints?\b",
+)
+NOT_REPUTATION = words(r"recipient address", r"mailbox", r"all recipient")
+
+MALFORMED = words(
+    r"rfc ?\d*.{0,12}(complian|conform|violat)",
+    r"not (rfc|standards?).{0,20}complian",
+    r"(missing|invalid|malformed|duplicate|multiple|\bno|\bbad|non-compliant)\b.{0,40}\bheaders?\b",
+    r"\bheaders?\b.{0,40}(missing|invalid|malformed|duplicate|too (big|long|large)|not (rfc|valid))",
+    r"message is malformed|malformed (message|mime|mail)",
+    r"bare (cr|lf|line ?feed)",
+    r"line (is )?too long",
+)
+NOT_MALFORMED = words(r"recipient address", r"header based")
+
+MAILBOX_FULL = words(
+    r"over ?quota|over the (storage )?quota|out of (storage|space)",
+    r"quota.{0,20}(exceed|full|violat|reached)|exceed\w*.{0,20}(quota|storage)",
+    r"mail ?box.{0,30}\bfull|mail ?box size limit|full mailbox|inbox.{0,20}full",
+    r"(insufficient|not enough).{0,20}(space|storage|disk).{0,30}(user|mailbox|recipient)",
+    r"user.{0,20}has too many messages",
+)
+
+TOO_BIG = words(
+    r"(message|mail|size|body|content|attachment|header|data)\b.{0,40}"
+    r"(too (big|large|long)|exceed\w*.{0,30}(size|limit|maximum))",
+    r"(maximum|fixed|max).{0,20}message size",
+    r"size exceeds",
+)
+
+CONTENT = words(
+    r"\bspam\b|spammy|unsolicited|\bjunk\b|bulk (e-?)?mail",
+    r"virus|malware|phish|infected|trojan|ransom|security (issue|risk)|malicious",
+    r"suspicious|objectionable|prohibited",
+    r"\bcontent\b|attachment|\burls?\b.{0,30}(block|reject|list)|links? within",
+    r"header based",
+    r"looks like|identified as",
+    r"(message|mail).{0,20}(rejected|refused|blocked).{0,30}(policy|filter)",
+)
+NOT_CONTENT = words(r"recipient address rejected", r"user unknown")
+
+RELAYING = words(
+    r"relay\w*.{0,30}(denied|not (allowed|permitted)|prohibited|refused)",
+    r"(unable|not (allowed|permitted|authorized)) to relay",
+    r"\bno relay|we do not relay|relay access",
+)
+
+RECIPIENT_DISABLED = words(
+    r"(account|mailbox|user|address|recipient)\b.{0,60}\b"
+    r"(disabled|inactive|deactivated|suspended|closed|locked|blocked|expired|not active)",
+    r"inactiv\w+|no longer (active|available|in use)|disabled (account|user|mailbox|recipient)",
+)
+
+UNKNOWN_RECIPIENT = words(
+    r"(user|mail ?box|recipient|account|addressee?|alias|person|name)\b.{0,80}\b"
+    r"(unknown|not (be )?found|no[tn][ -]?exist\w*|does ?n.t exist|does not exist|not known|"
+    r"not (a )?(valid|listed|recogni[sz]ed|local)|doesn.t have|is not a\b|isn.t a\b|undeliverable)",
+    r"\b(no|not an?|unknown|invalid|bad|non-?existent|illegal|undefined)( such| valid| local| known)?"
+    r"( e-?mail| mail)?.?(user|recipient|mail ?box|account|address|alias|person|addressee)",
+    r"no such (user|recipient|mail ?box|person|address|account|name|alias|local|domain|host)",
+    r"(no|not a).{0,8} mail ?box (here|by)|does ?n.t have an? [\w.]* ?account|no account",
+    r"(domain|host)\b.{0,40}(not found|unknown|does ?n.t exist|does not exist|no mx|can.?not be found)",
+    r"domain is not reachable",
+    r"unrout(e)?able|null ?mx|nxdomain|bad destination (host|mailbox|system)",
+    r"adresse?.{0,60}(invalide|inconnue?)|destinataire.{0,20}inconnu",
+    r"unknown in (virtual|local|relay)",
+)
+
+ADDRESS_REJECTED = words(r"address(es)? rejected")
+MAILBOX_UNAVAILABLE = words(r"mailbox unavailable")
+
+GREYLISTED = words(r"gr[ea]y.?list")
+TRY_AGAIN = words(r"(try|retry|come back|re-?send).{0,30}(again|later|in \d)", r"deferr|temporarily reject")
+
+ANY_REFUSAL = words(
+    r"reject|refus|denied|deny|not (accepted|allowed|permitted)|unavailable|fail|block|policy"
+)
