@@ -90,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
         if _asks_for_help(error) and not this_run.json:
             this_run.out.plain(str(error))
             return UsageError.exit_code
-        shown = _as_shown(error)
+        shown = _as_shown(error, arguments)
         if shown is None:
             logbook.unexpected_error(" ".join(arguments[:2]), error)
             shown = _bug(error)
@@ -157,12 +157,12 @@ def _require_unicode(word: str) -> None:
         ) from None
 
 
-def _as_shown(error: Exception) -> ColdsendError | None:
+def _as_shown(error: Exception, arguments: Sequence[str]) -> ColdsendError | None:
     """What the operator is told; None for a bug."""
     if isinstance(error, ColdsendError):
         return error
     if isinstance(error, TyperException):
-        return _usage(error)
+        return _usage(error, arguments)
     if isinstance(error, OSError) and error.filename:
         kind = NotFound if isinstance(error, FileNotFoundError) else Refused
         return kind(f"{error.filename}: {error.strerror}")
@@ -174,15 +174,26 @@ def _asks_for_help(error: Exception) -> bool:
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
-def _usage(error: TyperException) -> UsageError:
+def _usage(error: TyperException, arguments: Sequence[str]) -> UsageError:
     where = getattr(error, "ctx", None)
-    command = getattr(where, "command_path", "coldsend")
+    command = where.command_path if where is not None else _command_of(arguments)
     hint = f"see: {command} --help"
     if _asks_for_help(error):
-        choices = ", ".join(getattr(getattr(where, "command", None), "commands", {}))
+        choices = ", ".join(getattr(where.command, "commands", {})) if where is not None else ""
         return UsageError(f"{command} needs one of: {choices}", hint=hint)
-    message = error.format_message().replace("Value error, ", "")
+    message = " ".join(error.format_message().replace("Value error, ", "").split())
     return UsageError(message[:1].lower() + message[1:].rstrip("."), hint=hint)
+
+
+def _command_of(arguments: Sequence[str]) -> str:
+    """The command a line is about, where the error does not tell: an option at its end without a value."""
+    words = [word for word in arguments if not word.startswith("-")]
+    for start, word in enumerate(words):
+        if word in VERBS:
+            return f"coldsend {word}"
+        if word in NOUNS:
+            return " ".join(["coldsend", *words[start : start + 2]])
+    return "coldsend"
 
 
 def _bug(error: Exception) -> ColdsendError:
