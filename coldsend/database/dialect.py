@@ -9,6 +9,8 @@ Group Replication, 1180 error at COMMIT, 2006/2013/2055 connection lost, 1047 no
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +20,8 @@ from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from coldsend import clock
 
 REPEAT = frozenset({1213, 1205, 1020, 3101})
 RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 4031})
@@ -68,7 +72,7 @@ def _sqlite_engine(url: URL) -> Engine:
         dbapi_connection.isolation_level = (
             None  # transactions begin where _begin says, not where pysqlite guesses
         )
-        dbapi_connection.execute("PRAGMA journal_mode=WAL")
+        _write_ahead(dbapi_connection)
         dbapi_connection.execute("PRAGMA synchronous=FULL")
         dbapi_connection.execute("PRAGMA foreign_keys=ON")
 
@@ -79,6 +83,20 @@ def _sqlite_engine(url: URL) -> Engine:
         connection.exec_driver_sql("BEGIN" if readonly else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Journal mode WAL, a property of the file. Where two set it at once SQLite refuses one without waiting."""
+    give_up = clock.monotonic() + SQLITE_BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or clock.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 # One encoder for all values: json.dumps would make one for each, which doubles its cost.
