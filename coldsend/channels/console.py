@@ -19,7 +19,7 @@ from coldsend.domain.service import Service
 
 
 class ConsoleChannel:
-    """service.settings: ``folder`` (path; relative ones begin at the process's directory), or nothing."""
+    """service.settings: ``folder`` (absolute path), or nothing."""
 
     def __init__(self, service: Service, *, transcript: Transcript | None = None) -> None:
         self.capacity = service.connections

@@ -17,12 +17,14 @@ from typing import Literal
 
 from coldsend import logbook
 from coldsend.database.engine import Connection
+from coldsend.domain.access import Actor
 from coldsend.domain.answers import Action, Verdict
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus
+from coldsend.errors import NotAllowed
 from coldsend.pacing.quota import next_quota_day_start
+from coldsend.stores import access, services
 from coldsend.stores import provider_pauses as pauses
-from coldsend.stores import services
 
 DEFAULT_PROBE_MINUTES = 30.0
 
@@ -66,6 +68,17 @@ def announce(change: HealthChange | None) -> None:
             logbook.service_paused_for_provider(
                 name, service_id, reason, provider=change.provider, until=until
             )
+
+
+def usable(connection: Connection, actor: Actor, given: str) -> Service:
+    """The service of this name or id, if the actor may send through it; NotFound or NotAllowed otherwise."""
+    service = services.as_service(services.find(connection, given))
+    if not access.may_use(connection, actor, service.id):
+        raise NotAllowed(
+            f"service {service.name!r} is not granted to {actor.username!r}",
+            hint=f"an admin can: coldsend service grant {service.name!r} {actor.username}",
+        )
+    return service
 
 
 def record_failure(

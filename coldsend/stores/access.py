@@ -72,3 +72,19 @@ def usable_by(connection: Connection, user_ids: Collection[int]) -> dict[int, fr
         user_id: every if role == Role.ADMIN.value else frozenset(given.get(user_id, ()))
         for user_id, role in roles
     }
+
+
+def users_of(connection: Connection, service_id: int) -> list[str]:
+    """Names of the users a service is granted to."""
+    names = (
+        sa.select(users.c.username)
+        .join(grants, grants.c.user_id == users.c.id)
+        .where(grants.c.sender_service_id == service_id)
+        .order_by(users.c.username)
+    )
+    return list(connection.execute(names).scalars())
+
+
+def revoke_all(connection: Connection, service_id: int) -> None:
+    """Take a service from everybody: it is being removed."""
+    connection.execute(sa.delete(grants).where(grants.c.sender_service_id == service_id))

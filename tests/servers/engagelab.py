@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -43,11 +44,15 @@ class Behaviour:
 
 
 class EngageLab:
-    """Use as a context manager. ``messages``: documents it took. ``url``: base URL for the channel."""
+    """Use as a context manager. ``url``: base URL for the channel.
+
+    messages: documents it took. times: when it had taken each, in seconds of the monotonic clock.
+    """
 
     def __init__(self) -> None:
         self.behaviour = Behaviour()
         self.messages: list[dict[str, Any]] = []
+        self.times: list[float] = []
         self.requests = 0
         self.connections = 0
         self.lock = threading.Lock()
@@ -93,6 +98,7 @@ class EngageLab:
             if self.behaviour.rate_limit is not None and len(self.messages) >= self.behaviour.rate_limit:
                 return 429, _error("too many requests")
             self.messages.append(document)
+            self.times.append(time.monotonic())
             number = len(self.messages)
         ids = [
             f"16{number:010}_15555_32350_1.sc-10_9_1_1-inbound{n}${to}" for n, to in enumerate(document["to"])

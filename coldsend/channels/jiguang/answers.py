@@ -117,8 +117,8 @@ def _text(status: int, body: bytes | None, document: Mapping[str, Any]) -> str:
     if not isinstance(said, str):
         said = "" if document else (body or b"")[:TEXT_LIMIT].decode("utf-8", "replace")
     said = " ".join(said.split())
-    said = "".join(letter if letter.isprintable() else "?" for letter in said)
-    return f"{head}: {said}"[:TEXT_LIMIT] if said else head
+    whole = f"{head}: {said}" if said else head
+    return "".join(letter if letter.isprintable() else "?" for letter in whole[:TEXT_LIMIT])
 
 
 def _id(found: object) -> str:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldsend.channels.jiguang.answers import answer
-from coldsend.domain.answers import Phase
+from coldsend.domain.answers import Action, Outcome, Phase
+from coldsend.domain.replies import judge
 
 
 def said(status: int, message: str, code: int = 1) -> Any:
@@ -48,6 +49,36 @@ def test_refusals_become_the_smtp_answer_that_says_the_same(
     found = said(status, message)
     assert (found.phase, found.code, found.enhanced, found.lost) == (phase, code, enhanced, False)
     assert message[:20] in found.text
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "action"),
+    [
+        (401, "Authentication failed.", Action.FREEZE_SERVICE),
+        (403, "Your account has been suspended", Action.FREEZE_SERVICE),
+        (400, "daily quota exceeded", Action.NEXT_QUOTA_DAY),
+        (429, "slow down", Action.SLOW_DOWN),
+        (400, "invalid recipient", Action.SUPPRESS),
+        (400, "sender domain not verified", Action.FREEZE_SERVICE),
+        (413, "", Action.FAIL_TEMPLATE),
+        (503, "maintenance", Action.SLOW_DOWN),
+        (400, "subject is required", Action.PAUSE_CAMPAIGN),
+        (500, "Internal Server Error", Action.RECORD_UNKNOWN),
+        (404, "Not Found", Action.COOL_DOWN),
+    ],
+)
+def test_the_reply_table_does_the_right_thing_with_them(status: int, message: str, action: Action) -> None:
+    assert judge(said(status, message)).action == action
+
+
+def test_an_accepted_message_is_accepted_by_the_reply_table() -> None:
+    assert judge(answer(200, b'{"email_ids": ["1"]}')).outcome == Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("status", [401, 404, 429])
+def test_what_is_the_services_own_trouble_counts_against_it(status: int) -> None:
+    verdict = judge(said(status, "no"))
+    assert verdict.blames_sender or verdict.action == Action.SLOW_DOWN
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,171 @@
+"""Adding, changing and removing sender services: everything is checked first, and reported at once.
+
+Credentials are sealed for the row they stand in, so a new row is inserted before they are; both happen in
+one transaction. Nothing here shows a credential: problems name options, not what was given for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import ROUND_UP, Decimal, InvalidOperation
+from typing import Any
+
+from coldsend.channels import registry
+from coldsend.channels.registry import Login
+from coldsend.config.secrets import KeyRing, service_owner
+from coldsend.database.engine import Connection
+from coldsend.domain import contact, sender
+from coldsend.domain.service import Service
+from coldsend.domain.states import FreezeCode
+from coldsend.errors import ColdsendError, InvalidInput, WrongState
+from coldsend.stores import access, provider_pauses, quota, services
+from coldsend.stores.lookup import checked_name
+
+MAX_QUOTA = 2_000_000_000
+MAX_THROTTLE = 86_400  # seconds
+MAX_ERRORS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an operator said about a service; None: nothing.
+
+    sender: ``Name <address>``. throttle_sec: seconds as text, exact to the millisecond. settings: by name,
+    what each type takes is in ``registry.TYPES``.
+    """
+
+    sender: str | None = None
+    daily_quota: int | None = None
+    throttle_sec: str | None = None
+    time_zone: str | None = None
+    max_errors: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    login: Login = field(default_factory=Login)
+
+
+def add(connection: Connection, name: str, type_name: str, form: Form, keys: KeyRing, now: datetime) -> int:
+    """Add a service; InvalidInput with all that is wrong, Refused where the name is taken. Returns its id."""
+    registry.channel_type(type_name)
+    name = checked_name(name, "service")
+    values, problems = _columns(form)
+    for option, given in (("--from", form.sender), ("--daily-quota", form.daily_quota)):
+        if given is None:
+            problems.append(f"{option} is missing")
+    credentials, more = registry.checked_credentials(type_name, form.login)
+    settings, still_more = registry.checked(type_name, form.settings, has_credentials=bool(credentials))
+    _raise(f"service {name!r} cannot be added", [*problems, *more, *still_more])
+    row = {"name": name, "type": type_name, "settings": settings, **values}
+    service_id = services.add(connection, row, now)
+    if credentials:
+        sealed = keys.seal(credentials, service_owner(service_id))
+        services.change(connection, service_id, {"credentials": sealed}, now)
+    return service_id
+
+
+def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: datetime) -> tuple[int, bool]:
+    """Change what ``form`` says of a service; returns its id, and whether new credentials thawed it."""
+    row = services.find(connection, given)
+    service_id, type_name = int(row["id"]), str(row["type"])
+    values, problems = _columns(form)
+    sealed = row["credentials"]
+    if form.login:
+        login = _completed(form.login, sealed, keys, service_owner(service_id))
+        credentials, more = registry.checked_credentials(type_name, login)
+        problems += more
+        if not more:
+            sealed = keys.seal(credentials, service_owner(service_id)) if credentials else None
+            values["credentials"] = sealed
+    settings = registry.merged(row["settings"] or {}, form.settings)
+    values["settings"], more = registry.checked(type_name, settings, has_credentials=bool(sealed))
+    _raise(f"service {row['name']!r} cannot be changed so", [*problems, *more])
+    services.change(connection, service_id, values, now)
+    thawed = form.login and services.thaw(connection, service_id, now, FreezeCode.CREDENTIALS)
+    return service_id, bool(thawed)
+
+
+def remove(connection: Connection, given: str) -> Service:
+    """Delete a service that has carried nothing, with its credentials and grants; WrongState otherwise."""
+    service = services.as_service(services.find(connection, given))
+    hint = f"stop it instead: coldsend service freeze {service.name!r}"
+    if tasks := services.tasks_using(connection, service.id):
+        raise WrongState(f"service {service.name!r} is named by tasks: {', '.join(tasks)}", hint=hint)
+    # The quota tells at once that nothing was sent; only where something was, maybe a test, the ledger and
+    # the event log are walked.
+    if quota.ever_used(connection, service.id) and services.has_history(connection, service.id):
+        raise WrongState(f"service {service.name!r} has been sent through", hint=hint)
+    access.revoke_all(connection, service.id)
+    provider_pauses.remove(connection, service.id)
+    quota.remove(connection, service.id)
+    services.remove(connection, service.id)
+    return service
+
+
+def _columns(form: Form) -> tuple[dict[str, Any], list[str]]:
+    """Columns for what the form says, and what is wrong with it."""
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+
+    def take(option: str, given: Any, read: Any) -> None:
+        if given is None:
+            return
+        try:
+            values.update(read(given))
+        except ColdsendError as error:
+            problems.append(f"{option}: {error.message}" + (f"; {error.hint}" if error.hint else ""))
+        except ValueError as error:
+            problems.append(f"{option}: {error}")
+
+    take("--from", form.sender, _sender)
+    take("--daily-quota", form.daily_quota, lambda n: {"daily_quota": _between(n, 0, MAX_QUOTA)})
+    take("--throttle-sec", form.throttle_sec, lambda text: {"throttle_sec": _throttle(text)})
+    take("--time-zone", form.time_zone, lambda text: {"time_zone": contact.checked_time_zone(text) or "UTC"})
+    take("--max-errors", form.max_errors, lambda n: {"max_consecutive_errors": _between(n, 1, MAX_ERRORS)})
+    return values, problems
+
+
+def _sender(text: str) -> dict[str, Any]:
+    found = sender.parse(text)
+    return {"from_name": found.name, "from_email": found.email}
+
+
+def _between(number: int, minimum: int, maximum: int) -> int:
+    if not minimum <= number <= maximum:
+        raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
+    return number
+
+
+def _throttle(text: str) -> float:
+    """Seconds, rounded up to the millisecond that the column keeps: a gap is never undercut."""
+    try:
+        seconds = Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"must be a number of seconds such as 0.5, not {text!r}") from None
+    if not seconds.is_finite() or not 0 <= seconds <= MAX_THROTTLE:
+        raise ValueError(f"must be from 0 to {MAX_THROTTLE} seconds, not {text}")
+    return float(seconds.quantize(Decimal("0.001"), rounding=ROUND_UP))
+
+
+def _completed(login: Login, sealed: Mapping[str, Any] | None, keys: KeyRing, owner: str) -> Login:
+    """A login of which only a part was given, with the rest as it is stored. An empty user name ends it."""
+    if login.username == "":
+        return Login()
+    has_secret = login.password is not None or login.token is not None
+    if sealed is None or (login.username is not None and has_secret):
+        return login
+    known = keys.open(sealed, owner)
+    username = login.username or known.get("username") or known.get("api_user")
+    if has_secret:
+        return Login(username, login.password, login.token)
+    return Login(username, known.get("password") or known.get("api_key"), known.get("token"))
+
+
+def _raise(what: str, problems: list[str]) -> None:
+    if len(problems) == 1:
+        raise InvalidInput(f"{what}: {problems[0]}", hint="see: coldsend service add --help")
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise InvalidInput(
+            f"{what}, for {len(problems)} reasons:\n{lines}", hint="see: coldsend service add --help"
+        )

@@ -1,0 +1,347 @@
+"""``coldsend service``: the ways out, who may use them, and how they are."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from coldsend import clock
+from coldsend.channels import enrolment
+from coldsend.channels.enrolment import Form
+from coldsend.cli import login
+from coldsend.cli.advice import next_step
+from coldsend.cli.context import Run, current
+from coldsend.cli.login import LoginOptions
+from coldsend.cli.noun import noun, verb
+from coldsend.cli.service_options import (
+    ApiUrl,
+    Connections,
+    DailyQuota,
+    Folder,
+    From,
+    HeloName,
+    Host,
+    MaxErrors,
+    Name,
+    PasswordEnv,
+    PasswordPrompt,
+    PasswordStdin,
+    PlaintextAuth,
+    Port,
+    ReplyTo,
+    ThrottleSec,
+    TimeZone,
+    Tls,
+    TokenStdin,
+    Username,
+)
+from coldsend.database.engine import Connection
+from coldsend.delivery import trial
+from coldsend.domain.access import require_admin
+from coldsend.domain.answers import BEFORE_MESSAGE
+from coldsend.domain.states import HealthStatus
+from coldsend.errors import Refused, Unreachable
+from coldsend.pacing import portrait
+from coldsend.pacing import services as health
+from coldsend.stores import access, services, users
+
+app = noun("Sender services: the accounts that mail goes out through.")
+
+
+@verb(
+    app,
+    "coldsend service add main --type smtp --host smtp.example.com --tls starttls --username anna "
+    '--password-stdin --from "Anna Smith <anna@example.com>" --daily-quota 500 --throttle-sec 2 < password',
+    "coldsend service add api --type jiguang --username API_USER --password-env API_KEY "
+    "--from a@example.com --daily-quota 10000 --throttle-sec 0 --time-zone Asia/Shanghai",
+    "coldsend service add dry --type console --folder out --from a@example.com --daily-quota 1000 "
+    "--throttle-sec 0",
+)
+def add(
+    name: Annotated[str, typer.Argument(help="Name of the new service.")],
+    type_: Annotated[
+        str,
+        typer.Option(
+            "--type",
+            metavar="smtp|jiguang|console",
+            help="smtp: any mail server; jiguang: the EngageLab API; console: dry runs.",
+        ),
+    ],
+    sender: From = None,
+    daily_quota: DailyQuota = None,
+    throttle_sec: ThrottleSec = None,
+    time_zone: TimeZone = None,
+    connections: Connections = None,
+    max_errors: MaxErrors = None,
+    reply_to: ReplyTo = None,
+    host: Host = None,
+    port: Port = None,
+    tls: Tls = None,
+    helo_name: HeloName = None,
+    allow_plaintext_auth: PlaintextAuth = None,
+    api_url: ApiUrl = None,
+    folder: Folder = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_env: PasswordEnv = None,
+    password_prompt: PasswordPrompt = False,
+    token_stdin: TokenStdin = False,
+) -> None:
+    """Add a sender service (admins only).
+
+    Passwords, API keys and tokens are read from standard input, a variable or a prompt, never from the
+    command line, and are stored encrypted. Without --throttle-sec there is a second between two messages.
+    """
+    run = current()
+    require_admin(run.actor, "add sender services")
+    options = LoginOptions(username, password_stdin, password_env, password_prompt, token_stdin)
+    settings = {
+        "host": host, "port": port, "tls": tls, "helo_name": helo_name,
+        "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
+        "connections": connections, "reply_to": reply_to,
+    }  # fmt: skip
+    form = Form(
+        sender,
+        daily_quota,
+        throttle_sec,
+        time_zone,
+        max_errors,
+        settings,
+        login.read(options, may_prompt=True),
+    )
+    keys, now = run.keys, clock.now()
+
+    def work(connection: Connection) -> dict[str, Any]:
+        service_id = enrolment.add(connection, name, type_, form, keys, now)
+        return portrait.of(connection, services.find(connection, service_id), now)
+
+    added = run.database.run(work)
+    run.out.done(f"service {added['name']!r} added", added)
+    next_step(run, f"try it: coldsend service test {added['name']!r} --to YOUR-OWN-ADDRESS")
+    next_step(run, f"let users send through it: coldsend service grant {added['name']!r} USER")
+
+
+@verb(
+    app,
+    "coldsend service update main --daily-quota 800",
+    "coldsend service update main --password-stdin < password.txt",
+    "coldsend service update main --username ''     (no login any more)",
+)
+def update(
+    name: Name,
+    sender: From = None,
+    daily_quota: DailyQuota = None,
+    throttle_sec: ThrottleSec = None,
+    time_zone: TimeZone = None,
+    connections: Connections = None,
+    max_errors: MaxErrors = None,
+    reply_to: ReplyTo = None,
+    host: Host = None,
+    port: Port = None,
+    tls: Tls = None,
+    helo_name: HeloName = None,
+    allow_plaintext_auth: PlaintextAuth = None,
+    api_url: ApiUrl = None,
+    folder: Folder = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    password_env: PasswordEnv = None,
+    password_prompt: PasswordPrompt = False,
+    token_stdin: TokenStdin = False,
+) -> None:
+    """Change a sender service (admins only); what is not given stays, '' takes a setting away.
+
+    New credentials thaw a service that was frozen because its old ones were refused. A smaller quota holds
+    at once, also for today. Workers take changes over within seconds.
+    """
+    run = current()
+    require_admin(run.actor, "change sender services")
+    options = LoginOptions(username, password_stdin, password_env, password_prompt, token_stdin)
+    settings = {
+        "host": host, "port": port, "tls": tls, "helo_name": helo_name,
+        "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
+        "connections": connections, "reply_to": reply_to,
+    }  # fmt: skip
+    form = Form(
+        sender,
+        daily_quota,
+        throttle_sec,
+        time_zone,
+        max_errors,
+        settings,
+        login.read(options, may_prompt=False),
+    )
+    keys, now = run.keys, clock.now()
+
+    def work(connection: Connection) -> tuple[dict[str, Any], bool]:
+        service_id, thawed = enrolment.change(connection, name, form, keys, now)
+        return portrait.of(connection, services.find(connection, service_id), now), thawed
+
+    changed, thawed = run.database.run(work)
+    run.out.done(f"service {changed['name']!r} changed" + (" and thawed" if thawed else ""), changed)
+
+
+@verb(app, "coldsend service list", name="list")
+def list_services() -> None:
+    """List sender services; operators see those granted to them."""
+    run = current()
+    actor, now = run.actor, clock.now()
+    with run.database.read() as connection:
+        mine = None if actor.is_admin else access.granted(connection, actor.id)
+        rows = [row for row in services.listed(connection) if mine is None or row["id"] in mine]
+        shown = portrait.of_all(connection, rows, now)
+    columns = {
+        "id": "ID#", "name": "SERVICE", "type": "TYPE", "from": "FROM", "health": "HEALTH",
+        "used_today": "USED#", "daily_quota": "QUOTA#", "throttle_sec": "THROTTLE s#",
+    }  # fmt: skip
+    empty = "no services yet: coldsend service add --help"
+    if not actor.is_admin:
+        empty = f"no service is granted to {actor.username!r}: ask an admin"
+    run.out.table(shown, columns, empty=empty)
+
+
+@verb(app, "coldsend service show main")
+def show(name: Name) -> None:
+    """Show a service: settings, health, quota and who may use it; never its credentials."""
+    run = current()
+    with run.database.read() as connection:
+        service_id = health.usable(connection, run.actor, name).id
+        document = portrait.of(connection, services.find(connection, service_id), clock.now())
+    if run.json:
+        run.out.data(document)
+        return
+    settings = document.pop("settings")
+    for key in ("health_status", "frozen_code", "frozen_reason", "cool_down_until", "cool_down_reason"):
+        document.pop(key)
+    lines = {"health": document.pop("health"), **document, **settings}
+    lines["provider_pauses"] = [
+        f"{one['provider']}: {one['reason']}" for one in document.get("provider_pauses", [])
+    ]
+    run.out.fields(lines)
+
+
+@verb(app, "coldsend service test main --to me@example.com", name="test")
+def send_test(
+    name: Name,
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Who gets the test message: yourself.")],
+) -> None:
+    """Send one real message and show what was said, without secrets.
+
+    It counts in the day's quota and keeps the throttle gap, but belongs to no campaign, and neither freezes
+    nor thaws the service. Exits with 4 where the message was refused, with 5 where no server was reached.
+    """
+    run = current()
+    with run.database.read() as connection:
+        service = health.usable(connection, run.actor, name)
+    result = trial.run_trial(run.database, run.keys, run.settings, str(service.id), to, clock.now)
+    if run.json:
+        run.out.data(result.document())
+    else:
+        for who, line in result.dialogue:
+            run.out.plain(f"{who}: {line}")
+    if not result.accepted:
+        raise _failed(result)
+    if not run.json:
+        run.out.plain(f"accepted: {result.answer}")
+    if service.health_status == HealthStatus.FROZEN:
+        next_step(
+            run, f"it works but is still frozen; let it send again: coldsend service thaw {service.name!r}"
+        )
+
+
+@verb(app, "coldsend service freeze main --reason 'domain is being moved'")
+def freeze(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; shown wherever its work waits.")] = "by hand",
+) -> None:
+    """Stop a service until somebody thaws it (admins only); its work moves to other services."""
+    run = current()
+    require_admin(run.actor, "freeze sender services")
+    now = clock.now()
+
+    def work(connection: Connection) -> tuple[bool, dict[str, Any]]:
+        service = services.as_service(services.find(connection, name))
+        change = health.freeze(connection, service, reason, now)
+        return change is not None, portrait.of(connection, services.find(connection, service.id), now)
+
+    changed, frozen = run.database.run(work)
+    sentence = "frozen" if changed else f"was frozen by hand already: {frozen['frozen_reason']}"
+    run.out.done(f"service {frozen['name']!r} {sentence}", frozen)
+
+
+@verb(app, "coldsend service thaw main")
+def thaw(name: Name) -> None:
+    """Let a service send again (admins only).
+
+    Forgets its errors and ends its rests, also those for single mailbox providers. A service whose
+    credentials were refused thaws by itself when it gets new ones.
+    """
+    run = current()
+    require_admin(run.actor, "thaw sender services")
+    now = clock.now()
+
+    def work(connection: Connection) -> tuple[bool, dict[str, Any]]:
+        service = services.as_service(services.find(connection, name))
+        change = health.thaw(connection, service, now)
+        return change is not None, portrait.of(connection, services.find(connection, service.id), now)
+
+    changed, thawed = run.database.run(work)
+    run.out.done(f"service {thawed['name']!r} {'may send again' if changed else 'was not frozen'}", thawed)
+
+
+@verb(app, "coldsend service grant main anna")
+def grant(name: Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
+    """Let a user send through a service (admins only); admins need no grant."""
+    run = current()
+    require_admin(run.actor, "grant sender services")
+    _change_grant(run, name, user, granted=True)
+
+
+@verb(app, "coldsend service revoke main anna")
+def revoke(name: Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
+    """Take a service from a user (admins only)."""
+    run = current()
+    require_admin(run.actor, "revoke sender services")
+    _change_grant(run, name, user, granted=False)
+
+
+@verb(app, "coldsend service remove old")
+def remove(name: Name) -> None:
+    """Remove a service that was never used (admins only); freeze the others instead."""
+    run = current()
+    require_admin(run.actor, "remove sender services")
+    with run.database.read() as connection:
+        found = services.find(connection, name)
+    run.out.confirm(f"Remove service {found['name']!r} with its credentials?")
+    removed = run.database.run(lambda connection: enrolment.remove(connection, str(found["id"])))
+    run.out.done(f"service {removed.name!r} removed", {"id": removed.id, "name": removed.name})
+
+
+def _failed(result: trial.Trial) -> Refused | Unreachable:
+    answer = result.answer
+    about = f"the test through service {result.service.name!r} failed: {answer}"
+    if answer.phase in BEFORE_MESSAGE and not answer.code:
+        return Unreachable(about, hint="check host, port and tls: coldsend service show NAME")
+    said = " ".join(part for part in (str(answer.code or ""), answer.enhanced, answer.text) if part)
+    return Refused(about, hint=f"what that means: coldsend explain {said!r} --phase {answer.phase}")
+
+
+def _change_grant(run: Run, name: str, user: str, *, granted: bool) -> None:
+    now = clock.now()
+
+    def work(connection: Connection) -> tuple[str, str, bool]:
+        service, person = services.find(connection, name), users.find(connection, user)
+        if granted:
+            changed = access.grant(connection, person["id"], service["id"], now)
+        else:
+            changed = access.revoke(connection, person["id"], service["id"])
+        return service["name"], person["username"], changed
+
+    service, person, changed = run.database.run(work)
+    may = "may" if granted else "may no longer"
+    already = "" if changed else ": so it was already"
+    run.out.done(
+        f"{person!r} {may} send through service {service!r}{already}",
+        {"service": service, "user": person, "granted": granted, "changed": changed},
+    )

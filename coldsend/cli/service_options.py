@@ -1,0 +1,49 @@
+"""The options that `service add` and `service update` share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the service.")]
+Host = Annotated[str | None, typer.Option(help="smtp: name or address of the server.")]
+Port = Annotated[int | None, typer.Option(help="smtp: else 587 for starttls, 465 for implicit, 25 for none.")]
+Tls = Annotated[
+    str | None, typer.Option(metavar="none|starttls|implicit", help="smtp: how the connection is encrypted.")
+]
+Username = Annotated[str | None, typer.Option(help="To log in as; jiguang: the API user.")]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password or API key from standard input.")
+]
+PasswordEnv = Annotated[
+    str | None, typer.Option(metavar="VARIABLE", help="Read the password or API key from this variable.")
+]
+PasswordPrompt = Annotated[bool, typer.Option("--password-prompt", help="Ask for it on the terminal.")]
+TokenStdin = Annotated[
+    bool, typer.Option("--token-stdin", help="smtp: read an OAuth2 token from standard input (XOAUTH2).")
+]
+From = Annotated[str | None, typer.Option("--from", metavar='"NAME <ADDRESS>"', help="Who the mail is from.")]
+DailyQuota = Annotated[int | None, typer.Option(help="Messages a day at most; 0: nothing is sent.")]
+ThrottleSec = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS", help="Least time between two messages, such as 0.5; 0: as fast as it goes."
+    ),
+]
+Connections = Annotated[
+    int | None, typer.Option(help="Connections a worker may open; a throttled service uses one.")
+]
+TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of its quota day; IANA name.")]
+MaxErrors = Annotated[int | None, typer.Option(help="Failures in a row that freeze it.")]
+ReplyTo = Annotated[str | None, typer.Option(help="Address that answers go to.")]
+ApiUrl = Annotated[str | None, typer.Option(help="jiguang: base URL of the data centre.")]
+Folder = Annotated[str | None, typer.Option(help="console: folder that messages are written to.")]
+HeloName = Annotated[str | None, typer.Option(help="smtp: name given in EHLO.")]
+PlaintextAuth = Annotated[
+    bool | None,
+    typer.Option(
+        "--allow-plaintext-auth/--no-allow-plaintext-auth",
+        help="smtp: log in over an unencrypted connection. Only on a network of your own.",
+    ),
+]

@@ -1,0 +1,240 @@
+"""``service test``: one real message through a service's channel, with the dialogue shown.
+
+It goes through the same channel as a campaign's messages, counts in the day's quota and keeps the throttle
+gap, but is no row of any send list: nothing of it is in the ledger, and the service's health is left alone.
+A frozen service may be tested; that is how a person finds out whether it is mended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP, SMTPUTF8
+from email.utils import format_datetime
+from typing import Any
+
+from coldsend.channels.registry import open_channel
+from coldsend.channels.seam import Channel
+from coldsend.config.secrets import KeyRing, service_owner
+from coldsend.config.settings import Settings
+from coldsend.database.engine import Connection, Database
+from coldsend.domain import address
+from coldsend.domain.answers import Answer, Outcome, Phase, Verdict
+from coldsend.domain.message import Message
+from coldsend.domain.replies import judge
+from coldsend.domain.service import Service
+from coldsend.domain.suppression import keys_for
+from coldsend.errors import NotFound, Refused, WrongState
+from coldsend.pacing.quota import next_quota_day_start
+from coldsend.stores import gaps, quota, services, signing_keys, suppressions
+
+DEADLINE_SECONDS = 60.0  # the whole test: somebody is waiting for it
+WAIT_SECONDS = 60.0  # the longest wait for a throttle gap
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of a test. dialogue: ("C" we, "S" the server; what was said), without secrets."""
+
+    service: Service
+    to: str
+    answer: Answer
+    verdict: Verdict
+    message_id: str
+    dialogue: list[tuple[str, str]]
+
+    @property
+    def accepted(self) -> bool:
+        return self.verdict.outcome == Outcome.ACCEPTED
+
+    def document(self) -> dict[str, Any]:
+        """For scripts."""
+        return {
+            "service": self.service.name,
+            "to": self.to,
+            "accepted": self.accepted,
+            "outcome": self.verdict.outcome,
+            "action": self.verdict.action,
+            "rule": self.verdict.rule,
+            "phase": self.answer.phase,
+            "code": self.answer.code,
+            "enhanced": self.answer.enhanced,
+            "answer": str(self.answer),
+            "message_id": self.message_id,
+            "provider_message_id": self.answer.provider_message_id or None,
+            "dialogue": [{"who": who, "line": line} for who, line in self.dialogue],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Permit:
+    """The right to send one message: its day's quota, and the throttle gap held (None: not throttled)."""
+
+    service: Service
+    credentials: dict[str, Any]
+    to: address.Address
+    wait: float = 0.0
+    gap_held: datetime | None = None
+
+
+def run_trial(
+    database: Database,
+    keys: KeyRing,
+    settings: Settings,
+    given: str,
+    to: str,
+    clock_now: Callable[[], datetime],
+) -> Trial:
+    """Send one message through service ``given`` to ``to``.
+
+    Refused where the address is suppressed, WrongState where the quota is used up or a worker sends through
+    the throttled service right now. What the server answers is no error here: it is in the Trial.
+    """
+    recipient = address.parse(to)
+    started = clock_now()
+    permit = database.run(lambda connection: _permit(connection, keys, given, recipient, started))
+    message = compose(permit.service, recipient, started)
+    dialogue: list[tuple[str, str]] = []
+    channel = open_channel(
+        permit.service, permit.credentials, settings, lambda who, line: dialogue.append((who, line))
+    )
+    answer = asyncio.run(_send(channel, message, permit.wait))
+    ended = clock_now()
+    database.run(lambda connection: _settle(connection, permit, answer, started, ended))
+    return Trial(permit.service, recipient.email, answer, judge(answer), message.message_id, dialogue)
+
+
+def compose(service: Service, to: address.Address, now: datetime) -> Message:
+    """A short message that says what it is."""
+    sender = address.parse(service.from_email)
+    mail_from, rcpt_to = _ascii_domain(sender), _ascii_domain(to)
+    smtputf8 = not (mail_from.isascii() and rcpt_to.isascii())
+    document = EmailMessage(policy=SMTPUTF8 if smtputf8 else SMTP)
+    from_header = _header(mail_from, service.from_name or "")
+    subject = f"Test of sender service {service.name}"
+    text = (
+        f"This message was sent by `coldsend service test` through the service {service.name!r}.\n"
+        "It belongs to no campaign. Nobody needs to do anything.\n"
+    )
+    message_id = f"<test.{secrets.token_hex(12)}@{sender.domain}>"
+    document["From"] = from_header
+    document["To"] = _header(rcpt_to)
+    document["Subject"] = subject
+    document["Date"] = format_datetime(now)
+    document["Message-ID"] = message_id
+    if reply_to := service.settings.get("reply_to"):
+        document["Reply-To"] = _header(_ascii_domain(address.parse(str(reply_to))))
+    document.set_content(text)
+    return Message(
+        row_id=0,
+        mail_from=mail_from,
+        rcpt_to=rcpt_to,
+        message_id=message_id,
+        from_header=str(from_header),
+        to_header=rcpt_to,
+        subject=subject,
+        html="",
+        text=text,
+        headers={},
+        data=document.as_bytes(),
+        smtputf8=smtputf8,
+    )
+
+
+def _permit(connection: Connection, keys: KeyRing, given: str, to: address.Address, now: datetime) -> _Permit:
+    row = services.find(connection, given)
+    service = services.as_service(row)
+    sealed = row["credentials"]
+    credentials = keys.open(sealed, service_owner(service.id)) if sealed else {}
+    _refuse_suppressed(connection, keys, to)
+    if not quota.reserve(connection, service.id, service.quota_day(now), 1, service.daily_quota):
+        begins = next_quota_day_start(service, now)
+        raise WrongState(
+            f"the daily quota of service {service.name!r} ({service.daily_quota}) is used up",
+            hint=f"its next day begins {begins:%Y-%m-%d %H:%M} UTC",
+        )
+    if not service.throttled:
+        return _Permit(service, credentials, to)
+    wait, held = _hold_gap(connection, service, now)
+    return _Permit(service, credentials, to, wait, held)
+
+
+def _refuse_suppressed(connection: Connection, keys: KeyRing, to: address.Address) -> None:
+    try:
+        pepper = signing_keys.load(connection, keys, "suppression")
+    except NotFound:
+        pepper = None  # `coldsend init` has not run to its end, so nobody was erased yet
+    if suppressed := suppressions.matching(connection, keys_for(to.key, to.domain, pepper), 0):
+        reason = next(iter(suppressed.values()))
+        raise Refused(
+            f"{to.email} is suppressed ({reason}): it gets no mail, not even a test",
+            hint="test with an address of your own",
+        )
+
+
+def _hold_gap(connection: Connection, service: Service, now: datetime) -> tuple[float, datetime]:
+    """Seconds to wait for the throttle gap, and the end of the gap as it is held while the test runs."""
+    gap = gaps.read(connection, service.id)
+    throttle = timedelta(seconds=service.throttle_sec)
+    begins = max(gap.ends or now, now)
+    if gap.owner is not None and not gap.owner_lives:
+        # Its last message may be younger than the gap it wrote.
+        begins = max(begins, now + throttle)
+    wait = (begins - now).total_seconds()
+    held = begins + timedelta(seconds=DEADLINE_SECONDS) + throttle
+    if gap.owner_lives:
+        raise WrongState(
+            f"worker {gap.owner} is sending through service {service.name!r}, which is throttled",
+            hint="try again when it is idle, or pause what sends through it",
+        )
+    if wait > WAIT_SECONDS:
+        raise WrongState(
+            f"service {service.name!r} is throttled and may send again at {begins:%Y-%m-%d %H:%M:%S} UTC",
+            hint="try again then",
+        )
+    if not gaps.move(connection, service.id, gap, held):
+        raise WrongState(f"service {service.name!r} was taken by a worker this moment", hint="try again")
+    return wait, held
+
+
+async def _send(channel: Channel, message: Message, wait: float) -> Answer:
+    committed = False
+
+    def before_commit() -> None:
+        nonlocal committed
+        committed = True
+
+    await asyncio.sleep(wait)
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            return await channel.send(message, before_commit)
+    except TimeoutError:
+        phase = Phase.FINAL if committed else Phase.CONNECT
+        return Answer(phase, 0, "", f"no answer within {DEADLINE_SECONDS:g} s", lost=True)
+    finally:
+        await channel.close()
+
+
+def _settle(
+    connection: Connection, permit: _Permit, answer: Answer, started: datetime, ended: datetime
+) -> None:
+    service = permit.service
+    if answer.phase not in (Phase.DATA, Phase.FINAL):
+        quota.refund(connection, service.id, service.quota_day(started), 1)
+    if permit.gap_held is not None:
+        ends = ended + timedelta(seconds=service.throttle_sec)
+        gaps.settle(connection, service.id, permit.gap_held, ends)
+
+
+def _ascii_domain(found: address.Address) -> str:
+    return f"{found.email.rpartition('@')[0]}@{found.domain}"
+
+
+def _header(addr_spec: str, name: str = "") -> Address:
+    local, _, domain = addr_spec.rpartition("@")
+    return Address(name, local, domain)
