@@ -26,7 +26,7 @@ from coldsend.database import migrate
 from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
 from coldsend.domain.states import Role
-from coldsend.stores import users
+from coldsend.stores import signing_keys, users
 from tests.servers.mariadb import MariaDB, program
 
 # One MariaDB serves all pytest workers: the first process starts it and hands its URL on.
@@ -196,12 +196,16 @@ class Project:
             'postal_address = "1 Test Street, 12345 Testville"\n'
             f'[database]\nurl = "{url}"\n[web]\nbase_url = "https://mail.example.com"\n'
         )
-        from coldsend.config.secrets import new_key, write_key_file
+        from coldsend.config.loading import load
+        from coldsend.config.secrets import load_key_ring, new_key, write_key_file
 
         write_key_file(folder / "coldsend.key", [new_key()])
+        keys = load_key_ring(load(str(self.config), environ={}))
         self.database = Database(url)
         with self.database.begin() as connection:
             users.add(connection, "admin", Role.ADMIN, clock.now())
+            for purpose in signing_keys.PURPOSES:
+                signing_keys.ensure(connection, keys, purpose, clock.now())
 
     def run(self, *arguments: str, stdin: str | None = None, check: bool = True) -> Result:
         """Run a command in this process; ``check``: it must exit with 0."""

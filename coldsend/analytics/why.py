@@ -5,7 +5,7 @@ Asks the same gates as delivery (``domain/gates.py``), so the answer is what wou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -81,7 +81,7 @@ def explain(
     }
 
 
-def _contact(connection: Connection, given: str) -> RowMapping:
+def _contact(connection: Connection, given: str) -> Mapping[str, Any]:
     """The contact with this address, removed ones included; by id only those that are not."""
     if given.strip().isdecimal():
         return contacts.find(connection, given)
@@ -92,7 +92,7 @@ def _contact(connection: Connection, given: str) -> RowMapping:
 def _waiting_at(
     connection: Connection,
     task: RowMapping,
-    contact: RowMapping,
+    contact: Mapping[str, Any],
     row: RowMapping,
     suppressed: str | None,
     now: datetime,
@@ -117,7 +117,7 @@ def _waiting_at(
 
 
 def _suppression(
-    connection: Connection, task: RowMapping, contact: RowMapping, pepper: bytes | None
+    connection: Connection, task: RowMapping, contact: Mapping[str, Any], pepper: bytes | None
 ) -> str | None:
     keys = keys_for(contact["email_key"], contact["email_domain"], pepper)
     found = suppressions.matching(connection, keys, task["campaign_id"])
@@ -127,7 +127,7 @@ def _suppression(
 def _not_listed(
     connection: Connection,
     task: RowMapping,
-    contact: RowMapping,
+    contact: Mapping[str, Any],
     suppressed: str | None,
     now: datetime,
 ) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def _not_listed(
     }
 
 
-def _matches(connection: Connection, task: RowMapping, contact: RowMapping, now: datetime) -> bool:
+def _matches(connection: Connection, task: RowMapping, contact: Mapping[str, Any], now: datetime) -> bool:
     try:
         parsed = rule.load(task["recipient_rule"])
         condition = rule_sql.condition(parsed, rule.task_resolver(connection, task["campaign_id"]), now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,8 @@ class Scheduler:
             self._last_words(jobs)
 
     def _timer(self, jobs: Jobs) -> BackgroundScheduler:
+        # A long plan job makes the next ones late, which is as it should be: not worth a line each second.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         timer = BackgroundScheduler(executors={"default": ThreadPoolExecutor(4)}, timezone=UTC)
         first = clock.unshifted_now()  # the timer's own clock, which a test clock does not move
         for position, (name, seconds, job) in enumerate(jobs.table()):

@@ -98,6 +98,7 @@ class Attempter:
             self.policy.delays_minutes,
             self.policy.give_up_days,
             verdict,
+            fraction=_spread(claim.row.id),
         )
         decided = outcomes.decide(claim.attempt, answer, verdict, now, again, message_id)
         self.journal.outcome(decided)
@@ -119,6 +120,11 @@ class Attempter:
             return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
         skipped = outcomes.skipped(claim.attempt, clock.now(), "internal_error", detail)
         return Result(claim, skipped, render_error=True)
+
+
+def _spread(row_id: int) -> float:
+    """A fraction of its own for each row, so that rows refused together do not all come back together."""
+    return row_id * 0.6180339887 % 1
 
 
 def _recipient(row: ClaimedRow) -> Recipient:

@@ -1,0 +1,84 @@
+"""kill -9 of any process at any time: nobody twice, nobody lost, what is in doubt is bounded and shown."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+
+import pytest
+
+from tests.acceptance.scenario import Scenario, assert_nobody_twice
+from tests.servers.smtp import RecordingServer
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+CONNECTIONS = 10
+RECIPIENTS = 5_000
+
+
+def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingServer) -> None:
+    server.control(latency={"final": 0.05})
+    scenario.service("alpha", server, connections=CONNECTIONS)
+    scenario.templates(2)
+    scenario.contacts(RECIPIENTS)
+    scenario.campaign()
+    chance = random.Random(20261121)
+    open_connections = 0
+    scheduler = scenario.command("scheduler", "run", "--workers", "2")
+    for kill in range(10):
+        seen = len(server.messages())
+        scenario.until(
+            lambda seen=seen: len(server.messages()) > seen + 150 and scenario.count("sending") > 0,
+            f"kill {kill}: rows in sending",
+        )
+        if kill % 3 == 2:
+            os.kill(scheduler.pid, signal.SIGKILL)
+            scheduler.wait()
+            scheduler = scenario.command("scheduler", "run", "--workers", "2")
+        else:
+            senders = scenario.sender_pids()
+            if senders:
+                os.kill(chance.choice(senders), signal.SIGKILL)
+                open_connections += CONNECTIONS
+    scenario.until(
+        lambda: scenario.count("pending") + scenario.count("sending") == 0, "everything has ended", 180
+    )
+    scheduler.send_signal(signal.SIGTERM)
+    assert scheduler.wait(20) == 0
+    messages = server.messages()
+    assert_nobody_twice(messages)
+    statuses = scenario.statuses()
+    assert sum(statuses.values()) == RECIPIENTS
+    assert set(statuses) <= {"sent", "unknown"}
+    assert statuses.get("unknown", 0) <= open_connections
+    assert statuses["sent"] <= len(messages) <= statuses["sent"] + statuses.get("unknown", 0)
+
+
+def test_a_stopped_scheduler_drains_within_ten_seconds(scenario: Scenario, server: RecordingServer) -> None:
+    server.control(latency={"final": 0.2})
+    scenario.service("alpha", server)
+    scenario.templates(1)
+    scenario.contacts(500)
+    scenario.campaign()
+    scheduler = scenario.command("scheduler", "run")
+    server.wait_for(20)
+    scheduler.send_signal(signal.SIGTERM)
+    assert scheduler.wait(10) == 0
+    statuses = scenario.statuses()
+    assert set(statuses) == {"sent", "pending"}, "nothing is left in doubt"
+    assert statuses["sent"] == len(server.messages())
+    assert scenario.project.json("worker", "list") == []
+
+
+def test_a_second_scheduler_is_harmless(scenario: Scenario, server: RecordingServer) -> None:
+    scenario.service("alpha", server)
+    scenario.templates(3)
+    scenario.contacts(600)
+    scenario.campaign()
+    other = scenario.command("scheduler", "run", "--until-idle")
+    scenario.run_until_idle()
+    assert other.wait(60) == 0
+    messages = server.messages()
+    assert len(messages) == 600
+    assert_nobody_twice(messages)

@@ -1,0 +1,76 @@
+"""The main job, whole: import, expand, rotate, pace, send, report; and the rest on the next quota day."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from tests.acceptance.scenario import TASK, Scenario, assert_nobody_twice
+from tests.servers.smtp import RecordingServer
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+
+def test_twenty_thousand_contacts_through_two_quotas_and_two_days(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    scenario.service("alpha", server, quota=12_000, connections=8)
+    scenario.service("beta", server, quota=5_000, connections=8)
+    scenario.templates(3)
+    scenario.contacts(20_000)
+    scenario.campaign()
+    scenario.run_until_idle(workers=2)
+
+    first_day = server.messages()
+    assert len(first_day) == 17_000
+    assert_nobody_twice(first_day)
+    by_sender = [
+        sum(message.mail_from.startswith(name) for message in first_day) for name in ("alpha", "beta")
+    ]
+    assert by_sender == [12_000, 5_000]
+    report = scenario.project.json("report", "campaign", "spring")
+    assert report["by_status"] == {"pending": 3_000, "sent": 17_000}
+    assert sum(report["by_template"].values()) == 20_000
+    assert max(report["by_template"].values()) - min(report["by_template"].values()) <= 1
+    assert report["by_service"] == {"alpha": 12_000, "beta": 5_000}
+
+    sent_to = {message.rcpt_to[0] for message in first_day}
+    waiting = next(f"p{n}@example.com" for n in range(20_000) if f"p{n}@example.com" not in sent_to)
+    why = scenario.project.json("why", TASK, waiting)
+    assert why["state"] == "pending"
+    quota_gates = [gate for gate in why["blocked_by"] if gate["gate"] == "quota"]
+    assert {name for name in ("alpha", "beta") if any(name in gate["detail"] for gate in quota_gates)} == {
+        "alpha",
+        "beta",
+    }
+    assert all(gate["until"] for gate in quota_gates)
+
+    scenario.jump(86_400)
+    scenario.run_until_idle(workers=2)
+    both_days = server.messages()
+    assert len(both_days) == 20_000
+    assert_nobody_twice(both_days)
+    assert scenario.project.json("task", "show", TASK)["status"] == "finished"
+    assert scenario.project.json("campaign", "show", "spring")["status"] == "completed"
+
+
+def test_throttle_gaps_are_never_undercut_by_three_workers(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    scenario.service("quick", server, throttle_sec=0.2)
+    scenario.service("slow", server, throttle_sec=1)
+    scenario.templates(1)
+    scenario.contacts(40)
+    scenario.campaign()
+    scenario.run_until_idle(workers=3)
+    messages = server.messages()
+    assert len(messages) == 40
+    assert_nobody_twice(messages)
+    for name, throttle in (("quick", 0.2), ("slow", 1.0)):
+        times = sorted(m.monotonic for m in messages if m.mail_from.startswith(name))
+        gaps = [after - before for before, after in itertools.pairwise(times)]
+        assert gaps, f"{name} sent nothing"
+        assert min(gaps) >= throttle
+    slow = sum(m.mail_from.startswith("slow") for m in messages)
+    assert slow >= 4, "the slow one did its share"

@@ -1,0 +1,123 @@
+"""What an operator does while a campaign runs, and what the engine does by itself."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.scenario import TASK, Scenario, assert_nobody_twice
+from tests.servers.smtp import RecordingServer
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+
+def test_a_service_whose_password_is_refused_freezes_and_its_work_moves(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    with RecordingServer(users={"u": "secret-one"}) as guarded:
+        scenario.project.write("password", "secret-one")
+        scenario.project.run(
+            "service", "add", "guarded", "--type", "smtp", "--host", "127.0.0.1", "--port",
+            str(guarded.port), "--tls", "none", "--from", "guarded@sender.example", "--daily-quota", "1000",
+            "--throttle-sec", "0.01", "--username", "u", "--password-stdin",
+            stdin="secret-one\n",
+        )  # fmt: skip
+        scenario.service("open", server, throttle_sec="0.01")
+        scenario.templates(1)
+        scenario.contacts(300)
+        scenario.campaign()
+        process = scenario.command("scheduler", "run", "--until-idle")
+        guarded.wait_for(20)
+        guarded.control(
+            refuse_auth=True, faults=[{"at": "mail", "do": "reply", "reply": "421 4.3.0 bye", "times": 1}]
+        )
+        assert process.wait(120) == 0
+        messages = guarded.messages() + server.messages()
+    assert len(messages) == 300
+    assert_nobody_twice(messages)
+    shown = scenario.project.json("service", "show", "guarded")
+    assert shown["health_status"] == "frozen"
+    assert "535" in shown["frozen_reason"]
+    assert "secret-one" not in scenario.logs.read_text()
+
+
+def test_pause_holds_everything_and_resume_goes_on(scenario: Scenario, server: RecordingServer) -> None:
+    server.control(latency={"final": 0.02})
+    scenario.service("alpha", server, connections=2)
+    scenario.templates(1)
+    scenario.contacts(600)
+    scenario.campaign()
+    scenario.command("scheduler", "run")
+    server.wait_for(50)
+    scenario.project.run("campaign", "pause", "spring")
+    scenario.until(lambda: scenario.count("sending") == 0, "what was under way has ended", 5)
+    held = len(server.messages())
+    assert held < 600
+    gates = scenario.project.json("why", TASK, "p599@example.com")["blocked_by"]
+    assert "campaign_state" in [gate["gate"] for gate in gates]
+    scenario.project.run("campaign", "resume", "spring")
+    assert_nobody_twice(server.wait_for(600))
+
+
+def test_cancel_skips_what_is_left(scenario: Scenario, server: RecordingServer) -> None:
+    server.control(latency={"final": 0.02})
+    scenario.service("alpha", server, connections=2)
+    scenario.templates(1)
+    scenario.contacts(600)
+    scenario.campaign()
+    process = scenario.command("scheduler", "run", "--until-idle")
+    server.wait_for(50)
+    scenario.project.run("campaign", "cancel", "spring", "--yes")
+    assert process.wait(60) == 0
+    statuses = scenario.statuses()
+    assert statuses["sent"] == len(server.messages())
+    assert statuses["sent"] + statuses["skipped"] == 600
+
+
+def test_an_address_suppressed_while_queued_gets_nothing(scenario: Scenario, server: RecordingServer) -> None:
+    scenario.service("alpha", server, throttle_sec="0.02")
+    scenario.templates(1)
+    scenario.contacts(200)
+    scenario.campaign()
+    process = scenario.command("scheduler", "run", "--until-idle")
+    server.wait_for(20)
+    gone = {message.rcpt_to[0] for message in server.messages()}
+    late = [f"p{n}@example.com" for n in range(200) if f"p{n}@example.com" not in gone][-50:]
+    scenario.project.run("suppression", "add", *(address.upper() for address in late))
+    in_time = {m.rcpt_to[0] for m in server.messages()}
+    assert process.wait(120) == 0
+    received = {message.rcpt_to[0] for message in server.messages()}
+    assert not (received - in_time) & set(late[1:]), "one may have been handed to a connection already"
+    assert scenario.statuses()["skipped"] >= 40
+
+
+def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_not(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    server.control(
+        faults=[
+            {
+                "at": "rcpt",
+                "to": "p1@",
+                "do": "reply",
+                "reply": "451 4.7.1 greylisted, try again",
+                "times": 1,
+            },
+            {"at": "rcpt", "to": "p2@", "do": "reply", "reply": "550 5.1.1 no such user"},
+            {"at": "final", "to": "p3@", "do": "drop", "recorded": True},
+        ]
+    )
+    scenario.service("alpha", server)
+    scenario.templates(1)
+    scenario.contacts(6)
+    scenario.campaign()
+    scenario.run_until_idle()
+    assert scenario.statuses() == {"failed_to_send": 1, "pending": 1, "sent": 3, "unknown": 1}
+    why = scenario.project.json("why", TASK, "p1@example.com")
+    assert why["state"] == "pending"
+    assert why["blocked_by"][0]["gate"] == "not_due"
+    scenario.jump(6 * 60)
+    scenario.run_until_idle()
+    assert scenario.statuses() == {"failed_to_send": 1, "sent": 4, "unknown": 1}
+    assert_nobody_twice(server.messages())
+    suppressed = scenario.project.json("suppression", "list")
+    assert [entry["value"] for entry in suppressed] == ["p2@example.com"]

@@ -1,0 +1,181 @@
+"""What becomes of the rows of a dead process: settled by its journal, or unknown, never sent again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from coldsend import clock
+from coldsend.database.engine import Database
+from coldsend.database.tables import sender_quota, task_contacts, workers
+from coldsend.delivery import journal as journals
+from coldsend.delivery.journal import Journal
+from coldsend.delivery.rescue import Rescuer
+from coldsend.domain.outcome import RowOutcome
+from coldsend.domain.states import RowStatus
+from coldsend.stores import events, ledger, quota
+from coldsend.stores import workers as worker_rows
+from tests.planning.world import NOW, World
+
+LEASE = 60.0
+
+
+class Dead(World):
+    """A worker that had four rows in ``sending`` and is gone: its journal is closed, its lock free."""
+
+    def __init__(self, database: Database, state_dir: Path, *, host: str | None = None) -> None:
+        super().__init__(database)
+        self.state_dir = state_dir
+        self.service_id = self.service()
+        campaign = self.campaign(status="active")
+        self.task_id = self.task(campaign, status="sending", actual_start_time=NOW)
+        self.worker_id = database.run(
+            lambda c: worker_rows.register(
+                c,
+                kind="sender",
+                host="h",
+                host_id=host or journals.host_id(state_dir),
+                pid=1,
+                now=NOW,
+                lease_seconds=LEASE,
+            )
+        )
+        self.token = ledger.token_of(self.worker_id, 1)
+        self.ids = self.rows(
+            self.task_id,
+            "sending",
+            4,
+            claim_token=self.token,
+            sender_service_id=self.service_id,
+            attempt_at=NOW,
+            event_tracking_uid=None,
+        )
+        self.insert(sender_quota, sender_service_id=self.service_id, quota_day=NOW.date(), used=4)
+        self.rescuer = Rescuer(database, state_dir, LEASE)
+
+    def journal(self) -> Journal:
+        return Journal(self.state_dir, self.worker_id)
+
+    def answered(self, row: int, status: RowStatus = RowStatus.SENT) -> RowOutcome:
+        at = NOW + timedelta(seconds=1)
+        return RowOutcome(row, self.token, self.service_id, status, at, message_id="<m@x>", attempt_at=NOW)
+
+    def states(self) -> list[str]:
+        return [self.row(task_contacts, row)["status"] for row in self.ids]
+
+
+@pytest.fixture
+def dead(database: Database, tmp_path: Path) -> Dead:
+    return Dead(database, tmp_path)
+
+
+def test_each_row_is_settled_by_what_the_journal_says(dead: Dead) -> None:
+    journal = dead.journal()
+    for row in dead.ids[:3]:
+        journal.dot(row, dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    journal.outcome(dead.answered(dead.ids[1], RowStatus.FAILED_TO_SEND))
+    journal.close(remove=False)
+    assert dead.rescuer.rescue_own_host() == 1
+    assert dead.states() == ["sent", "failed_to_send", "unknown", "pending"]
+    assert dead.row(task_contacts, dead.ids[0])["sent_at"] == NOW + timedelta(seconds=1)
+    assert dead.row(workers, dead.worker_id)["stopped_at"] is not None
+    assert not list((dead.state_dir / "journal").glob("worker-*")), "its files are not needed any more"
+
+
+def test_a_row_that_was_never_sent_costs_nothing(dead: Dead) -> None:
+    dead.journal().close(remove=False)
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["pending"] * 4
+    with dead.database.read() as connection:
+        assert quota.used(connection, dead.service_id, NOW.date()) == 0
+        assert events.latest(connection, 10) == [], "nothing was tried"
+
+
+def test_rescue_writes_the_events_of_journaled_answers(dead: Dead) -> None:
+    journal = dead.journal()
+    journal.dot(dead.ids[0], dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    journal.close(remove=False)
+    dead.rescuer.rescue_own_host()
+    with dead.database.read() as connection:
+        assert [row["type"] for row in events.latest(connection, 10)] == ["send_api_try", "send_api_success"]
+
+
+def test_a_living_process_is_left_alone(dead: Dead) -> None:
+    journal = dead.journal()
+    assert dead.rescuer.rescue_own_host() == 0
+    assert dead.states() == ["sending"] * 4
+    journal.close(remove=True)
+
+
+def test_rescuing_twice_changes_nothing(dead: Dead) -> None:
+    dead.journal().close(remove=False)
+    assert dead.rescuer.rescue_own_host() == 1
+    assert dead.rescuer.rescue_own_host() == 0
+
+
+def test_a_corrupt_journal_makes_rows_unknown_and_never_pending(dead: Dead) -> None:
+    journal = dead.journal()
+    journal.dot(dead.ids[0], dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    journal.close(remove=False)
+    with (dead.state_dir / "journal" / f"worker-{dead.worker_id}.journal").open("ab") as file:
+        file.write(b"D 1")
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["sent", "unknown", "unknown", "unknown"]
+
+
+def test_a_missing_journal_makes_rows_unknown(dead: Dead) -> None:
+    dead.journal().close(remove=False)
+    (dead.state_dir / "journal" / f"worker-{dead.worker_id}.journal").unlink()
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["unknown"] * 4
+
+
+def test_a_process_of_another_host_is_given_up_after_a_lease_of_silence_and_not_before(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Dead(database, tmp_path, host="elsewhere")
+    steady = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: steady)
+    assert dead.rescuer.rescue_own_host() == 0
+    assert dead.rescuer.rescue_silent() == 0, "its heartbeat is old, but we have only begun to watch"
+    steady += LEASE - 1
+    assert dead.rescuer.rescue_silent() == 0
+    steady += 2
+    assert dead.rescuer.rescue_silent() == 1
+    assert dead.states() == ["unknown"] * 4
+
+
+def test_a_heartbeat_keeps_a_process_alive_whatever_the_clocks_say(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Dead(database, tmp_path, host="elsewhere")
+    steady = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: steady)
+    for beat in range(5):
+        steady += LEASE / 2
+        # Its clock is years behind ours; what counts is that the heartbeat moves.
+        at = NOW - timedelta(days=1000) + timedelta(seconds=beat)
+        database.run(lambda c, at=at: worker_rows.beat(c, dead.worker_id, at, LEASE, {}))
+        assert dead.rescuer.rescue_silent() == 0
+    assert dead.states() == ["sending"] * 4
+
+
+def test_a_hanging_process_of_this_host_is_given_up_and_its_own_outcomes_still_count(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = dead.journal()  # it lives: it holds its lock
+    steady = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: steady)
+    dead.rescuer.rescue_silent()
+    steady += LEASE + 1
+    assert dead.rescuer.rescue_silent() == 1
+    assert dead.states() == ["unknown"] * 4
+    with dead.database.begin() as connection:
+        assert ledger.record(connection, [dead.answered(dead.ids[0])]) == 1
+    assert dead.states()[0] == "sent"
+    journal.close(remove=True)
