@@ -19,7 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
-REPEATS_IN_SAMPLE = 20_000  # validating is linear: a sample of this size is timed and scaled
+import email_validator
+
+from coldsend import clock
+from coldsend.audience.importing import Request, import_contacts
+from coldsend.database import migrate
+from coldsend.database.engine import Database
+
+ADDRESSES_TIMED = 20_000  # validating is linear: a sample of this size is timed and scaled
 
 
 def write_file(path: Path, rows: int) -> None:
@@ -41,10 +48,8 @@ def write_file(path: Path, rows: int) -> None:
 
 def validate(path: Path) -> dict[str, float]:
     """Validate every address as the import's rules ask for, with the library alone."""
-    import email_validator
-
     addresses = [row[0] for row in csv.reader(path.open(newline=""))][1:]
-    sample = addresses[:: max(1, len(addresses) // REPEATS_IN_SAMPLE)]
+    sample = addresses[:: max(1, len(addresses) // ADDRESSES_TIMED)]
     started = time.perf_counter()
     for address in sample:
         email_validator.validate_email(address, check_deliverability=False, strict=True)
@@ -53,11 +58,6 @@ def validate(path: Path) -> dict[str, float]:
 
 
 def import_file(path: Path, url: str) -> dict[str, float]:
-    from coldsend import clock
-    from coldsend.audience.importing import Request, import_contacts
-    from coldsend.database import migrate
-    from coldsend.database.engine import Database
-
     database = Database(url)
     migrate.upgrade(database)
     figures: dict[str, float] = {}

@@ -178,6 +178,17 @@ def test_hostile_rows_are_rejected_one_by_one(database: Database, tmp_path: Path
     assert Path(str(result.rejects_file)).stat().st_size < 20_000
 
 
+def test_the_rejects_file_does_not_repeat_rows_that_are_hostile_by_their_size(
+    database: Database, tmp_path: Path
+) -> None:
+    rows = "".join(f"u{number}@x.com,{'x' * 90_000},{'y' * 90_000}\n" for number in range(20))
+    result = run(database, tmp_path / "p.csv", "email,a,b\n" + rows)
+    assert counts(result) == (0, 0, 0, 20)
+    text = Path(str(result.rejects_file)).read_text()
+    assert "u19@x.com" in text
+    assert len(text) < 20 * 1000
+
+
 def test_the_rejects_file_can_be_corrected_and_imported(database: Database, tmp_path: Path) -> None:
     result = run(
         database, tmp_path / "p.csv", "email;Company;time_zone\nbob@acme;Acme, Inc;UTC\nann@x.com;B;utcc\n"
