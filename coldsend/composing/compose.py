@@ -243,14 +243,17 @@ class Composer:
 
     def _subject(self, values: dict[str, Any]) -> str:
         part = self._parts.subject
-        subject = "".join(self._chunks(part, values)).strip()
+        # Checked before it is trimmed: a line break at either end is one, too.
+        subject = headers.checked("".join(self._chunks(part, values)), part.label).strip()
         if not subject:
             raise CannotCompose(BAD_HEADER, f"{part.label} is empty for this recipient")
-        return headers.checked(subject, part.label)
+        return subject
 
     def _to_name(self, recipient: Recipient) -> str | None:
-        nickname = (recipient.nickname or "").strip()
-        return headers.checked(nickname, "contact.nickname") or None
+        nickname = recipient.nickname
+        if not nickname or nickname.isspace():
+            return None
+        return headers.checked(nickname, "contact.nickname").strip()
 
     def _date_field(self, now: datetime) -> str:
         second = int(now.timestamp())

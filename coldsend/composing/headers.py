@@ -24,6 +24,7 @@ _FRAME = len("=?utf-8?b??=")
 # Control characters, the Unicode line separators some parsers break lines at, and halves of surrogate pairs.
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+_SPACES = re.compile(r"\s{2,}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -91,7 +92,8 @@ def mailbox(name: str | None, address: str, used: int) -> str:
     """``Name <address>``, or ``<address>`` alone where there is no name."""
     if not name:
         return f"<{address}>"
-    written = phrase(name, used)
+    # Readers make one space of several, in quotes and encoded-words too.
+    written = phrase(_SPACES.sub(" ", name), used)
     last = len(written) - written.rfind("\n") - 1 + (0 if "\n" in written else used)
     between = " " if last + len(address) + 3 <= LINE else "\r\n "
     return f"{written}{between}<{address}>"

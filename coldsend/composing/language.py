@@ -27,6 +27,7 @@ from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
 MAX_OUTPUT = 2_000_000  # characters of one rendered part
+LARGE_SOURCE = 100_000  # a shorter template without loops cannot render to much more than itself
 
 # Placeholders of this and other tools: in a finished message they are a mistake, wherever they came from.
 PLACEHOLDER = re.compile(r"\{\{|\{%|%\}|\[\[[^\[\]]*\]\]|\*\|[^|*]+\|\*|%%\w+%%|<<\w+>>")
@@ -247,7 +248,7 @@ class Rendering:
         self.statics = list(_strings(code))
         self._template = Template.from_code(environment, code, {})
         self._root = self._template.root_render_func
-        self._endless = loops
+        self._counted = loops or len(source) > LARGE_SOURCE
 
     def context(self, values: dict[str, Any]) -> Context:
         """What :meth:`chunks` takes; parts of the same environment that set no names can share one."""
@@ -255,7 +256,7 @@ class Rendering:
 
     def chunks(self, context: Context) -> list[str]:
         """The output in pieces; TooMuch where it is out of all proportion."""
-        if not self._endless:
+        if not self._counted:
             return list(self._root(context))
         found: list[str] = []
         room = MAX_OUTPUT

@@ -17,6 +17,7 @@ _OPTIONAL = {
     *("colgroup", "caption", "rt", "rp", "optgroup"),
 }
 _DROPPED = {"script", "form", "iframe", "object", "embed", "video", "audio", "input", "button"}
+_TAG_BEGINS = re.compile(r"</?[A-Za-z]\w*")
 _BRANCH = re.compile(r"\{%[-+]?\s*(?:else|elif)\b")
 
 
@@ -50,10 +51,9 @@ def _nesting(taken: Skeleton, found: list[Piece]) -> Iterator[Fault]:
     stack: list[Start] = []
     for piece in found:
         if isinstance(piece, Data):
-            if stray := re.search(r"<[A-Za-z/!]", piece.text):
-                yield Fault(
-                    taken.line(piece.at), f"a tag that begins {stray.group()!r} is never closed by '>'"
-                )
+            # The parser takes a tag without an end for text, which then begins where the tag does.
+            if stray := _TAG_BEGINS.match(taken.text, piece.at):
+                yield Fault(taken.line(piece.at), f"the tag {stray.group()!r} lacks its '>'")
         elif isinstance(piece, Start):
             if piece.tag not in VOID and not piece.closed:
                 stack.append(piece)

@@ -1,0 +1,97 @@
+"""Tokens: what is issued can be read, and nothing else."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from coldsend.composing.tokens import MAX_ROW_ID, Kind, Tokens
+
+TOKENS = Tokens(b"a secret of thirty-two bytes....")
+ROWS = st.integers(0, MAX_ROW_ID)
+PLAIN_KINDS = [kind for kind in Kind if kind is not Kind.CLICK]
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(st.sampled_from(PLAIN_KINDS), ROWS)
+def test_a_token_gives_back_kind_and_row(kind: Kind, row: int) -> None:
+    token = TOKENS.issue(kind, row)
+    assert len(token) == 22
+    assert TOKENS.read(token) == (kind, row)
+
+
+@given(st.sampled_from(PLAIN_KINDS), ROWS)
+def test_a_folded_token_survives_a_change_of_case(kind: Kind, row: int) -> None:
+    token = TOKENS.issue_folded(kind, row)
+    assert len(token) == 26
+    assert token == token.lower()
+    assert TOKENS.read(token) == TOKENS.read(token.upper()) == (kind, row)
+
+
+@given(ROWS, st.text())
+def test_a_click_token_is_good_for_its_target_only(row: int, url: str) -> None:
+    token = TOKENS.issue(Kind.CLICK, row, url)
+    assert TOKENS.read_click(token, url) == row
+    assert TOKENS.read_click(token, url + "x") is None
+    assert TOKENS.read(token) is None
+
+
+@pytest.mark.parametrize("kind", PLAIN_KINDS)
+def test_a_plain_token_is_no_click_token(kind: Kind) -> None:
+    assert TOKENS.read_click(TOKENS.issue(kind, 5), "") is None
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_flipped_bit_is_noticed(kind: Kind) -> None:
+    token = TOKENS.issue(kind, 123456, "https://example.com")
+    block = base64.urlsafe_b64decode(token + "==")
+    for bit in range(128):
+        altered = (int.from_bytes(block, "big") ^ (1 << bit)).to_bytes(16, "big")
+        forged = base64.urlsafe_b64encode(altered).decode().rstrip("=")
+        assert TOKENS.read(forged) is None
+        assert TOKENS.read_click(forged, "https://example.com") is None
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_other_character_is_noticed(kind: Kind) -> None:
+    token = TOKENS.issue(kind, 99, "u")
+    for place, character in ((p, c) for p in range(22) for c in ALPHABET if c != token[p]):
+        forged = token[:place] + character + token[place + 1 :]
+        assert TOKENS.read(forged) is None
+        assert TOKENS.read_click(forged, "u") is None
+
+
+def test_the_spare_bits_of_a_folded_token_must_be_zero() -> None:
+    token = TOKENS.issue_folded(Kind.MESSAGE_ID, 5)
+    others = [token[:-1] + character for character in "abcdefghijklmnopqrstuvwxyz234567"]
+    assert [other for other in others if TOKENS.read(other)] == [token]
+
+
+def test_another_secret_reads_nothing() -> None:
+    other = Tokens(b"b" * 32)
+    assert other.read(TOKENS.issue(Kind.OPEN, 1)) is None
+    assert other.read_click(TOKENS.issue(Kind.CLICK, 1, "u"), "u") is None
+
+
+@given(st.text(max_size=40) | st.text(ALPHABET, min_size=22, max_size=22))
+def test_anything_else_reads_as_nothing(text: str) -> None:
+    assert TOKENS.read(text) is None
+    assert TOKENS.read_click(text, "https://example.com") is None
+
+
+def test_many_tokens_at_once_equal_those_issued_one_by_one() -> None:
+    wanted = [(Kind.OPEN, ""), (Kind.CLICK, "a"), (Kind.CLICK, "b"), (Kind.UNSUBSCRIBE, "")]
+    prefixes = [TOKENS.prefix(kind, target) for kind, target in wanted]
+    one_by_one = [TOKENS.issue(kind, 77, target) for kind, target in wanted]
+    assert TOKENS.issue_many(prefixes, 77) == one_by_one
+    assert len(set(one_by_one)) == 4
+
+
+def test_tokens_of_neighbouring_rows_have_nothing_in_common() -> None:
+    # Enciphered, not encoded: nobody can count how many were sent.
+    first, second = (base64.urlsafe_b64decode(TOKENS.issue(Kind.OPEN, row) + "==") for row in (1, 2))
+    same = sum(a == b for a, b in zip(first, second, strict=True))
+    assert same < 4
