@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -247,25 +248,20 @@ def import_file(
         dry_run=dry_run,
     )
     size = Path(file).stat().st_size if Path(file).is_file() else None
-    with run.out.progress("importing", size) as advance:
-        result = import_contacts(
-            run.database, request, clock.now(), progress=lambda done, _total: advance(done)
-        )
+    try:
+        with run.out.progress("importing", size) as advance:
+            result = import_contacts(
+                run.database, request, clock.now(), progress=lambda done, _total: advance(done)
+            )
+    except KeyboardInterrupt:
+        if not dry_run:
+            run.out.note("what was read so far is imported; the same command again completes it")
+        raise
     _tell(run, request, result)
 
 
 def _tell(run: Run, request: Request, result: Result) -> None:
-    document = {
-        "imported": result.imported,
-        "updated": result.updated,
-        "unchanged": result.unchanged,
-        "rejected": result.rejected,
-        "rejects_file": result.rejects_file,
-        "encoding": result.encoding,
-        "delimiter": result.delimiter,
-        "ignored_columns": list(result.ignored_columns),
-        "dry_run": request.dry_run,
-    }
+    document = dataclasses.asdict(result) | {"dry_run": request.dry_run}
     if result.encoding_is_guess:
         run.out.warn(
             f"the file is not UTF-8; it was read as {result.encoding}, a guess: "
