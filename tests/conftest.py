@@ -28,6 +28,7 @@ from coldsend.database.tables import metadata
 from coldsend.domain.states import Role
 from coldsend.stores import signing_keys, users
 from tests.servers.mariadb import MariaDB, program
+from tests.servers.smtp import RecordingServer
 
 # One MariaDB serves all pytest workers: the first process starts it and hands its URL on.
 SERVER_VARIABLE = "TESTS_MARIADB"  # mysql://USER:PASSWORD@HOST:PORT
@@ -73,7 +74,7 @@ def mariadb_server() -> str:
 
 
 @contextlib.contextmanager
-def _database_on(server: str, name: str) -> Iterator[str]:
+def database_on(server: str, name: str) -> Iterator[str]:
     """A database of this name on the server, dropped at the end. As hosts often are: latin1 by default."""
     admin = sa.create_engine(server.replace("mysql://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
@@ -87,13 +88,13 @@ def _database_on(server: str, name: str) -> Iterator[str]:
     admin.dispose()
 
 
-def _run_name() -> str:
+def run_name() -> str:
     return f"coldsend_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
 
 
 @pytest.fixture(scope="session")
 def _mariadb_migrated(mariadb_server: str) -> Iterator[str]:
-    with _database_on(mariadb_server, _run_name()) as url:
+    with database_on(mariadb_server, run_name()) as url:
         database = Database(url)
         migrate.upgrade(database)
         database.dispose()
@@ -103,7 +104,7 @@ def _mariadb_migrated(mariadb_server: str) -> Iterator[str]:
 @pytest.fixture
 def empty_mariadb_url(mariadb_server: str) -> Iterator[str]:
     """A MariaDB database with nothing in it, not even tables."""
-    with _database_on(mariadb_server, f"{_run_name()}_empty") as url:
+    with database_on(mariadb_server, f"{run_name()}_empty") as url:
         yield url
 
 
@@ -262,3 +263,10 @@ def sqlite_project(tmp_path: Path, sqlite_url: str) -> Iterator[Project]:
     made = Project(tmp_path, sqlite_url)
     yield made
     made.database.dispose()
+
+
+@pytest.fixture
+def smtp_server() -> Iterator[RecordingServer]:
+    """An SMTP server process with a record of what it accepted; rules are set with ``.control(..)``."""
+    with RecordingServer() as server:
+        yield server

@@ -86,7 +86,7 @@ def _sqlite_engine(url: URL) -> Engine:
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Journal mode WAL, a property of the file. Where two set it at once SQLite refuses one without waiting."""
+    """Journal mode WAL, a property of the file. Where two set it at once SQLite refuses one at once."""
     give_up = clock.monotonic() + SQLITE_BUSY_SECONDS
     while True:
         try:
@@ -239,7 +239,7 @@ def update_many(
         named = ", ".join(f"column{number} AS {name}" for number, name in enumerate(names, start=1))
         # Not WITH v AS ..: Python's sqlite3 counts rows only of statements that begin with UPDATE.
         statement = (
-            f"UPDATE {table.name} AS t SET {sets} "
+            f"UPDATE {table.name} AS t SET {sets} "  # noqa: S608
             f"FROM (SELECT {named} FROM (VALUES {', '.join([one] * len(rows))})) AS v "
             f"WHERE t.id = v.id AND {guard}"
         )
@@ -249,8 +249,8 @@ def update_many(
         more = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
         # STRAIGHT_JOIN: walk the few new values and look each row up by its primary key, never the other way.
         statement = (
-            f"UPDATE ({first}{more * (len(rows) - 1)}) v STRAIGHT_JOIN {table.name} t ON t.id = v.id "
-            f"SET {sets} WHERE {guard}"
+            f"UPDATE ({first}{more * (len(rows) - 1)}) v STRAIGHT_JOIN {table.name} t "  # noqa: S608
+            f"ON t.id = v.id SET {sets} WHERE {guard}"
         )
     return connection.exec_driver_sql(statement, tuple(values)).rowcount
 

@@ -9,6 +9,7 @@ import pytest
 from coldsend.database import administration, checks
 from coldsend.database.engine import Database
 from coldsend.domain.finding import Finding
+from tests.conftest import database_on, run_name
 
 
 def found(database: Database) -> list[tuple[str, str, str]]:
@@ -90,71 +91,87 @@ def test_a_table_that_somebody_added_is_a_warning(altered: Database) -> None:
     assert ("warning", "mine", "a table that coldsend does not know") in found(altered)
 
 
-@pytest.mark.parametrize(
-    ("statement", "subject", "message"),
-    [
-        (
-            "ALTER TABLE templates MODIFY body TEXT NOT NULL",
-            "templates.body",
-            "type: should be mediumtext, is text",
-        ),
-        (
-            "ALTER TABLE users MODIFY username VARCHAR(100) NOT NULL",
-            "users.username",
-            "type: should be varchar(255), is varchar(100)",
-        ),
-        (
-            "ALTER TABLE users MODIFY username VARCHAR(255)",
-            "users.username",
-            "NULL allowed: should be False, is True",
-        ),
-        (
-            "ALTER TABLE sender_services MODIFY type VARCHAR(50) NOT NULL DEFAULT 'smtp'",
-            "sender_services.type",
-            "default: should be jiguang, is smtp",
-        ),
-        (
-            "ALTER TABLE campaigns MODIFY created_at DATETIME(0) NOT NULL DEFAULT CURRENT_TIMESTAMP",
-            "campaigns.created_at",
-            "type: should be datetime(6), is datetime",
-        ),
-        (
-            "ALTER TABLE contact_tags MODIFY tag VARCHAR(100) COLLATE utf8mb4_unicode_ci NOT NULL",
-            "contact_tags.tag",
-            "collation: should be utf8mb4_bin, is utf8mb4_unicode_ci",
-        ),
-        (
-            "ALTER TABLE workers MODIFY kind ENUM('sender') NOT NULL",
-            "workers.kind",
-            "type: should be enum('scheduler','sender'), is enum('sender')",
-        ),
-        (
-            "ALTER TABLE leases ENGINE=MyISAM",
-            "leases",
-            "the storage engine is MyISAM, not InnoDB: nothing it holds is durable",
-        ),
-        (
-            "ALTER TABLE campaigns DROP FOREIGN KEY fk_campaigns_created_by",
-            "campaigns",
-            "the foreign key created_by to users (id) is missing",
-        ),
-        (
-            "ALTER TABLE leases DROP PRIMARY KEY",
-            "leases",
-            "primary key: should be name, is ",
-        ),
-    ],
-)
-def test_what_was_changed_on_a_server_is_found(
-    empty_mariadb_url: str, statement: str, subject: str, message: str
-) -> None:
-    database = Database(empty_mariadb_url)
-    try:
+# What somebody did by hand, where it is found, and as what.
+BY_HAND = [
+    (
+        "ALTER TABLE templates MODIFY body TEXT NOT NULL",
+        "templates.body",
+        "type: should be mediumtext, is text",
+    ),
+    (
+        "ALTER TABLE users MODIFY username VARCHAR(100) NOT NULL",
+        "users.username",
+        "type: should be varchar(255), is varchar(100)",
+    ),
+    (
+        "ALTER TABLE workers MODIFY host VARCHAR(255)",
+        "workers.host",
+        "NULL allowed: should be False, is True",
+    ),
+    (
+        "ALTER TABLE sender_services MODIFY type VARCHAR(50) NOT NULL DEFAULT 'smtp'",
+        "sender_services.type",
+        "default: should be jiguang, is smtp",
+    ),
+    (
+        "ALTER TABLE campaigns MODIFY created_at DATETIME(0) NOT NULL DEFAULT CURRENT_TIMESTAMP",
+        "campaigns.created_at",
+        "type: should be datetime(6), is datetime",
+    ),
+    (
+        "ALTER TABLE contact_tags MODIFY tag VARCHAR(100) COLLATE utf8mb4_unicode_ci NOT NULL",
+        "contact_tags.tag",
+        "collation: should be utf8mb4_bin, is utf8mb4_unicode_ci",
+    ),
+    (
+        "ALTER TABLE workers MODIFY kind ENUM('sender') NOT NULL",
+        "workers.kind",
+        "type: should be enum('scheduler','sender'), is enum('sender')",
+    ),
+    (
+        "ALTER TABLE leases ENGINE=MyISAM",
+        "leases",
+        "the storage engine is MyISAM, not InnoDB: nothing it holds is durable",
+    ),
+    (
+        "ALTER TABLE campaigns DROP FOREIGN KEY fk_campaigns_created_by",
+        "campaigns",
+        "the foreign key created_by to users (id) is missing",
+    ),
+    (
+        "ALTER TABLE leases DROP PRIMARY KEY",
+        "leases",
+        "primary key: should be name, is ",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def found_on_a_spoiled_server(mariadb_server: str) -> list[tuple[str, str, str]]:
+    """What is found after all of that was done to one database."""
+    with database_on(mariadb_server, f"{run_name()}_spoiled") as url:
+        database = Database(url)
         checks.migrate.upgrade(database)
-        change(database, statement)
-        assert ("error", subject, message) in found(database)
-    finally:
+        change(database, *(statement for statement, _subject, _message in BY_HAND))
+        result = found(database)
         database.dispose()
+    return result
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(("statement", "subject", "message"), BY_HAND)
+def test_what_was_changed_on_a_server_is_found(
+    found_on_a_spoiled_server: list[tuple[str, str, str]], statement: str, subject: str, message: str
+) -> None:
+    assert ("error", subject, message) in found_on_a_spoiled_server, statement
+
+
+@pytest.mark.servers
+def test_nothing_else_is_found_on_that_server(found_on_a_spoiled_server: list[tuple[str, str, str]]) -> None:
+    subjects = {subject for _severity, subject, _message in found_on_a_spoiled_server}
+    assert subjects <= {subject for _statement, subject, _message in BY_HAND} | {
+        "innodb_flush_log_at_trx_commit"
+    }
 
 
 def test_an_enum_that_allows_other_values_is_found_on_sqlite(empty_sqlite_url: str) -> None:
