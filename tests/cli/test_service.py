@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +13,14 @@ import sqlalchemy as sa
 from coldsend import clock
 from coldsend.config.secrets import load_key_ring, service_owner
 from coldsend.config.settings import Settings
-from coldsend.database.tables import sender_quota, sender_services
+from coldsend.database.tables import event_log, sender_quota, sender_services
 from coldsend.domain.answers import Action, Outcome, Verdict
 from coldsend.domain.states import FreezeCode
 from coldsend.pacing import services as health
 from coldsend.stores import access, quota, services, users
 from tests.conftest import Project
 from tests.servers.engagelab import API_KEY, API_USER, EngageLab
+from tests.servers.smtp import RecordingServer
 
 SECRET = "correct-horse-staple"
 SMTP = ("--type", "smtp", "--host", "mail.example.com", "--username", "anna", "--password-stdin")
@@ -290,8 +292,6 @@ def test_a_service_that_only_carried_a_test_may_be_removed(project: Project) -> 
 
 
 def test_a_service_with_history_stays(project: Project) -> None:
-    from coldsend.database.tables import event_log
-
     add_dry(project)
     service_id = id_of(project, "dry")
     with project.database.begin() as connection:
@@ -323,6 +323,21 @@ def test_a_test_shows_the_dialogue_without_secrets(project: Project, api: Engage
     assert "S: HTTP 200" in result.out
     assert API_KEY not in result.out + result.err
     assert api.messages[0]["from"] == "Anna <anna@example.com>"
+
+
+def test_a_test_over_smtp_shows_the_dialogue_without_the_password(sqlite_project: Project) -> None:
+    with RecordingServer(users={"anna": SECRET}) as server:
+        sqlite_project.run(
+            "service", "add", "main", "--type", "smtp", "--host", "127.0.0.1", "--port", str(server.port),
+            "--tls", "none", "--username", "anna", "--password-stdin", *COMMON, stdin=SECRET,
+        )  # fmt: skip
+        result = sqlite_project.run("service", "test", "main", "--to", "me@example.com")
+        assert len(server.messages()) == 1
+    for line in ("C: EHLO", "C: AUTH", "C: MAIL FROM:<anna@example.com>", "S: 250", "accepted"):
+        assert line in result.out
+    plain = base64.b64encode(f"\0anna\0{SECRET}".encode()).decode()
+    assert SECRET not in result.out
+    assert plain not in result.out
 
 
 def test_a_refused_test_exits_with_4_and_gives_its_quota_back(project: Project, api: EngageLab) -> None:

@@ -74,10 +74,15 @@ class EngageLab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stopping.set()
-        self._http.shutdown()
-        self._http.server_close()
-        self._thread.join()
+        self.stop()
+
+    def stop(self) -> None:
+        """Let go of the port; nobody listens there afterwards. May be called twice."""
+        if not self.stopping.is_set():
+            self.stopping.set()
+            self._http.shutdown()
+            self._http.server_close()
+            self._thread.join()
 
     def behave(self, **values: Any) -> None:
         self.behaviour = Behaviour(**values)
@@ -109,6 +114,7 @@ class EngageLab:
 class _Handler(BaseHTTPRequestHandler):
     api: EngageLab
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body of an answer are two writes
     timeout = 20
 
     def setup(self) -> None:
