@@ -20,12 +20,16 @@ from coldsend.stores import campaigns, reports, tasks, template_sets, users
 def of_campaigns(connection: Connection, rows: Sequence[RowMapping]) -> list[dict[str, Any]]:
     """A document for each campaign, with the tasks it holds by status and its recipients by status."""
     creators = _creators(connection)
+    every = [task for row in rows for task in tasks.listed(connection, campaign_id=row["id"])]
+    by_campaign: dict[int, list[dict[str, Any]]] = {}
+    for task, document in zip(every, of_tasks(connection, every), strict=True):
+        by_campaign.setdefault(task["campaign_id"], []).append(document)
     documents = []
     for row in rows:
-        mine = of_tasks(connection, tasks.listed(connection, campaign_id=row["id"]))
+        mine = by_campaign.get(row["id"], [])
         by_status: Counter[str] = Counter()
-        for task in mine:
-            by_status.update(task["by_status"])
+        for document in mine:
+            by_status.update(document["by_status"])
         documents.append(
             {
                 "id": row["id"],
