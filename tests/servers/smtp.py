@@ -57,9 +57,11 @@ class RecordingServer:
       port: listen here instead of on a free port.
       faults: a list, the first that fits is used: {"at": point, "to": part of the recipient's address,
         "times": how often, "skip": let so many pass first, "do": deed, ..}.
-        Points: connect, ehlo, starttls, auth, challenge, mail, rcpt, data, body (bytes of it arrived), final.
-        Deeds: reply (with "reply": "451 4.3.0 no"; a 421 closes), raw (with "bytes": anything), drop (close),
-        rst, hang, drip (the answer byte by byte, "interval": s), delay ("seconds": s).
+        Points: connect, ehlo, starttls, auth, challenge, mail, rcpt, data, body (bytes of it arrived), final,
+        quit.
+        Deeds: reply (with "reply": "451 4.3.0 no"; a 421 closes), raw (with "bytes": anything, and "then":
+        another deed), drop (close), rst, hang, stop reading, drip (the answer byte by byte, "interval": s),
+        delay ("seconds": s).
         At final, "recorded": whether the message counts as taken; without it, it does unless it is refused.
     """
 
@@ -196,26 +198,27 @@ class StrictServer:
         with socket.socket() as probe:
             probe.bind((HOST, 0))
             self.port = probe.getsockname()[1]
-        with warnings.catch_warnings():
-            # aiosmtpd warns that AUTH without TLS is a bad idea: it is, and it is what some tests want.
-            warnings.simplefilter("ignore")
-            self._controller = Controller(
-                self._collector,
-                hostname=HOST,
-                port=self.port,
-                ssl_context=context if tls == "implicit" else None,
-                **options,
-            )
+        # aiosmtpd warns that AUTH without TLS is a bad idea, and of names in its own code.
+        self._quiet = warnings.catch_warnings()
+        self._quiet.__enter__()
+        warnings.filterwarnings("ignore", message="Requiring AUTH while not requiring TLS")
+        warnings.filterwarnings("ignore", message=".*is deprecated", category=DeprecationWarning)
+        self._controller = Controller(
+            self._collector,
+            hostname=HOST,
+            port=self.port,
+            ssl_context=context if tls == "implicit" else None,
+            **options,
+        )
 
     def __enter__(self) -> StrictServer:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            self._controller.start()
+        self._controller.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *details: Any) -> None:
         with contextlib.suppress(RuntimeError):
             self._controller.stop()
+        self._quiet.__exit__(*details)
 
     @property
     def envelopes(self) -> list[Envelope]:

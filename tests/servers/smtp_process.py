@@ -163,6 +163,8 @@ class Session(asyncio.Protocol):
                 self.transport.close()
         elif deed == "raw":
             self.transport.write(fault["bytes"].encode("latin-1"))
+            if "then" in fault:
+                self.act({"do": fault["then"]}, "")
         elif deed == "drop":
             self.dead = True
             self.transport.close()
@@ -174,6 +176,9 @@ class Session(asyncio.Protocol):
             self.transport.abort()
         elif deed == "hang":
             self.held = True
+        elif deed == "stop reading":
+            self.held = True
+            self.transport.pause_reading()
         elif deed == "drip":
             self.held = True
             self.drip((fault.get("reply") or normal) + "\r\n", fault.get("interval", 0.05))
@@ -228,7 +233,11 @@ class Session(asyncio.Protocol):
         self.respond("rset", "250 2.0.0 OK")
 
     def do_quit(self, line: str) -> None:
-        self.respond("quit", "221 2.0.0 Bye")
+        fault = self.server.fault("quit")
+        if fault:
+            self.act(fault, "221 2.0.0 Bye")
+            return
+        self.answers.append("221 2.0.0 Bye")
         self.flush()
         self.dead = True
         self.transport.close()

@@ -53,9 +53,11 @@ class Secrets:
     def exchange(self, offered: Collection[str]) -> Exchange | None:
         """The best mechanism the server offers (upper-case names) for what we have; None if there is none."""
         if self._token:
-            return self._xoauth2() if "XOAUTH2" in offered else None
+            # A refusal comes as a challenge first; the empty response asks for the final answer.
+            wanted = Exchange("XOAUTH2", (self._bearer(self._token), b""), initial=True)
+            return wanted if "XOAUTH2" in offered else None
         if "PLAIN" in offered:
-            return Exchange("PLAIN", (_base64(f"\0{self.username}\0{self._password}"),), initial=True)
+            return Exchange("PLAIN", (self._plain(self._password),), initial=True)
         if "LOGIN" in offered:
             return Exchange("LOGIN", (_base64(self.username), _base64(self._password)), initial=False)
         return None
@@ -76,24 +78,18 @@ class Secrets:
         excerpt = run.group()
         return MASK if any(excerpt in secret for secret in self._long_forms) else excerpt
 
-    def _xoauth2(self) -> Exchange:
-        text = f"user={self.username}\x01auth=Bearer {self._token}\x01\x01"
-        # A refusal comes as a challenge first; the empty response asks for the final answer.
-        return Exchange("XOAUTH2", (_base64(text), b""), initial=True)
+    def _plain(self, secret: str) -> bytes:
+        return _base64(f"\0{self.username}\0{secret}")
+
+    def _bearer(self, secret: str) -> bytes:
+        return _base64(f"user={self.username}\x01auth=Bearer {secret}\x01\x01")
 
     def _forms(self) -> tuple[str, ...]:
+        """Every form a secret has on the wire, longest first. The user name alone is no secret."""
         forms: set[str] = set()
-        for secret in (self._password, self._token):
-            if secret:
-                forms |= {secret, _base64(secret).decode()}
-        if self:
-            for mechanism in ("PLAIN", "LOGIN", "XOAUTH2"):
-                exchange = self.exchange({mechanism})
-                # The user name alone (first response of LOGIN) is no secret.
-                kept = exchange.responses[1:] if mechanism == "LOGIN" and exchange else ()
-                if exchange and mechanism != "LOGIN":
-                    kept = exchange.responses
-                forms |= {response.decode() for response in kept if response}
+        for secret in filter(None, (self._password, self._token)):
+            forms.add(secret)
+            forms.update(form(secret).decode() for form in (_base64, self._plain, self._bearer))
         return tuple(sorted(forms, key=len, reverse=True))
 
 

@@ -53,24 +53,14 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its class
 
     def data_received(self, data: bytes) -> None:
+        arrived: list[Reply] = []
         try:
-            arrived = self._reader.feed(data)
+            self._reader.feed(data, arrived)
         except Unreadable as error:
+            self._take(arrived)
             self.fail(f"the server does not speak SMTP: {error}")
-            return
-        if not arrived:
-            return
-        if self.transcript:
-            self._show_replies(arrived)
-        self._replies += arrived
-        if len(self._replies) > self._owed:
-            self.uninvited = self._replies[self._owed]
-            self.fail(f"the server spoke out of turn: {self.secrets.mask(_shown(self.uninvited))}")
-        elif self._waiter is not None and self._wanted:
-            if len(self._replies) >= self._wanted:
-                self._wake()
-            else:
-                self._wait_until(self._timeouts[len(self._replies)])
+        else:
+            self._take(arrived)
 
     def eof_received(self) -> None:
         self.fail("the server closed the connection")
@@ -99,10 +89,11 @@ class Connection(asyncio.Protocol):
         self._owed += replies
         self._transport.write(data)
 
-    def say(self, line: str) -> None:
-        """Show a line of ours; only called where ``transcript`` is set."""
+    def say(self, text: str) -> None:
+        """Show what we said, line by line, to whom it may concern."""
         if self.transcript:
-            self.transcript("C", line)
+            for line in text.split("\n"):
+                self.transcript("C", line)
 
     @property
     def quiet(self) -> bool:
@@ -121,6 +112,8 @@ class Connection(asyncio.Protocol):
 
     async def drained(self, timeout: float) -> None:
         """Wait until the peer has taken enough of what was written; fails after ``timeout``."""
+        # The event loop tells of a broken connection only when it gets to run.
+        await asyncio.sleep(0)
         if self._paused and not self.failure:
             await self._wait(timeout)
 
@@ -172,6 +165,21 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             await asyncio.wait([self._gone], timeout=GOODBYE_SECONDS)
 
+    def _take(self, arrived: list[Reply]) -> None:
+        if not arrived:
+            return
+        if self.transcript:
+            self._show_replies(arrived)
+        self._replies += arrived
+        if len(self._replies) > self._owed:
+            self.uninvited = self._replies[self._owed]
+            self.fail(f"the server spoke out of turn: {self.secrets.mask(_shown(self.uninvited))}")
+        elif self._waiter is not None and self._wanted:
+            if len(self._replies) >= self._wanted:
+                self._wake()
+            else:
+                self._wait_until(self._timeouts[len(self._replies)])
+
     # waiting
 
     async def _wait(self, seconds: float) -> None:
@@ -206,7 +214,8 @@ class Connection(asyncio.Protocol):
     def _show_replies(self, arrived: list[Reply]) -> None:
         assert self.transcript
         for reply in arrived:
-            self.transcript("S", self.secrets.mask(_shown(reply)))
+            for line in self.secrets.mask(_shown(reply)).split("\n"):
+                self.transcript("S", line)
 
 
 def _shown(reply: Reply) -> str:

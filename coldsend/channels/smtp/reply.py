@@ -46,18 +46,16 @@ class ReplyReader:
         """A reply has begun and is not complete."""
         return bool(self._rest or self._texts)
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """The replies that ``data`` completes; Unreadable where it is no reply or grows without end."""
+    def feed(self, data: bytes, complete: list[Reply]) -> None:
+        """Add the replies that ``data`` completes; Unreadable at what is no reply or grows without end."""
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
+        for line in lines:
+            reply = self._take(line.rstrip(b"\r"))
+            if reply is not None:
+                complete.append(reply)
         if len(self._rest) > LINE_LIMIT:
             raise Unreadable(f"a line of more than {LINE_LIMIT} octets")
-        replies = []
-        for line in lines:
-            complete = self._take(line.rstrip(b"\r"))
-            if complete is not None:
-                replies.append(complete)
-        return replies
 
     def _take(self, line: bytes) -> Reply | None:
         digits, mark = line[:3], line[3:4]

@@ -56,27 +56,26 @@ async def _open(connection: Connection, message: Message, settings: SmtpSettings
         if refused is not None and len(replies) == 3 and replies[2].code == START_DATA:
             await _send_nothing(connection, settings, recipient_refused=replies[1].code // 100 != 2)
         return refused
-    replies = []
-    for command, timeout in zip(commands, timeouts, strict=True):
+    for number, (command, timeout) in enumerate(zip(commands, timeouts, strict=True)):
         connection.say(command.decode().strip())
         connection.write(command, 1)
-        replies += await connection.replies(1, (timeout,))
-        refused = _first_refusal(connection, replies, so_far=True)
-        if refused is not None or connection.failure:
-            return refused or _lost(_PHASES[len(replies) - 1], connection)
+        replies = await connection.replies(1, (timeout,))
+        refused = _first_refusal(connection, replies[:1], _PHASES[number : number + 1])
+        if refused is not None:
+            return refused
     return None
 
 
-def _first_refusal(connection: Connection, replies: list[Reply], *, so_far: bool = False) -> Answer | None:
+def _first_refusal(
+    connection: Connection, replies: list[Reply], phases: tuple[Phase, ...] = _PHASES
+) -> Answer | None:
     """The first reply that is not the one we need, or the loss of the connection before it came."""
-    for phase, reply in zip(_PHASES, replies, strict=False):
+    for phase, reply in zip(phases, replies, strict=False):
         wanted = reply.code == START_DATA if phase is Phase.DATA else 200 <= reply.code < 300
         if not wanted:
             return _refused(phase, reply, connection)
-    if len(replies) < 3 and connection.failure:
-        return _lost(_PHASES[len(replies)], connection)
-    if connection.failure and not so_far:
-        return _lost(Phase.DATA, connection)
+    if connection.failure:
+        return _lost(phases[min(len(replies), len(phases) - 1)], connection)
     return None
 
 
