@@ -400,13 +400,15 @@ def test_help_needs_no_slow_modules() -> None:
     assert err == b"[]\n"
 
 
-def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project) -> None:
-    for environ in ({}, {"PYTHONUNBUFFERED": "1"}):
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project, form: list[str]) -> None:
+    for environ in ({"PYTHONUNBUFFERED": ""}, {"PYTHONUNBUFFERED": "1"}):
         process = start(
             "-m",
             "coldsend",
             "user",
             "list",
+            *form,
             cwd=sqlite_project.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from coldsend import clock
 from coldsend.database.engine import Connection, Database
@@ -94,6 +95,19 @@ def test_two_admins_cannot_demote_each_other_at_once(database: Database) -> None
     with database.read() as connection:
         assert len(users.admins(connection)) == 1
     assert len(refused) == 1
+
+
+def test_who_counts_the_admins_for_a_change_keeps_others_from_changing_them(mariadb_url: str) -> None:
+    database = Database(mariadb_url)
+    with database.begin() as connection:
+        users.add(connection, "one", Role.ADMIN, clock.now())
+        two = users.add(connection, "two", Role.ADMIN, clock.now())
+    with database.engine.begin() as first, database.engine.begin() as second:
+        users.admins(first, locked=True)
+        second.exec_driver_sql("SET SESSION innodb_lock_wait_timeout=0")
+        with pytest.raises(OperationalError, match="Lock wait"):
+            users.set_role(second, two, Role.OPERATOR)
+    database.dispose()
 
 
 def test_an_unknown_user_is_not_found_and_the_nearest_is_named(project: Project) -> None:

@@ -213,6 +213,13 @@ def test_each_kind_of_mistake_has_its_place_and_sentence(
         assert expected in found[0]
 
 
+@pytest.mark.parametrize("number", ["9" * 100, "0x" + "F" * 5000])
+def test_an_endless_number_is_not_shown_to_its_end(tmp_path: Path, number: str) -> None:
+    (found,) = problems(tmp_path, f"[web]\nport = {number}")
+    assert "[web] port: must be" in found
+    assert len(found) < 150
+
+
 def test_a_byte_order_mark_does_no_harm(tmp_path: Path) -> None:
     assert read(tmp_path, b"\xef\xbb\xbfuser = 'anna'").user == "anna"
 
