@@ -60,15 +60,19 @@ def check() -> None:
     migrate.require_current(database)
     _known_actor(run, migrate.status(database))
     found = checks.findings(database)
-    rows = [asdict(finding) for finding in found]
-    columns = {"severity": "", "subject": "WHERE", "message": "WHAT", "hint": "WAY OUT"}
-    where = database.display_url()
-    run.out.table(rows, columns, empty=f"nothing to complain of in {where}", document={"findings": rows})
     errors = sum(finding.severity == "error" for finding in found)
+    where = database.display_url()
+    if run.out.json:
+        run.out.data({"findings": [asdict(finding) for finding in found], "ok": errors == 0})
+    else:
+        for finding in found:
+            run.out.finding(finding)
+        if not found:
+            run.out.done(f"{where} is as it should be", None)
     if errors:
-        noun_ = "error" if errors == 1 else "errors"
+        counted = "1 error" if errors == 1 else f"{errors} errors"
         raise Unreachable(
-            f"the database {where} has {errors} {noun_} (above)", hint="coldsend should not send before"
+            f"the database {where} has {counted} (listed above)", hint="mend them before anything is sent"
         )
 
 

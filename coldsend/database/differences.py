@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Dialect, Inspector
@@ -19,7 +19,8 @@ from coldsend.domain.finding import Finding
 
 VERSION_TABLE = "alembic_version"
 BINARY_COLLATIONS = frozenset({BINARY_COLLATION, "ascii_bin"})
-UPGRADE_HINT = "somebody changed the schema by hand: compare it with the snapshots in schema/"
+ALTERED_HINT = "somebody changed the schema by hand: mend it after the snapshots in schema/ (docs/schema.md)"
+ADDED_HINT = "coldsend leaves it alone; a later upgrade might not"
 
 
 def differences(connection: Connection) -> list[Finding]:
@@ -31,7 +32,7 @@ def differences(connection: Connection) -> list[Finding]:
         if table.name in there:
             found.extend(_table(inspector, table, connection.dialect))
         else:
-            found.append(_missing(table.name, "the table is missing"))
+            found.append(_wrong(table.name, "the table is missing"))
     strangers = sorted(there - set(metadata.tables) - {VERSION_TABLE})
     found.extend(_added(name, "a table that coldsend does not know") for name in strangers)
     return found
@@ -41,7 +42,7 @@ def _table(inspector: Inspector, table: sa.Table, dialect: Dialect) -> Iterator[
     options = inspector.get_table_options(table.name)
     engine = options.get("mysql_engine", "InnoDB")
     if engine != "InnoDB":
-        yield _missing(table.name, f"the storage engine is {engine}, not InnoDB: nothing it holds is durable")
+        yield _wrong(table.name, f"the storage engine is {engine}, not InnoDB: nothing it holds is durable")
     yield from _columns(inspector, table, dialect, str(options.get("mysql_collate", "")))
     yield from _keys(inspector, table)
     yield from _foreign_keys(inspector, table)
@@ -53,7 +54,7 @@ def _columns(inspector: Inspector, table: sa.Table, dialect: Dialect, collation:
     for column in table.columns:
         subject = f"{table.name}.{column.name}"
         if column.name not in live:
-            yield _missing(subject, "the column is missing")
+            yield _wrong(subject, "the column is missing")
             continue
         is_now = live[column.name]
         pairs = (
@@ -71,7 +72,7 @@ def _columns(inspector: Inspector, table: sa.Table, dialect: Dialect, collation:
         required = not live[name]["nullable"] and live[name]["default"] is None
         text = "a column that coldsend does not know"
         if required:
-            yield _missing(f"{table.name}.{name}", f"{text}, and that cannot stay empty: every INSERT fails")
+            yield _wrong(f"{table.name}.{name}", f"{text}, and that cannot stay empty: every INSERT fails")
         else:
             yield _added(f"{table.name}.{name}", text)
 
@@ -88,14 +89,14 @@ def _keys(inspector: Inspector, table: sa.Table) -> Iterator[Finding]:
         tuple(key.columns.keys()) for key in table.constraints if isinstance(key, sa.UniqueConstraint)
     } | {tuple(index.columns.keys()) for index in table.indexes if index.unique}
     for columns in sorted(unique - live_unique):
-        yield _missing(table.name, f"the unique key over {_list(columns)} is missing")
+        yield _wrong(table.name, f"the unique key over {_list(columns)} is missing")
     for columns in sorted(live_unique - unique):
-        yield _missing(table.name, f"a unique key over {_list(columns)} that coldsend does not know")
+        yield _wrong(table.name, f"a unique key over {_list(columns)} that coldsend does not know")
     indexes = {str(index.name): tuple(index.columns.keys()) for index in table.indexes if not index.unique}
     live = {str(index["name"]): _index_columns(index) for index in live_indexes if not index["unique"]}
     for name, columns in sorted(indexes.items()):
         if name not in live:
-            yield _missing(table.name, f"the index {name} over {_list(columns)} is missing")
+            yield _wrong(table.name, f"the index {name} over {_list(columns)} is missing")
         elif live[name] != columns:
             yield _differs(table.name, f"index {name}", _list(columns), _list(live[name]))
     # InnoDB gives a foreign key an index of its own where none begins with its column.
@@ -115,10 +116,10 @@ def _foreign_keys(inspector: Inspector, table: sa.Table) -> Iterator[Finding]:
     }
     for columns, target, others in sorted(wanted - live):
         shown = f"{_list(columns)} to {target} ({_list(others)})"
-        yield _missing(table.name, f"the foreign key {shown} is missing")
+        yield _wrong(table.name, f"the foreign key {shown} is missing")
     for columns, target, others in sorted(live - wanted):
         shown = f"{_list(columns)} to {target} ({_list(others)})"
-        yield _missing(table.name, f"a foreign key {shown} that coldsend does not know: it may deadlock")
+        yield _wrong(table.name, f"a foreign key {shown} that coldsend does not know: it may deadlock")
 
 
 def _checks(inspector: Inspector, table: sa.Table) -> Iterator[Finding]:
@@ -167,17 +168,13 @@ def _list(names: Any) -> str:
     return ", ".join(names)
 
 
-def _missing(subject: str, message: str) -> Finding:
-    return _finding("error", subject, message)
+def _wrong(subject: str, message: str) -> Finding:
+    return Finding("error", subject, message, ALTERED_HINT)
 
 
 def _added(subject: str, message: str) -> Finding:
-    return _finding("warning", subject, message)
+    return Finding("warning", subject, message, ADDED_HINT)
 
 
 def _differs(subject: str, what: str, wanted: Any, found: Any) -> Finding:
-    return _finding("error", subject, f"{what}: should be {wanted}, is {found}")
-
-
-def _finding(severity: Literal["error", "warning"], subject: str, message: str) -> Finding:
-    return Finding(severity, subject, message, UPGRADE_HINT)
+    return _wrong(subject, f"{what}: should be {wanted}, is {found}")
