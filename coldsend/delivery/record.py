@@ -102,6 +102,7 @@ def _append_events(connection: Connection, outcomes: Sequence[RowOutcome]) -> No
 def _details(outcome: RowOutcome) -> dict[str, Any]:
     found = {
         "message_id": outcome.message_id,
+        "provider_message_id": outcome.provider_message_id,
         "code": outcome.code or None,
         "enhanced": outcome.enhanced or None,
         "reason": outcome.reason,

@@ -49,7 +49,8 @@ class RowOutcome:
     error_message: str | None = None
     scheduled_send_at: datetime | None = None
     keep_service: int | None = None
-    message_id: str | None = None
+    message_id: str | None = None  # ours, the header
+    provider_message_id: str | None = None  # what an HTTP API called it
     refund: bool = False
     tried: bool = True
     code: int = 0
@@ -104,7 +105,8 @@ def decide(
             attempt.service_id,
             status,
             now,
-            message_id=answer.provider_message_id or message_id,
+            message_id=message_id,
+            provider_message_id=answer.provider_message_id or None,
             code=answer.code,
             enhanced=answer.enhanced,
             attempt_at=attempt.attempt_at,
