@@ -6,7 +6,7 @@ An outcome is everything the ledger writes about one attempt, and is small enoug
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -62,7 +62,13 @@ class RowOutcome:
 
     def as_json(self) -> dict[str, Any]:
         """For the outcome journal; :func:`outcome_from_json` reads it back."""
-        return {k: v.isoformat() if isinstance(v, datetime) else v for k, v in asdict(self).items()}
+        # Not dataclasses.asdict: its deep copies cost more than sending the message.
+        found = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in found
+            if value is not None
+        }
 
 
 def outcome_from_json(document: dict[str, Any]) -> RowOutcome:
