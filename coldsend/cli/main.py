@@ -43,7 +43,7 @@ class TopLevel(TyperGroup):
             rich_markup_mode=None,
             subcommand_metavar="COMMAND ..",
             context_settings={"help_option_names": ["--help", "-h"]},
-            commands={name: TyperCommand(name, help=sentence) for name, sentence in sentences.items()},
+            commands={name: TyperCommand(name, short_help=sentence) for name, sentence in sentences.items()},
         )
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
