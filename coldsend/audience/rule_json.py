@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import math
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
@@ -25,6 +24,7 @@ TEXT_LIMIT = 1000
 TAG_LIMIT = 100
 NAME_LIMIT = 100
 MAX_DAYS = 36_500
+LARGEST = 1e15
 # The keys that say what kind a rule is, with the others each kind takes: True where it must be there.
 KINDS: Mapping[str, Mapping[str, bool]] = {
     "everyone": {},
@@ -240,7 +240,7 @@ def _text(given: Any, path: Path, limit: int, *, spaces_around: bool = True) -> 
 def _number(given: Any, path: Path) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float):
         raise RuleProblem(path, f"must be a number, not {_brief(given)}")
-    if not math.isfinite(given) or abs(given) > 1e15:
+    if not abs(given) <= LARGEST:  # also for NaN
         raise RuleProblem(path, "is too large a number: at most 1e15 either way")
     return given
 

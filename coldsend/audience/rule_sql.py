@@ -92,24 +92,29 @@ class RuleQuery:
     def lead_between(self, connection: Connection, span: Span, size: int) -> tuple[int, Lead]:
         """The lead that gets furthest through ``span`` with ``size`` entries, and the id it gets to.
 
-        Within (span.after, that id] it has at most ``size`` entries per condition in it. Costs ``size``
-        index entries per condition that may lead, whatever the size of the tables.
+        Within (span.after, that id] the lead has at most ``size`` entries (one per condition in it, where
+        they are more). Costs ``size`` index entries per condition that may lead, however large the tables.
         """
         known: dict[Leaf, int] = {}
 
         def reach(leaf: Leaf) -> int:
             if leaf not in known:
-                entries = self._members(leaf, span)
-                once_each = entries.distinct() if isinstance(leaf, Event) else entries
-                known[leaf] = _nth_id(connection, once_each, size) or span.upto
+                known[leaf] = self._reach(connection, leaf, span, size)
             return known[leaf]
 
-        found = _lead(self._rule, reach)
-        if found[1]:
-            return found
-        alias = contacts.alias()
-        everyone = sa.select(alias.c.id.label("contact_id")).where(span.holds(alias.c.id))
-        return _nth_id(connection, everyone, size) or span.upto, ()
+        to, lead = _lead(self._rule, reach)
+        if len(lead) > 1:
+            share = max(1, size // len(lead))
+            to = min(self._reach(connection, leaf, span, share) for leaf in lead)
+        return to if lead else self._reach(connection, Everyone(), span, size), lead
+
+    def _reach(self, connection: Connection, leaf: Leaf, span: Span, size: int) -> int:
+        """The contact id up to which a condition has ``size`` contacts of ``span``, or the span's end."""
+        members = self._members(leaf, span)
+        column = members.selected_columns[0]
+        once_each = members.distinct() if isinstance(leaf, Event) else members
+        row = connection.execute(once_each.order_by(column).limit(1).offset(size - 1)).first()
+        return row[0] if row else span.upto
 
     def _led_by(self, lead: Lead, span: Span | None) -> Condition:
         if len(lead) == 1 and isinstance(lead[0], Email | Domain):
@@ -163,7 +168,10 @@ class RuleQuery:
             case Email() | Domain():
                 contact = contacts.alias()
                 column, where = contact.c.id, [_of_contact(leaf, contact)]
-            case _:
+            case Everyone():
+                contact = contacts.alias()
+                column, where = contact.c.id, []
+            case Field():
                 raise TypeError(f"no index holds {leaf}")
         within = [span.holds(column)] if span else []
         return sa.select(column.label("contact_id")).where(*where, *within).correlate(None)
@@ -198,13 +206,6 @@ def _follows(part: Rule, lead: Lead) -> bool:
     """Whether a part of the rule holds for whatever the lead yields."""
     alternatives = part.parts if isinstance(part, AnyOf) else (part,)
     return bool(lead) and all(leaf in alternatives for leaf in lead)
-
-
-def _nth_id(connection: Connection, members: Select[int], n: int) -> int | None:
-    column = members.selected_columns[0]
-    nth = members.order_by(column).limit(1).offset(n - 1)
-    row = connection.execute(nth).first()
-    return row[0] if row else None
 
 
 def _of_contact(leaf: Email | Domain, table: sa.FromClause) -> Condition:

@@ -53,9 +53,9 @@ def expand_task(
     """Add everyone the task's rule matches at ``now`` to its send list, as far as it is not done yet.
 
     Contacts added after it began come in only by another expansion. Does nothing where the task is not
-    scheduled or sending. chunk: rows per transaction, for each alternative of the rule. should_stop is asked
-    between chunks. Refused where the task cannot be planned: its template set is empty, its rule is invalid
-    or names a task that is gone.
+    scheduled or sending. chunk: most rows one transaction adds. should_stop is asked between chunks.
+    Refused where the task cannot be planned: its template set is empty, its rule is invalid or names a
+    task that is gone.
     """
     added = 0
     while not should_stop():
