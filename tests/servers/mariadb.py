@@ -18,6 +18,7 @@ import pymysql
 from tests.servers.ports import free_port
 
 USER, PASSWORD = "coldsend", "coldsend"
+PREFIX = "coldsend-mariadb-"
 
 
 def program(*names: str) -> str | None:
@@ -33,11 +34,36 @@ def _memory() -> str | None:
     return str(shared) if roomy else None
 
 
+def _clear_up_after_killed_runs(where: Path) -> None:
+    """End servers, and remove data, of test runs that were killed: folders are named for their run's pid."""
+    if not Path("/proc/self").exists():
+        return  # no way to tell who lives
+    for folder in where.glob(f"{PREFIX}*-*"):
+        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
+        if not owner.isdecimal() or _command_line(owner) is not None:
+            continue
+        with contextlib.suppress(OSError, ValueError):
+            server = (folder / "data" / "server.pid").read_text().strip()
+            if str(folder) in (_command_line(server) or ""):
+                os.kill(int(server), signal.SIGKILL)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command_line(pid: str) -> str | None:
+    """Of a process that runs, else None."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return None
+
+
 class MariaDB:
     """A server that lives as long as this object says. ``durable``: fsync at every commit."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="coldsend-mariadb-", dir=None if durable else _memory()))
+        where = None if durable else _memory()
+        _clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where))
         self.port = free_port()
         self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
@@ -81,6 +107,7 @@ class MariaDB:
                     f"--datadir={self.folder}/data",
                     f"--socket={self.folder}/s.sock",
                     f"--port={self.port}",
+                    f"--pid-file={self.folder}/data/server.pid",
                     "--bind-address=127.0.0.1",
                     "--skip-name-resolve",
                     "--innodb-buffer-pool-size=256M",
