@@ -34,6 +34,7 @@ _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
 # The common case in one match; whatever does not match is looked at more closely.
 _ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@?]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_Q_LETTERS = [chr(b) if b in _Q_SAFE else "_" if b == 32 else f"={b:02X}" for b in range(256)]
 
 
 def checked(value: str, what: str) -> str:
@@ -111,35 +112,46 @@ def readable_mailbox(name: str | None, address: str) -> str:
 def encoded_words(value: str, used: int) -> str:
     """``value`` as encoded-words, as many as it takes, in the shorter of the two encodings."""
     data = value.encode()
-    by_letter = sum(1 if byte in _Q_SAFE or byte == 32 else 3 for byte in data)
-    base64 = by_letter > (len(data) + 2) // 3 * 4
+    letters = _q(data)
+    base64 = len(letters) > (len(data) + 2) // 3 * 4
     first = min(ENCODED_WORD, LINE - used) - _FRAME
-    if base64 and len(data) <= first // 4 * 3:
-        return f"=?utf-8?b?{binascii.b2a_base64(data, newline=False).decode()}?="
-    words = []
-    for piece in _split(value, first, ENCODED_WORD - _FRAME, base64=base64):
-        content = binascii.b2a_base64(piece, newline=False).decode() if base64 else _q(piece)
-        words.append(f"=?utf-8?{'b' if base64 else 'q'}?{content}?=")
-    return "\r\n ".join(words)
+    if base64:
+        if len(data) <= first // 4 * 3:
+            return _word("b", _b(data))
+        return "\r\n ".join([_word("b", _b(piece)) for piece in _split(value, first, base64=True)])
+    if len(letters) <= first:
+        return _word("q", letters)
+    return "\r\n ".join([_word("q", _q(piece)) for piece in _split(value, first, base64=False)])
 
 
-def _split(value: str, first: int, rest: int, *, base64: bool) -> list[bytes]:
+def _split(value: str, first: int, *, base64: bool) -> list[bytes]:
     """Pieces that fit into one encoded-word each; characters are never split (RFC 2047, section 5)."""
+    rest = ENCODED_WORD - _FRAME
+    if base64:
+        first, rest = first // 4 * 3, rest // 4 * 3
     pieces: list[bytes] = []
-    piece, size, room = b"", 0, first // 4 * 3 if base64 else first
+    piece, size, room = b"", 0, first
     for character in value:
         data = character.encode()
-        cost = len(data) if base64 else sum(1 if b in _Q_SAFE or b == 32 else 3 for b in data)
+        cost = len(data) if base64 else len(_q(data))
         if size + cost > room:
             pieces.append(piece)
-            piece, size, room = b"", 0, rest // 4 * 3 if base64 else rest
+            piece, size, room = b"", 0, rest
         piece += data
         size += cost
     return [*pieces, piece]
 
 
+def _word(encoding: str, content: str) -> str:
+    return f"=?utf-8?{encoding}?{content}?="
+
+
+def _b(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
 def _q(data: bytes) -> str:
-    return "".join(chr(b) if b in _Q_SAFE else "_" if b == 32 else f"={b:02X}" for b in data)
+    return "".join([_Q_LETTERS[byte] for byte in data])
 
 
 def address(given: str, whose: str) -> tuple[str, bool]:

@@ -95,3 +95,21 @@ def test_tokens_of_neighbouring_rows_have_nothing_in_common() -> None:
     first, second = (base64.urlsafe_b64decode(TOKENS.issue(Kind.OPEN, row) + "==") for row in (1, 2))
     same = sum(a == b for a, b in zip(first, second, strict=True))
     assert same < 4
+
+
+def enciphered(kind: int, check: bytes) -> str:
+    """A token as only the owner of the secret could make it."""
+    block = TOKENS._encipher(bytes((kind,)) + (5).to_bytes(7, "big") + check)
+    return base64.urlsafe_b64encode(block).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("kind", [0, 2, 6, 255])
+def test_a_kind_that_cannot_stand_alone_is_refused(kind: int) -> None:
+    assert TOKENS.read(enciphered(kind, bytes(8))) is None
+    assert TOKENS.read(enciphered(Kind.OPEN, bytes(8))) == (Kind.OPEN, 5)
+
+
+def test_only_a_click_token_is_read_as_a_click() -> None:
+    check = TOKENS.prefix(Kind.CLICK, "https://example.com")[1]
+    assert TOKENS.read_click(enciphered(Kind.CLICK, check), "https://example.com") == 5
+    assert TOKENS.read_click(enciphered(Kind.OPEN, check), "https://example.com") is None
