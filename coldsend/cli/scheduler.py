@@ -15,6 +15,7 @@ from coldsend.cli.noun import noun, verb
 from coldsend.cli.progress import LiveProgress
 from coldsend.daemon.scheduler import Scheduler
 from coldsend.domain.access import require_admin
+from coldsend.stores import signing_keys
 
 app = noun("The daemon: plans campaigns and keeps sender processes running.")
 
@@ -40,7 +41,10 @@ def run_scheduler(
     """
     run = current()
     require_admin(run.actor, "run the scheduler")
-    _ = run.keys  # a missing key stops here, not in every sender process
+    with run.database.read() as connection:
+        # What sender processes cannot do without stops here, once, and not in each of them again and again.
+        for purpose in signing_keys.PURPOSES:
+            signing_keys.load(connection, run.keys, purpose)
     logbook.configure(run.settings.log.level, run.settings.log.format)
     count = run.settings.delivery.workers if workers is None else workers
     with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from sqlalchemy.engine import RowMapping
+from sqlalchemy.exc import DBAPIError
 
 from coldsend import logbook
 from coldsend.analytics import tally
@@ -26,7 +27,7 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import Refused
+from coldsend.errors import Refused, Unreachable
 from coldsend.planning import expand
 from coldsend.stores import campaigns, tasks
 
@@ -82,7 +83,14 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
         try:
             expanded = expand.expand_task(database, row["id"], now, should_stop=should_stop)
         except Refused as error:
-            _fail(database, row, error, now)
+            _fail(database, row, error.message, now)
+            continue
+        except (Unreachable, DBAPIError):
+            raise
+        except Exception as error:
+            # A bug met in one task must neither hold up the others nor be met again every second.
+            logbook.unexpected_error(f"expansion of task {tasks.reference(row)}", error)
+            _fail(database, row, f"a bug in coldsend: {type(error).__name__}: {error}", now)
             continue
         if expanded.done:
             logbook.task_expanded(tasks.reference(row), row["id"], expanded.count)
@@ -90,15 +98,15 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
     return done
 
 
-def _fail(database: Database, row: RowMapping, error: Refused, now: datetime) -> None:
+def _fail(database: Database, row: RowMapping, reason: str, now: datetime) -> None:
     after = task_after(TaskStatus.SENDING, TaskEvent.PLANNING_FAILED, row["name"])
     failed = database.run(
         lambda connection: tasks.move(
-            connection, row["id"], [TaskStatus.SENDING], after, now, status_reason=error.message
+            connection, row["id"], [TaskStatus.SENDING], after, now, status_reason=reason
         )
     )
     if failed:
-        logbook.task_failed(tasks.reference(row), row["id"], error.message)
+        logbook.task_failed(tasks.reference(row), row["id"], reason)
 
 
 def skip_cancelled(database: Database, now: datetime, should_stop: Callable[[], bool] = never) -> int:

@@ -238,10 +238,11 @@ _ASSIGNMENTS = {
     "sender_service_id": "v.sender_service_id",
     "message_id": "COALESCE(v.message_id, t.message_id)",
 }
-# A row that rescue has given up as unknown still takes the true outcome from its own claim.
+# A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
+# pending again depends on its task, see still_open().
 _GUARD = (
     "t.claim_token = v.claim_token AND "
-    "(t.status = 'sending' OR (t.status = 'unknown' AND v.status <> 'unknown'))"
+    "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
 )
 
 
@@ -255,20 +256,41 @@ def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
 
 
 def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
-    """(row, token) of those outcomes that :func:`record` would still write; locks the rows on MySQL."""
+    """(row, token) of those outcomes that :func:`record` will write in this transaction; locks the rows on MySQL.
+
+    A row given up as unknown that was never sent after all goes back to ``sending`` here, if its task has not
+    ended: nothing may wait in a task that nobody works on.
+    """
     found = connection.execute(
-        sa.select(rows.id, rows.claim_token, rows.status)
+        sa.select(rows.id, rows.claim_token, rows.status, rows.task_id)
         .where(rows.id.in_([outcome.row_id for outcome in outcomes]))
         .with_for_update()
     )
-    at = {(row[0], row[1]): row[2] for row in found}
+    at = {(row[0], row[1]): (row[2], row[3]) for row in found}
     open_keys = set()
     for outcome in outcomes:
-        status = at.get((outcome.row_id, outcome.token))
+        key = (outcome.row_id, outcome.token)
+        status, task_id = at.get(key, (None, None))
         late = status == RowStatus.UNKNOWN and outcome.status != RowStatus.UNKNOWN
+        if late and outcome.status == RowStatus.PENDING:
+            late = _claim_again(connection, outcome, task_id)
         if status == RowStatus.SENDING or late:
-            open_keys.add((outcome.row_id, outcome.token))
+            open_keys.add(key)
     return open_keys
+
+
+def _claim_again(connection: Connection, outcome: RowOutcome, task_id: int) -> bool:
+    """From unknown back to sending under the same token; False where the task has ended meanwhile."""
+    # A real UPDATE of the task's row: closing a task locks it first, so one of the two sees the other.
+    task_is_open = sa.update(tasks).where(tasks.c.id == task_id, tasks.c.actual_end_time.is_(None))
+    if connection.execute(task_is_open.values(updated_at=outcome.at)).rowcount == 0:
+        return False
+    connection.execute(
+        sa.update(task_contacts)
+        .where(rows.id == outcome.row_id, rows.claim_token == outcome.token)
+        .values(status=RowStatus.SENDING.value)
+    )
+    return True
 
 
 def _values(outcome: RowOutcome) -> dict[str, Any]:

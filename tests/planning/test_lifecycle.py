@@ -342,3 +342,23 @@ def explained(connection: sa.Connection, ask: Any) -> tuple[Any, str]:
     word = "EXPLAIN QUERY PLAN" if connection.dialect.name == "sqlite" else "EXPLAIN"
     plans = [connection.exec_driver_sql(f"{word} {sql}", values).all() for sql, values in statements]
     return answer, " || ".join(" ".join(str(value) for row in plan for value in row) for plan in plans)
+
+
+def test_a_bug_met_in_one_task_does_not_hold_up_the_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    campaign = world.campaign(status="active")
+    broken, sound = (world.task(campaign, name, "sending") for name in ("broken", "sound"))
+    world.contacts(2)
+    real = expand.expand_task
+
+    def expand_task(database: Database, task_id: int, *rest: Any, **options: Any) -> Any:
+        if task_id == broken:
+            raise ZeroDivisionError("for the test")
+        return real(database, task_id, *rest, **options)
+
+    monkeypatch.setattr(expand, "expand_task", expand_task)
+    assert lifecycle.expand_due(world.database, NOW) == [sound]
+    row = world.row(tasks, broken)
+    assert row["status"] == "failed"
+    assert "a bug in coldsend: ZeroDivisionError" in row["status_reason"]

@@ -203,7 +203,7 @@ def test_a_pending_row_is_free_for_any_service_unless_it_keeps_one(world: Sendin
 
 
 @pytest.mark.parametrize(
-    ("status", "written"), [(RowStatus.SENT, 1), (RowStatus.PENDING, 1), (RowStatus.UNKNOWN, 0)]
+    ("status", "written"), [(RowStatus.SENT, 1), (RowStatus.PENDING, 0), (RowStatus.UNKNOWN, 0)]
 )
 def test_an_unknown_row_takes_the_true_outcome_of_its_own_claim(
     world: Sending, status: RowStatus, written: int
@@ -219,9 +219,23 @@ def test_no_outcome_moves_a_row_that_has_one(world: Sending, status: RowStatus) 
     assert world.row(task_contacts, rows[0])["status"] == status
 
 
+@pytest.mark.parametrize("ended", [False, True])
+def test_an_unknown_row_that_was_never_sent_waits_again_unless_its_task_has_ended(
+    world: Sending, ended: bool
+) -> None:
+    rows = world.rows(world.task_id, "unknown", claim_token=TOKEN)
+    if ended:
+        world.change(tasks, world.task_id, status="finished", actual_end_time=NOW)
+    outcome = world.outcome(rows[0], RowStatus.PENDING, scheduled_send_at=NOW)
+    with world.database.begin() as connection:
+        open_keys = ledger.still_open(connection, [outcome])
+        assert ledger.record(connection, [outcome] if open_keys else []) == (0 if ended else 1)
+    assert world.row(task_contacts, rows[0])["status"] == ("unknown" if ended else "pending")
+
+
 def test_still_open_tells_exactly_what_record_would_write(world: Sending) -> None:
     made = [world.rows(world.task_id, status.value, claim_token=TOKEN)[0] for status in RowStatus]
-    for wanted in (RowStatus.SENT, RowStatus.UNKNOWN, RowStatus.PENDING):
+    for wanted in (RowStatus.SENT, RowStatus.UNKNOWN, RowStatus.FAILED_TO_SEND):
         outcomes = [world.outcome(row, wanted, scheduled_send_at=NOW) for row in made]
         with world.database.begin() as connection:
             expected = {(o.row_id, o.token) for o in outcomes if ledger.record(connection, [o]) == 1}

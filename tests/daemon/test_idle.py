@@ -1,0 +1,109 @@
+"""What `scheduler run --until-idle` waits for, and what it does not wait for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from coldsend import clock
+from coldsend.daemon import idle
+from coldsend.database.engine import Database
+from coldsend.database.tables import campaigns, sender_services, task_contacts
+from tests.planning.world import NOW, World
+
+
+class Expanded(World):
+    """A task whose send list is complete."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.service_id = self.service()
+        self.campaign_id = self.campaign(status="active")
+        self.task_id = self.task(
+            self.campaign_id, status="sending", actual_start_time=NOW, expanded_at=NOW, expand_to=0
+        )
+
+    def idle(self, *, senders: bool = True) -> bool:
+        return idle.nothing_soon(self.database, senders=senders)
+
+
+@pytest.fixture
+def world(database: Database) -> Expanded:
+    return Expanded(database)
+
+
+def pending(world: Expanded, **values: Any) -> int:
+    due = {"scheduled_send_at": clock.now() - timedelta(seconds=1), **values}
+    return world.rows(world.task_id, "pending", **due)[0]
+
+
+def test_a_row_that_can_go_out_keeps_it(world: Expanded) -> None:
+    pending(world)
+    assert not world.idle()
+    assert world.idle(senders=False), "without senders only planning counts"
+
+
+def test_a_row_on_its_way_keeps_it(world: Expanded) -> None:
+    world.rows(world.task_id, "sending")
+    assert not world.idle()
+
+
+def test_a_retry_within_a_minute_keeps_it_and_a_later_one_does_not(world: Expanded) -> None:
+    row = pending(world, scheduled_send_at=clock.now() + timedelta(seconds=50))
+    assert not world.idle()
+    world.change(task_contacts, row, scheduled_send_at=clock.now() + timedelta(seconds=90))
+    assert world.idle()
+
+
+@pytest.mark.parametrize(
+    "service",
+    [
+        {"daily_quota": 0},
+        {"health_status": "frozen", "frozen_code": "credentials"},
+        {"health_status": "frozen", "frozen_code": "errors", "cool_down_until": NOW.replace(year=2100)},
+        {"cool_down_until": NOW.replace(year=2100)},
+    ],
+)
+def test_rows_without_a_service_do_not_keep_it(world: Expanded, service: dict[str, Any]) -> None:
+    pending(world)
+    world.change(sender_services, world.service_id, **service)
+    assert world.idle()
+
+
+def test_a_row_that_keeps_a_frozen_service_does_not_keep_it(world: Expanded) -> None:
+    frozen = world.service("frozen", health_status="frozen", frozen_code="manual")
+    pending(world, sender_service_id=frozen)
+    assert world.idle()
+
+
+def test_a_short_rest_is_waited_for(world: Expanded) -> None:
+    pending(world)
+    world.change(sender_services, world.service_id, cool_down_until=clock.now() + timedelta(seconds=20))
+    assert not world.idle()
+
+
+def test_a_task_that_begins_soon_keeps_it(world: Expanded) -> None:
+    pending(world, scheduled_send_at=clock.now() + timedelta(days=1))
+    later = {"status": "scheduled", "plan_time": clock.now() + timedelta(hours=1)}
+    world.task(world.campaign_id, "later", **later)
+    assert world.idle()
+    world.task(world.campaign_id, "soon", status="scheduled", plan_time=clock.now() + timedelta(seconds=30))
+    assert not world.idle()
+
+
+def test_a_send_list_that_is_being_made_keeps_it(world: Expanded) -> None:
+    world.task(world.campaign_id, "new", status="sending")
+    assert not world.idle()
+
+
+def test_a_task_that_has_ended_keeps_it_until_it_is_closed(world: Expanded) -> None:
+    world.rows(world.task_id, "sent")
+    assert not world.idle()
+
+
+def test_a_paused_campaign_does_not_keep_it(world: Expanded) -> None:
+    pending(world)
+    world.change(campaigns, world.campaign_id, status="paused")
+    assert world.idle()

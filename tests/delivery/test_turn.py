@@ -1,0 +1,285 @@
+"""A worker's turn at the database: consent, quota, pauses, and what database errors must not do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pymysql
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
+from coldsend import clock
+from coldsend.database.engine import Connection, Database
+from coldsend.database.tables import (
+    contacts,
+    event_log,
+    provider_pauses,
+    sender_quota,
+    task_contacts,
+    tasks,
+)
+from coldsend.delivery import view as views
+from coldsend.delivery.attempt import Claim, Result
+from coldsend.delivery.claim import Claimer
+from coldsend.delivery.record import Recorder
+from coldsend.delivery.turn import DatabaseAway, Taken, Turns
+from coldsend.domain import outcome as outcomes
+from coldsend.domain import suppression
+from coldsend.domain.answers import Answer, Phase
+from coldsend.domain.outcome import RowOutcome
+from coldsend.domain.replies import judge
+from coldsend.domain.states import RowStatus, SuppressionReason
+from coldsend.stores import suppressions
+from tests.planning.world import NOW, World
+
+WORKER = 7
+PEPPER = b"p" * 32
+
+
+class Sending(World):
+    """A task that sends, and worker 7's turns."""
+
+    def __init__(self, database: Database, **service: Any) -> None:
+        super().__init__(database)
+        self.service_id = self.service(**service)
+        self.campaign_id = self.campaign(status="active")
+        self.task_id = self.task(self.campaign_id, status="sending", actual_start_time=NOW)
+        self.turns = Turns(database, WORKER, Claimer(WORKER, PEPPER, 30), Recorder(WORKER, 30), 3)
+
+    def rows(self, task: int, status: str, count: int = 1, **values: Any) -> list[int]:
+        return super().rows(task, status, count, **{"scheduled_send_at": clock.now(), **values})
+
+    def take(self, want: int = 0, results: list[Result] | None = None) -> Taken:
+        with self.database.read() as connection:
+            view = views.read(connection, clock.now())
+        return self.turns.take(results or [], {self.service_id: want} if want else {}, view)
+
+    def used(self) -> int:
+        with self.database.read() as connection:
+            return int(connection.execute(sa.select(sa.func.sum(sender_quota.c.used))).scalar() or 0)
+
+    def events(self) -> list[str]:
+        with self.database.read() as connection:
+            return list(connection.execute(sa.select(event_log.c.type).order_by(event_log.c.id)).scalars())
+
+    def suppress(self, text: str) -> None:
+        entry = suppression.read(text, SuppressionReason.UNSUBSCRIBE)
+        self.database.run(lambda connection: suppressions.add(connection, [entry], NOW))
+
+    def email(self, row: int) -> str:
+        return str(self.row(contacts, self.row(task_contacts, row)["contact_id"])["email"])
+
+
+def answered(claim: Claim, answer: Answer) -> Result:
+    verdict = judge(answer)
+    now = clock.now()
+    decided = outcomes.decide(claim.attempt, answer, verdict, now, now + timedelta(minutes=5), "<m@x>")
+    return Result(claim, decided, answer, verdict)
+
+
+def accepted(claim: Claim) -> Result:
+    return answered(claim, Answer(Phase.FINAL, 250, "2.0.0", "ok"))
+
+
+@pytest.fixture
+def world(database: Database) -> Sending:
+    return Sending(database)
+
+
+def test_what_is_claimed_is_sending_and_costs_quota(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending", 3)
+    taken = world.take(2)
+    assert len(taken.claims) == 2
+    assert {claim.row.id for claim in taken.claims} < set(rows)
+    assert world.statuses(world.task_id) == {"pending": 1, "sending": 2}
+    assert world.used() == 2
+
+
+def test_consent_is_asked_again_at_the_intent(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending", 3)
+    world.suppress(world.email(rows[0]).upper())
+    taken = world.take(10)
+    assert {claim.row.id for claim in taken.claims} == set(rows[1:])
+    row = world.row(task_contacts, rows[0])
+    assert (row["status"], row["reason"]) == ("skipped", "suppressed")
+    assert world.used() == 2, "a declined row costs nothing"
+    assert world.events() == [], "and nothing was tried"
+
+
+@pytest.mark.parametrize("form", ["domain", "hashed"])
+def test_every_form_of_suppression_is_asked(world: Sending, form: str) -> None:
+    rows = world.rows(world.task_id, "pending")
+    email = world.email(rows[0])
+    world.suppress("example.com" if form == "domain" else suppression.hashed_key(email, PEPPER))
+    assert list(world.take(10).claims) == []
+    assert world.row(task_contacts, rows[0])["status"] == "skipped"
+
+
+def test_a_removed_contact_is_skipped(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending")
+    world.change(contacts, world.row(task_contacts, rows[0])["contact_id"], deleted_at=NOW)
+    assert list(world.take(10).claims) == []
+    assert world.row(task_contacts, rows[0])["reason"] == "contact_removed"
+
+
+def test_no_more_is_claimed_than_the_quota_leaves(database: Database) -> None:
+    world = Sending(database, daily_quota=2)
+    world.rows(world.task_id, "pending", 5)
+    assert len(world.take(5).claims) == 2
+    assert world.statuses(world.task_id) == {"pending": 3, "sending": 2}
+    assert list(world.take(5).claims) == []
+    assert world.used() == 2
+
+
+def test_quota_that_another_worker_took_meanwhile_is_put_back(database: Database) -> None:
+    world = Sending(database, daily_quota=3)
+    world.rows(world.task_id, "pending", 3)
+    with database.read() as connection:
+        stale = views.read(connection, clock.now())
+    today = stale.services[world.service_id].service.quota_day(clock.now())
+    world.insert(sender_quota, sender_service_id=world.service_id, quota_day=today, used=2)
+    taken = world.turns.take([], {world.service_id: 3}, stale)
+    assert len(taken.claims) == 1
+    assert world.statuses(world.task_id) == {"pending": 2, "sending": 1}
+    assert world.used() == 3
+
+
+def test_a_row_for_a_paused_provider_waits_and_is_free_for_other_services(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending")
+    until = clock.now() + timedelta(hours=4)
+    world.insert(
+        provider_pauses,
+        sender_service_id=world.service_id,
+        provider="example.com",
+        paused_until=until,
+        reason="S3150",
+    )
+    assert list(world.take(10).claims) == []
+    row = world.row(task_contacts, rows[0])
+    assert (row["status"], row["reason"], row["sender_service_id"]) == ("pending", "provider_paused", None)
+    assert clock.now() < row["scheduled_send_at"] < until
+    assert world.used() == 0
+
+
+def test_outcomes_are_written_with_their_events_and_refunds(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 3)
+    claims = world.take(3).claims
+    results = [
+        accepted(claims[0]),
+        answered(claims[1], Answer(Phase.RCPT, 550, "5.1.1", "no such user")),
+        answered(claims[2], Answer(Phase.FINAL, 0, text="connection lost", lost=True)),
+    ]
+    world.take(results=results)
+    assert world.statuses(world.task_id) == {"failed_to_send": 1, "sent": 1, "unknown": 1}
+    assert sorted(world.events()) == ["send_api_fail", "send_api_success", *["send_api_try"] * 3]
+    assert world.used() == 2, "the recipient that was refused at RCPT is not counted"
+    with world.database.read() as connection:
+        email = world.email(claims[1].row.id)
+        keys = suppression.keys_for(email, "example.com", None)
+        assert set(suppressions.matching(connection, keys, 0).values()) == {SuppressionReason.HARD_BOUNCE}
+
+
+def test_render_errors_in_a_row_pause_the_task(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 4)
+    claims = world.take(4).claims
+    now = clock.now()
+
+    def failed(claim: Claim) -> Result:
+        made: RowOutcome = outcomes.skipped(claim.attempt, now, "template_error", "no filter 'x'")
+        return Result(claim, made, render_error=True)
+
+    world.take(results=[failed(claims[0]), failed(claims[1])])
+    assert world.row(tasks, world.task_id)["status"] == "sending"
+    world.take(results=[accepted(claims[2]), failed(claims[3])])
+    assert world.row(tasks, world.task_id)["status"] == "sending", "one that went well begins the count anew"
+    world.rows(world.task_id, "pending", 2)
+    world.take(results=[failed(claim) for claim in world.take(2).claims])
+    row = world.row(tasks, world.task_id)
+    assert row["status"] == "paused"
+    assert "no filter 'x'" in row["status_reason"]
+
+
+def lost(code: int) -> OperationalError:
+    return OperationalError("COMMIT", None, pymysql.err.OperationalError(code, "for the test"))
+
+
+@contextmanager
+def failing_commit(
+    database: Database, error: Exception, *, times: int, committed: bool
+) -> Iterator[list[int]]:
+    """The next ``times`` transactions fail at COMMIT, ``committed`` or not: nobody can tell from outside."""
+    engine, left = database.engine, [times]
+
+    class Failing:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(engine, name)
+
+        @contextmanager
+        def begin(self) -> Iterator[Connection]:
+            if left[0] <= 0:
+                with engine.begin() as connection:
+                    yield connection
+                return
+            left[0] -= 1
+            with engine.connect() as connection:
+                with connection.begin() as transaction:
+                    yield connection
+                    if not committed:
+                        transaction.rollback()
+                raise error
+
+    database.engine = Failing()  # type: ignore[assignment]
+    try:
+        yield left
+    finally:
+        database.engine = engine
+
+
+@pytest.mark.parametrize("code", [2006, 2013, 1180])
+def test_a_connection_lost_at_commit_neither_doubles_nor_loses_anything(world: Sending, code: int) -> None:
+    rows = world.rows(world.task_id, "pending", 6)
+    first = world.take(3).claims
+    with failing_commit(world.database, lost(code), times=1, committed=True):
+        taken = world.take(3, [accepted(claim) for claim in first])
+    claimed = [claim.row.id for claim in taken.claims]
+    assert sorted(claimed) == sorted(set(rows) - {claim.row.id for claim in first})
+    assert world.statuses(world.task_id) == {"sending": 3, "sent": 3}
+    assert sorted(world.events()) == ["send_api_success"] * 3 + ["send_api_try"] * 3
+    assert world.used() == 6
+
+
+@pytest.mark.parametrize("code", [1213, 1205, 1020, 3101, 2013])
+def test_a_transaction_that_was_undone_is_run_again_whole(world: Sending, code: int) -> None:
+    world.rows(world.task_id, "pending", 6)
+    first = world.take(3).claims
+    with failing_commit(world.database, lost(code), times=2, committed=False):
+        taken = world.take(3, [accepted(claim) for claim in first])
+    assert len(taken.claims) == 3
+    assert world.statuses(world.task_id) == {"sending": 3, "sent": 3}
+    assert sorted(world.events()) == ["send_api_success"] * 3 + ["send_api_try"] * 3
+    assert world.used() == 6
+
+
+@pytest.mark.parametrize("code", [1047, 1290, 1114, 2003, 1040])
+def test_a_database_that_is_away_is_waited_for_and_the_outcomes_are_kept(world: Sending, code: int) -> None:
+    world.rows(world.task_id, "pending", 3)
+    results = [accepted(claim) for claim in world.take(3).claims]
+    with failing_commit(world.database, lost(code), times=1, committed=False), pytest.raises(DatabaseAway):
+        world.take(results=results)
+    assert world.statuses(world.task_id) == {"sending": 3}
+    world.take(results=results)
+    assert world.statuses(world.task_id) == {"sent": 3}
+
+
+def test_outcomes_of_rows_that_were_rescued_meanwhile_do_not_undo_the_rescue(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 2)
+    claims = world.take(2).claims
+    world.change(task_contacts, claims[0].row.id, status="pending")  # rescued, and free for others
+    world.take(results=[accepted(claim) for claim in claims])
+    assert world.row(task_contacts, claims[0].row.id)["status"] == "pending"
+    assert world.row(task_contacts, claims[1].row.id)["status"] == RowStatus.SENT
+    assert sorted(world.events()) == ["send_api_success", "send_api_try"]
