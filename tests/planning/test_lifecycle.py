@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, task_contacts, tasks
-from coldsend.planning import lifecycle
+from coldsend.planning import expand, lifecycle
 from coldsend.stores import tasks as task_rows
 from tests.planning.world import NOW, World
 
