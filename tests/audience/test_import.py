@@ -326,12 +326,19 @@ def test_any_bytes_are_imported_or_rejected_and_nothing_is_lost(
 
 SCALE = """
 import json, resource, sys
+from pathlib import Path
 from coldsend import clock
 from coldsend.audience.importing import Request, import_contacts
 from coldsend.database.engine import Database
-result = import_contacts(Database(sys.argv[2]), Request(sys.argv[1], tags=("spring",)), clock.now())
+sizes = []
+def progress(done, total):
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    sizes.append(pages * resource.getpagesize() / 2**20)
+request = Request(sys.argv[1], tags=("spring",))
+result = import_contacts(Database(sys.argv[2]), request, clock.now(), progress=progress)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps([result.imported, result.rejected, result.rejects_file, peak]))
+growth = max(sizes[-5:]) - max(sizes[5:10])
+print(json.dumps([result.imported, result.rejected, result.rejects_file, peak, growth]))
 """
 
 
@@ -367,8 +374,9 @@ def test_of_200000_rows_exactly_the_bad_ones_are_rejected_in_flat_memory(
         capture_output=True,
         text=True,
     )
-    imported, rejected, rejects_file, peak = json.loads(done.stdout)
+    imported, rejected, rejects_file, peak, growth = json.loads(done.stdout)
     assert (imported, rejected) == (196_000, 4_000)
     with Path(rejects_file).open(newline="") as found:
         assert [int(row[0]) for row in list(csv.reader(found))[1:]] == bad
     assert peak < 200
+    assert growth < 16
