@@ -232,8 +232,10 @@ class Composer:
             raise
         except UndefinedError as error:
             line = part.line_of(error.__traceback__)
-            detail = f"{missing_name(error)} is missing: {part.label} line {line} gives no default for it"
-            raise CannotCompose(MISSING_VARIABLE, detail) from error
+            name = missing_name(error)
+            detail = f"{name} is missing: {part.label} line {line} gives no default for it"
+            hint = f'write {{{{ {name} | default("..") }}}}, or give the contact a value'
+            raise CannotCompose(MISSING_VARIABLE, detail, hint=hint) from error
         except TooMuch as error:
             raise CannotCompose(TEMPLATE_ERROR, f"{part.label} renders to too much text") from error
         except Exception as error:

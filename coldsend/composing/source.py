@@ -61,8 +61,8 @@ class CannotCompose(Refused):
 
     code = "cannot_compose"
 
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
+    def __init__(self, reason: str, detail: str, *, hint: str = "") -> None:
+        super().__init__(detail, hint=hint)
         self.reason = reason
         self.detail = detail
 
