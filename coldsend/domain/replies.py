@@ -16,6 +16,8 @@ __all__ = ["judge", "provider_of"]
 ACCEPTED = Verdict(Outcome.ACCEPTED, Action.NONE, "accepted")
 UNKNOWN = Verdict(Outcome.UNKNOWN, Action.RECORD_UNKNOWN, "lost_after_final_dot")
 
+TEXT_LIMIT = 500  # characters that are searched: servers come to the point, and patterns cost time
+
 _ENDING = frozenset({Action.FAIL, Action.SUPPRESS, Action.FAIL_CONTENT, Action.FAIL_TEMPLATE})
 
 
@@ -29,6 +31,8 @@ def judge(answer: Answer, *, provider: str = "") -> Verdict:
     if answer.lost:
         # The text is our own description of the failure: its words are nobody's answer.
         answer = Answer(answer.phase, 0, lost=True)
+    elif len(answer.text) > TEXT_LIMIT:
+        answer = Answer(answer.phase, answer.code, answer.enhanced, answer.text[:TEXT_LIMIT])
     rule = next((rule for rule in RULES if rule.fits(answer, provider)), UNEXPECTED)
     outcome, action = _outcome(answer, rule), rule.action
     if outcome is Outcome.TEMPORARY and action in _ENDING:

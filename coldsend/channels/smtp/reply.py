@@ -50,26 +50,23 @@ class ReplyReader:
         """Add the replies that ``data`` completes; Unreadable at what is no reply or grows without end."""
         lines = (self._rest + data if self._rest else data).split(b"\n")
         self._rest = lines.pop()
-        for line in lines:
-            reply = self._take(line.rstrip(b"\r"))
+        for ended in lines:
+            line = ended.rstrip(b"\r")
+            reply = self._take(line) if self._texts or line[3:4] != b" " else _single(line)
             if reply is not None:
                 complete.append(reply)
         if len(self._rest) > LINE_LIMIT:
             raise Unreadable(f"a line of more than {LINE_LIMIT} octets")
 
     def _take(self, line: bytes) -> Reply | None:
-        digits, mark = line[:3], line[3:4]
-        if len(line) > LINE_LIMIT:
-            raise Unreadable(f"a line of more than {LINE_LIMIT} octets")
-        if not digits.isdigit() or not b"200" <= digits < b"600" or mark not in (b" ", b"-", b""):
+        """One line of a reply of several; the reply, where it was the last."""
+        mark = line[3:4]
+        code, text = _single(line if mark == b" " else line[:3] + b" " + line[4:])
+        if mark not in (b" ", b"-", b""):
             raise Unreadable(f"not a reply: {line[:80]!r}")
-        code, text = int(digits), line[4:]
-        if not self._texts:
-            if mark != b"-":
-                return Reply(code, text)
-            self._code = code
-        elif code != self._code:
+        if self._texts and code != self._code:
             raise Unreadable(f"a reply that began with {self._code} went on with {code}")
+        self._code = code
         self._texts.append(text)
         self._size += len(line)
         if self._size > REPLY_LIMIT:
@@ -79,6 +76,15 @@ class ReplyReader:
         text = b"\n".join(self._texts)
         self._texts, self._size = [], 0
         return Reply(code, text)
+
+
+def _single(line: bytes) -> Reply:
+    digits = line[:3]
+    if not digits.isdigit() or not b"200" <= digits < b"600":
+        raise Unreadable(f"not a reply: {line[:80]!r}")
+    if len(line) > LINE_LIMIT:
+        raise Unreadable(f"a line of more than {LINE_LIMIT} octets")
+    return Reply(int(digits), line[4:])
 
 
 def answer(phase: Phase, reply: Reply, secrets: Secrets) -> Answer:
