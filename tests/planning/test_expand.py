@@ -251,26 +251,54 @@ def test_a_chunk_that_fails_leaves_nothing_behind(stage: Stage, monkeypatch: pyt
     assert stage.expand(task, chunk=3).count == 7
 
 
+def read_stale(monkeypatch: pytest.MonkeyPatch, stale: sa.RowMapping) -> None:
+    """Let the next step see the task's cursor and count as they were: another scheduler is ahead of it."""
+    real = expand.tasks.get
+    old = {key: stale[key] for key in ("expand_cursor", "expanded_count", "expand_to")}
+
+    def get(connection: Connection, task_id: int) -> Any:
+        monkeypatch.setattr(expand.tasks, "get", real)
+        return {**real(connection, task_id), **old}
+
+    monkeypatch.setattr(expand.tasks, "get", get)
+
+
 def test_whoever_finds_the_cursor_moved_adds_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two schedulers read the same cursor; the other one is done before we write."""
     stage.people(10)
     task = stage.task()
     stage.expand(task, chunk=3, should_stop=_after(1))
     stale = stage.row(task)
-    real_get = expand.tasks.get
     assert stage.expand(task, chunk=3, should_stop=_after(2)).count == 6
-
-    def read_before(connection: Connection, task_id: int) -> Any:
-        monkeypatch.setattr(expand.tasks, "get", real_get)
-        return {
-            **real_get(connection, task_id),
-            **{key: stale[key] for key in ("expand_cursor", "expanded_count")},
-        }
-
-    monkeypatch.setattr(expand.tasks, "get", read_before)
+    read_stale(monkeypatch, stale)
     assert stage.expand(task, chunk=3) == Expanded(4, done=True)
     assert stage.ids(task) == list(range(1, 11))
     assert stage.spread(task) == 1
+
+
+def test_a_cursor_is_never_set_back(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage.people(10)
+    task = stage.task({"field": "country", "op": "set", "value": True})  # nobody: the count stays 0
+    stage.expand(task, chunk=3, should_stop=_after(1))
+    stale = stage.row(task)
+    stage.expand(task, chunk=3, should_stop=_after(2))
+    read_stale(monkeypatch, stale)
+    stage.expand(task, chunk=3, should_stop=_after(1))
+    assert stage.row(task)["expand_cursor"] == 6
+
+
+def test_turns_stay_right_when_the_list_was_made_again_meanwhile(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.people(4)
+    task = stage.task()
+    stage.expand(task, should_stop=_after(1))
+    stale = stage.row(task)  # cursor 0, nothing counted, as after the restart below
+    stage.expand(task)
+    stage.people(1, first=10)
+    stage.again(task, should_stop=_after(1))
+    read_stale(monkeypatch, {**stale, "expand_to": 10})  # type: ignore[arg-type]
+    assert stage.expand(task).count == 1
+    assert stage.listed(task)[-1]["selected_template_id"] == stage.templates[4 % 3]
 
 
 def test_two_schedulers_at_once_list_everyone_once(stage: Stage) -> None:
