@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -51,6 +52,7 @@ REGISTRIES = [
 ]
 
 
+@functools.cache
 def tree_of(shown: str) -> ast.Module:
     return ast.parse((ROOT / "coldsend" / shown).read_text(encoding="utf-8"))
 
