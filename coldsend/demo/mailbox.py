@@ -34,7 +34,7 @@ class Mailbox:
         self._passwords = passwords
         self._refuse_after = refuse_after
         self._numbers = itertools.count(1)
-        # It warns, for each connection, that passwords cross the wire in clear: they never leave this machine.
+        # It warns, for each connection, of passwords in clear: they never leave this machine.
         warnings.filterwarnings("ignore", category=UserWarning, module="aiosmtpd")
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
         self._controller = Controller(

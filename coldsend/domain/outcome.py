@@ -13,7 +13,7 @@ from typing import Any
 from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Phase, Verdict
 from coldsend.domain.states import RowStatus
 
-SOON = timedelta(seconds=1)
+SOON = timedelta(seconds=30)
 SLOW_DOWN = timedelta(seconds=60)
 PROVIDER_RETRY = timedelta(minutes=5)
 

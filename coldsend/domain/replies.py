@@ -14,7 +14,9 @@ from coldsend.domain.reply_rules import RULES, UNEXPECTED, Rule
 __all__ = ["judge", "provider_of"]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED, Action.NONE, "accepted")
-UNKNOWN = Verdict(Outcome.UNKNOWN, Action.RECORD_UNKNOWN, "lost_after_final_dot")
+# Counts against the sender: a server that keeps falling silent after the dot must not make a whole list
+# unknown.
+UNKNOWN = Verdict(Outcome.UNKNOWN, Action.RECORD_UNKNOWN, "lost_after_final_dot", blames_sender=True)
 
 TEXT_LIMIT = 500  # characters that are searched: servers come to the point, and patterns cost time
 
