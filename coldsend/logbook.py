@@ -183,6 +183,11 @@ def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
     _event(logging.ERROR, "paused_by_engine", kind=kind, id=row_id, reason=reason)
 
 
+def journal_failed(reason: str) -> None:
+    """The outcome journal cannot be written (a full disk?): nothing more is sent until it can."""
+    _event(logging.ERROR, "journal_failed", reason=reason)
+
+
 def database_away(reason: str, *, outcomes_held: int) -> None:
     """The database cannot be used; outcomes wait in memory and in the journal."""
     _event(logging.ERROR, "database_away", reason=reason, outcomes_held=outcomes_held)

@@ -45,6 +45,11 @@ class Jobs:
 
     def register(self) -> None:
         """Become present, and try to lead at once."""
+        self._enrol()
+        self._rescuer.rescue_own_host()
+        self.lead()
+
+    def _enrol(self) -> None:
         host = host_id(self.settings.state_dir)
         self.worker_id = self.database.run(
             lambda connection: workers.register(
@@ -60,11 +65,12 @@ class Jobs:
         # The lock that goes with a journal tells others on this host whether this process lives.
         self._presence = Journal(Path(self.settings.state_dir), self.worker_id)
         self._rescuer = Rescuer(
-            self.database, Path(self.settings.state_dir), self.settings.delivery.lease_seconds
+            self.database,
+            Path(self.settings.state_dir),
+            self.settings.delivery.lease_seconds,
+            self.worker_id,
         )
         logbook.worker_started(self.worker_id, kind="scheduler", host=socket.gethostname(), pid=os.getpid())
-        self._rescuer.rescue_own_host()
-        self.lead()
 
     def table(self) -> list[tuple[str, float, Callable[[], None]]]:
         """(name, seconds between runs, function), each guarded so that a failure is logged, not fatal."""
@@ -76,16 +82,22 @@ class Jobs:
         ]
 
     def lead(self) -> None:
-        """Heartbeat, and the leader lease."""
+        """Heartbeat, and the leader lease; registers anew where others had declared this process dead."""
 
-        def work(connection: Connection) -> bool:
+        def work(connection: Connection) -> bool | None:
             now = clock.now()
             lease = self.settings.delivery.lease_seconds
             if not workers.beat(connection, self.worker_id, now, lease, {"leads": self.leads}):
-                return False
+                return None
             return leases.lead(connection, LEADER, self.worker_id, now, LEADER_SECONDS)
 
         leads = self.database.run(work)
+        if leads is None:
+            logbook.worker_declared_dead(self.worker_id)
+            before = self._presence
+            self._enrol()
+            before.close(remove=True)
+            leads = bool(self.database.run(work))
         if leads != self.leads:
             logbook.leading(self.worker_id, leads=leads)
         self.leads = leads
@@ -105,6 +117,7 @@ class Jobs:
         self._rescuer.rescue_own_host()
         if self.leads:
             self._rescuer.rescue_silent()
+            self._rescuer.rescue_orphans()
 
     def roll_quota(self) -> None:
         """Bring the mirrors of the quota days up to date."""

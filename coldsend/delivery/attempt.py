@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coldsend import clock, logbook
@@ -28,6 +28,10 @@ class LeaseLost(Exception):
     """This process may have been declared dead: nothing more may go out."""
 
 
+class JournalFailed(Exception):
+    """The journal cannot be written, so what comes after it must not happen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A row in ``sending`` under our token, committed."""
@@ -40,18 +44,30 @@ class Claim:
     @property
     def attempt(self) -> Attempt:
         row = self.row
-        return Attempt(row.id, self.token, row.service_id, self.attempt_at, row.retries, row.first_attempt_at)
+        return Attempt(
+            row.id,
+            self.token,
+            row.service_id,
+            self.attempt_at,
+            row.retries,
+            row.first_attempt_at,
+            row.keeps_service,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An attempt's outcome, and what was answered if anything was. render_error: composing failed."""
+    """An attempt's outcome, and what was answered if anything was.
+
+    render_error: composing failed. cannot_send: nothing can be sent for now, by no fault of row or service.
+    """
 
     claim: Claim
     outcome: RowOutcome
     answer: Answer | None = None
     verdict: Verdict | None = None
     render_error: bool = False
+    cannot_send: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,9 @@ class Attempter:
             return Result(claim, skipped, render_error=True)
         except LeaseLost:
             return self._released(claim, "lease_lost")
+        except JournalFailed as error:
+            logbook.journal_failed(str(error.__cause__))
+            return replace(self._released(claim, "journal_failed"), cannot_send=True)
         except asyncio.CancelledError:
             return self._interrupted(claim, "stopped while the server had not answered yet", message_id)
         except Exception as error:
@@ -86,7 +105,10 @@ class Attempter:
     def _before_commit(self, claim: Claim) -> None:
         if not self.lease_valid():
             raise LeaseLost
-        self.journal.dot(claim.row.id, claim.token)
+        try:
+            self.journal.dot(claim.row.id, claim.token)
+        except OSError as error:
+            raise JournalFailed from error
 
     def _judged(self, claim: Claim, answer: Answer, message_id: str) -> Result:
         now = clock.now()
@@ -101,7 +123,11 @@ class Attempter:
             fraction=_spread(claim.row.id),
         )
         decided = outcomes.decide(claim.attempt, answer, verdict, now, again, message_id)
-        self.journal.outcome(decided)
+        try:
+            self.journal.outcome(decided)
+        except OSError as error:
+            # The answer is known all the same: only a crash before the next turn would make it unknown.
+            logbook.journal_failed(str(error))
         return Result(claim, decided, answer, verdict)
 
     def _released(self, claim: Claim, reason: str) -> Result:

@@ -3,16 +3,19 @@
 Append-only text, one line per step, written with one ``write`` each, so that everything before a ``kill -9``
 is there:
 
+    B <boot id>                     first line: the boot of the machine that all other lines belong to
     D <row> <token>                 about to send the final dot (or the HTTP request)
     K <row> <token> <outcome JSON>  the answer after it, whatever it was
 
 The file ``worker-<id>.journal`` goes with ``worker-<id>.lock``, which its process holds locked as long as it
-lives: who gets the lock knows that the process is dead. No fsync: after a power cut the rows become
-``unknown``, which is what they are.
+lives: who gets the lock knows that the process is dead. No fsync: a power cut may take the last lines with
+it. So after another boot the absence of a line proves nothing any more, and what has no answer becomes
+``unknown``.
 """
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -52,13 +55,17 @@ class Journal:
     """The journal this process writes. Not thread-safe: the event loop's thread writes it."""
 
     def __init__(self, state_dir: Path, worker_id: int) -> None:
+        """OSError where it cannot be written, RuntimeError where a living process writes it."""
         self._path = journal_folder(state_dir) / f"worker-{worker_id}.journal"
+        self._kept = 0  # bytes that the last compaction had to leave
         self._lock = _locked(self._path.with_suffix(".lock"))
         if self._lock is None:
             raise RuntimeError(f"{self._path} is in use by another process")
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
-        self._written = 0
+        self._written = 0  # bytes in the file
         self._open: dict[tuple[int, int], bytes] = {}
+        self._head = _head() + b"\n"
+        self._write(self._head)
 
     def dot(self, row_id: int, token: int) -> None:
         """The final dot of this row goes out next. OSError where it cannot be noted: then do not send."""
@@ -74,44 +81,57 @@ class Journal:
     def has_dot(self, row_id: int, token: int) -> bool:
         return (row_id, token) in self._open
 
+    def memory(self) -> Memory:
+        """What it says of rows that are not settled."""
+        return _read(b"".join(self._open.values()))
+
     def settle(self, keys: Iterable[tuple[int, int]]) -> None:
-        """The database has these rows' outcomes: the journal may forget them."""
+        """The database has these rows' outcomes: the journal may forget them.
+
+        OSError where the file could not be made shorter; it is whole, and is tried again the next time.
+        """
         for key in keys:
             self._open.pop(key, None)
-        if self._written > COMPACT_BYTES:
+        if self._written > COMPACT_BYTES + self._kept:
             self._compact()
 
     def close(self, *, remove: bool) -> None:
         """Let go; ``remove``: every row was settled and the files are not needed any more."""
         os.close(self._file)
         if remove:
-            self._path.unlink(missing_ok=True)
-            self._path.with_suffix(".lock").unlink(missing_ok=True)
+            for suffix in (".new", ".journal", ".lock"):
+                self._path.with_suffix(suffix).unlink(missing_ok=True)
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
     def _append(self, key: tuple[int, int], line: bytes) -> None:
+        self._write(line)
+        self._open[key] = self._open.get(key, b"") + line
+
+    def _write(self, line: bytes) -> None:
         written = os.write(self._file, line)
         if written != len(line):
-            raise OSError(f"{self._path}: wrote {written} of {len(line)} bytes")
+            # A full disk: half a line would spoil the one that follows it.
+            os.ftruncate(self._file, self._written)
+            raise OSError(errno.ENOSPC, f"wrote {written} of {len(line)} bytes", str(self._path))
         self._written += written
-        self._open[key] = self._open.get(key, b"") + line
 
     def _compact(self) -> None:
         """Keep only lines of rows that are still open, in one atomic step."""
         fresh = self._path.with_suffix(".new")
-        content = b"".join(self._open.values())
+        content = self._head + b"".join(self._open.values())
         fresh.write_bytes(content)
+        file = os.open(fresh, os.O_WRONLY | os.O_APPEND)
         fresh.replace(self._path)
         os.close(self._file)
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
-        self._written = len(content)
+        self._file = file
+        self._written = self._kept = len(content)
 
 
 @dataclass
 class Memory:
-    """What a dead process's journal says. ``intact`` is False where a line could not be read."""
+    """What a journal says. ``intact`` is False where a line may be missing, or could not be read."""
 
     dots: set[tuple[int, int]] = field(default_factory=set)
     outcomes: dict[tuple[int, int], RowOutcome] = field(default_factory=dict)
@@ -131,11 +151,9 @@ class DeadJournal:
             content = self._path.read_bytes()
         except FileNotFoundError:
             return None
-        memory = Memory()
-        for line in content.split(b"\n")[:-1]:
-            _read_line(line, memory)
-        if content and not content.endswith(b"\n"):
-            memory.intact = False
+        head, newline, rest = content.partition(b"\n")
+        memory = _read(rest)
+        memory.intact &= bool(newline) and head == _head()
         return memory
 
     def close(self, *, remove: bool) -> None:
@@ -153,6 +171,26 @@ def open_dead(state_dir: Path, worker_id: int) -> DeadJournal | None:
         return None
     lock = _locked(lock_file)
     return None if lock is None else DeadJournal(path, lock)
+
+
+def boot_id() -> str:
+    """Names this run of the machine; where the machine has no such name, every call gives a new one."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return uuid.uuid4().hex
+
+
+def _head() -> bytes:
+    return b"B %s" % boot_id().encode()
+
+
+def _read(lines: bytes) -> Memory:
+    *whole, torn = lines.split(b"\n")
+    memory = Memory(intact=not torn)
+    for line in whole:
+        _read_line(line, memory)
+    return memory
 
 
 def _read_line(line: bytes, memory: Memory) -> None:

@@ -4,8 +4,9 @@ A process of this host is dead when its lock can be taken; its journal then tell
 as if the process had lived, a row without D was never sent and is pending again, a D without K is unknown.
 A process of another host, or one that hangs, is given up when its heartbeat stood still for a whole lease,
 measured on this process's steady clock, so that no clock jump and no skew between hosts can declare a living
-worker dead. Its journal cannot be read, so its rows become ``unknown``; if it lives after all, its own
-outcomes still arrive, because an unknown row keeps its token.
+worker dead; nor can an outage of the database, in which nobody's heartbeat could move. Its journal cannot be
+read, so its rows become ``unknown``; if it lives after all, its own outcomes still arrive, because an unknown
+row keeps its token.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from coldsend.delivery.journal import Memory
 from coldsend.delivery.record import outcomes_of_rows
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.outcome import Attempt, RowOutcome
-from coldsend.domain.states import RowStatus
+from coldsend.domain.states import RowReason, RowStatus
 from coldsend.pacing.facts import service_facts
-from coldsend.stores import ledger, workers
+from coldsend.stores import claims, workers
 
 NO_JOURNAL = "its process was lost, and no journal tells whether the server took the message"
 NO_ANSWER = "its process died after the final dot, before the server's answer was noted"
@@ -36,12 +37,17 @@ NO_ANSWER = "its process died after the final dot, before the server's answer wa
 
 @dataclass(slots=True)
 class Rescuer:
-    """Keeps watch over the other processes. ``lease_seconds``: silence after which one is given up."""
+    """Keeps watch over the other processes; ``own_id`` is the watcher's.
+
+    ``lease_seconds``: silence after which a process is given up.
+    """
 
     database: Database
     state_dir: Path
     lease_seconds: float
+    own_id: int
     _seen: dict[int, tuple[datetime, float]] = field(default_factory=dict)
+    _looked: float = 0.0
 
     def rescue_own_host(self) -> int:
         """Settle what dead processes of this host left; returns how many processes there were."""
@@ -54,7 +60,14 @@ class Rescuer:
         """Give up processes whose heartbeat stood still for a lease while we watched; returns how many."""
         moment = clock.monotonic()
         with self.database.read() as connection:
-            present = {row["id"]: row["heartbeat_at"] for row in workers.unstopped(connection)}
+            present = {
+                row["id"]: row["heartbeat_at"]
+                for row in workers.unstopped(connection)
+                if row["id"] != self.own_id
+            }
+        if moment - self._looked > self.lease_seconds / 2:
+            self._seen.clear()  # while we could not look the others may not have been able to beat
+        self._looked = clock.monotonic()
         self._seen = {
             worker_id: self._seen[worker_id]
             if worker_id in self._seen and self._seen[worker_id][0] == beat
@@ -67,6 +80,21 @@ class Rescuer:
                 self._settle(worker_id, None)
         return len(silent)
 
+    def rescue_orphans(self) -> int:
+        """Settle rows in ``sending`` of processes that are gone for good; returns how many processes.
+
+        There are none but where a process was given up the very moment it claimed, and was then killed.
+        """
+        with self.database.read() as connection:
+            orphaned = claims.orphaned(connection)
+        for worker_id in orphaned:
+            self._settle(worker_id, None)
+        return len(orphaned)
+
+    def sign_off(self, memory: Memory) -> None:
+        """Stop the watcher itself. Rows still in ``sending`` are settled by its own journal's ``memory``."""
+        self._settle(self.own_id, memory, orderly=True)
+
     def _rescue_if_dead(self, worker_id: int) -> bool:
         """Rescue by journal where the process is provably dead; False where it lives or is another host's."""
         dead = journals.open_dead(self.state_dir, worker_id)
@@ -74,30 +102,26 @@ class Rescuer:
             return False
         settled = False
         try:
-            settled = self._settle(worker_id, dead.read())
+            self._settle(worker_id, dead.read())
+            settled = True
         finally:
             dead.close(remove=settled)
-        return settled
+        return True
 
-    def _settle(self, worker_id: int, memory: Memory | None) -> bool:
+    def _settle(self, worker_id: int, memory: Memory | None, *, orderly: bool = False) -> None:
         """Give every row of the worker an outcome and sign it off, in one transaction."""
 
-        def work(connection: Connection) -> dict[str, int] | None:
+        def work(connection: Connection) -> tuple[bool, dict[str, int]]:
             now = clock.now()
-            if workers.is_stopped(connection, worker_id):
-                return None
-            rows = ledger.claims_of(connection, worker_id)
+            rows = claims.of_worker(connection, worker_id)
             settled = [_outcome(row, memory, now) for row in rows]
             settled += _answers_of_others(rows, memory)
             outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
-            workers.stop(connection, worker_id, now)
-            return _counts(settled)
+            return workers.stop(connection, worker_id, now), _counts(settled)
 
-        counts = self.database.run(work)
-        if counts is None:
-            return True
-        logbook.worker_rescued(worker_id, counts, by_journal=memory is not None)
-        return True
+        stopped, counts = self.database.run(work)
+        if counts or (stopped and not orderly):
+            logbook.worker_rescued(worker_id, counts, by_journal=memory is not None)
 
 
 def _outcome(row: sa.Row[Any], memory: Memory | None, now: datetime) -> RowOutcome:
@@ -109,6 +133,7 @@ def _outcome(row: sa.Row[Any], memory: Memory | None, now: datetime) -> RowOutco
         row.attempt_at or now,
         row.retries,
         row.first_attempt_at,
+        keeps_service=row.reason == RowReason.KEEPS_SERVICE,
     )
     if memory is None:
         return outcomes.unknown(attempt, now, NO_JOURNAL)

@@ -4,7 +4,7 @@ What is done about database errors (codes in ``database/dialect.py``):
 undone by the server (deadlock, conflict, lock wait) - run the whole turn again;
 connection lost, so that nobody knows whether it was committed - run it again, which the tokens make safe:
 outcomes that were written match no row any more, and rows whose intent was committed are found under their
-token and sent;
+token and put back, because what was checked for them then may not be true any more;
 server away, read-only or full - :class:`DatabaseAway`: keep the outcomes (the journal has them too) and wait.
 """
 
@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
@@ -26,6 +27,7 @@ from coldsend.delivery.attempt import Claim, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
 from coldsend.delivery.view import View, own_buckets
+from coldsend.domain import outcome as outcomes
 from coldsend.pacing import services as health
 from coldsend.stores import ledger
 
@@ -55,7 +57,7 @@ class Turns:
     render_errors_pause: int
     _batch: int = 0
     _check: bool = False  # look which rows are still ours before writing: after anything doubtful
-    _doubtful: list[tuple[list[int], int]] = field(default_factory=list)
+    _doubtful: list[tuple[list[int], int, datetime]] = field(default_factory=list)
     _render_errors: dict[int, int] = field(default_factory=dict)  # task id -> in a row
 
     def take(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
@@ -87,10 +89,10 @@ class Turns:
         self._batch += 1
         token = ledger.token_of(self.worker_id, self._batch)
         now = clock.now()
-        doubt: tuple[list[int], int] | None = None
+        doubt: tuple[list[int], int, datetime] | None = None
         try:
             with self.database.engine.begin() as connection:
-                adopted = self._adopt(connection, view)
+                self._put_back_doubtful(connection, view, now)
                 recorded = self._record(connection, results, view)
                 claims: list[Claim] = []
                 if wants:
@@ -98,34 +100,33 @@ class Turns:
                         connection, wants, view, own_buckets(view, self.worker_id), token, now
                     )
                     claims = claimed.claims
-                    doubt = (claimed.row_ids, token)
+                    doubt = (claimed.row_ids, token, now)
         except DBAPIError as error:
-            if doubt is not None and dialect.connection_lost(error):
+            if doubt is not None and not dialect.must_repeat(error):
                 self._doubtful.append(doubt)
             raise
         self._check = False
         self._doubtful.clear()
         self._tell(recorded)
         written = [(result.outcome.row_id, result.outcome.token) for result in results]
-        return Taken([*adopted, *claims], written)
+        return Taken(claims, written)
 
-    def _adopt(self, connection: Connection, view: View) -> list[Claim]:
+    def _put_back_doubtful(self, connection: Connection, view: View, now: datetime) -> None:
         """Rows of an earlier turn whose COMMIT was in doubt and did happen: they are ours and unsent."""
-        if not self._doubtful:
-            return []
-        campaigns = {task.id: task.campaign_id for task in view.tasks}
-        now = clock.now()
-        return [
-            Claim(row, token, campaigns.get(row.task_id, 0), now)
-            for row_ids, token in self._doubtful
+        for row_ids, _token, _claimed_at in self._doubtful:
+            ledger.lock(connection, row_ids)  # that COMMIT may still be under way
+        released = [
+            outcomes.released(Claim(row, token, 0, claimed_at).attempt, now, "commit_in_doubt")
+            for row_ids, token, claimed_at in self._doubtful
             for row in ledger.claimed(connection, row_ids, token)
         ]
+        record.outcomes_of_rows(connection, released, view.services, check=False)
 
     def _record(self, connection: Connection, results: Sequence[Result], view: View) -> Recorded:
         if not results:
             return Recorded()
-        outcomes = [result.outcome for result in results]
-        open_keys = record.outcomes_of_rows(connection, outcomes, view.services, check=self._check)
+        decided = [result.outcome for result in results]
+        open_keys = record.outcomes_of_rows(connection, decided, view.services, check=self._check)
         mine = [result for result in results if (result.outcome.row_id, result.outcome.token) in open_keys]
         now = clock.now()
         recorded = record.consequences(connection, self.recorder, mine, view.services, now)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ from coldsend.delivery.view import View
 from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import RowStatus
-from coldsend.errors import Unreachable
+from coldsend.errors import ColdsendError, Unreachable
 from coldsend.stores import signing_keys, workers
 
 T = TypeVar("T")
@@ -91,8 +92,13 @@ class Worker:
         self._wake = asyncio.Event()
         try:
             await self._register()
-            while not (self.should_stop() or self._declared_dead):
-                await self._step()
+            try:
+                while not (self.should_stop() or self._declared_dead):
+                    await self._step()
+            except BaseException:
+                # A bug. What is under way may finish, so that the journal has its answers for the rescue.
+                await self._lanes.close()
+                raise
             await self._finish()
         finally:
             self._thread.shutdown(wait=False)
@@ -140,7 +146,9 @@ class Worker:
             Recorder(self.worker_id, delivery.probe_minutes),
             delivery.render_errors_pause,
         )
-        self._rescuer = Rescuer(self.database, Path(self.settings.state_dir), delivery.lease_seconds)
+        self._rescuer = Rescuer(
+            self.database, Path(self.settings.state_dir), delivery.lease_seconds, self.worker_id
+        )
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
 
@@ -153,7 +161,7 @@ class Worker:
             self._database_is(away=None)
         except (DatabaseAway, Unreachable) as error:
             self._database_is(away=str(error))
-            await self._sleep(AWAY)
+            await self._rest(AWAY)
             return
         await self._sleep(0.0 if claimed else min(NOTHING_DUE, self._lanes.opens_in()))
 
@@ -172,7 +180,7 @@ class Worker:
         except BaseException:
             self._results = results + self._results
             raise
-        self._journal.settle(taken.written)
+        self._settle_journal(taken)
         self.sent += sum(result.outcome.status == RowStatus.SENT for result in results)
         await self._load_templates({claim.row.template_id for claim in taken.claims})
         for claim in taken.claims:
@@ -180,6 +188,12 @@ class Worker:
         if wants and not taken.claims:
             self._ask_after = clock.monotonic() + NOTHING_DUE
         return len(taken.claims)
+
+    def _settle_journal(self, taken: Taken) -> None:
+        try:
+            self._journal.settle(taken.written)
+        except OSError as error:
+            logbook.journal_failed(str(error))
 
     async def _load_templates(self, template_ids: set[int]) -> None:
         missing = self._composers.missing(template_ids)
@@ -193,7 +207,7 @@ class Worker:
         # The rows are claimed: they must reach their lane whatever the database does.
         try:
             await self._in_thread(work)
-        except (Unreachable, DBAPIError) as error:
+        except (ColdsendError, DatabaseAway) as error:
             self._database_is(away=str(error))
 
     async def _refresh(self) -> None:
@@ -210,7 +224,16 @@ class Worker:
         self._lanes.arrange(seen.openings, seen.gaps)
         if clock.monotonic() - self._rescued >= RESCUE:
             self._rescued = clock.monotonic()
-            await self._in_thread(self._rescuer.rescue_own_host)
+            await self._in_thread(self._rescue)
+
+    def _rescue(self) -> None:
+        try:
+            self._rescuer.rescue_own_host()
+        except Unreachable:
+            raise
+        except Exception as error:
+            # A bug met in what another process left must not end this one as well.
+            logbook.unexpected_error("rescue", error)
 
     def _look(self, summary: Mapping[str, Any], known: Mapping[int, datetime]) -> Seen | None:
         """Beat and look, in one transaction; None where others have declared this process dead."""
@@ -240,8 +263,7 @@ class Worker:
         for _ in range(LAST_TRIES):
             try:
                 await self._turn({})
-                if not self._declared_dead:
-                    await self._in_thread(lambda: self.database.run(self._sign_off))
+                await self._in_thread(partial(self._rescuer.sign_off, self._journal.memory()))
             except (DatabaseAway, Unreachable) as error:
                 self._database_is(away=str(error))
                 await asyncio.sleep(AWAY / 4)
@@ -251,13 +273,16 @@ class Worker:
                 return
         self._journal.close(remove=False)
 
-    def _sign_off(self, connection: Connection) -> None:
-        workers.stop(connection, self.worker_id, clock.now())
-
     def _report(self, result: Result) -> None:
         """A lane has a result: write it with the next turn."""
         self._results.append(result)
         self._wake.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Do nothing for so long, whatever there would be to do, or until told to stop."""
+        ends = clock.monotonic() + seconds
+        while clock.monotonic() < ends and not self.should_stop():
+            await asyncio.sleep(0.1)
 
     async def _sleep(self, seconds: float) -> None:
         """Until something wants writing or claiming, or ``seconds`` have passed."""

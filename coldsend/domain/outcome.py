@@ -28,6 +28,12 @@ class Attempt:
     attempt_at: datetime
     retries: int = 0
     first_attempt_at: datetime | None = None
+    keeps_service: bool = False  # greylisted, follow-up: no other service may have the row
+
+    @property
+    def kept_service(self) -> int | None:
+        """The service the row waits for if it is put back; None: any."""
+        return self.service_id if self.keeps_service else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def outcome_from_json(document: dict[str, Any]) -> RowOutcome:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """delays_minutes: waits between attempts, the last repeats. give_up_days: lifetime from the first attempt."""
+    """delays_minutes: waits between attempts, the last repeats. give_up_days: lifetime since the first."""
 
     delays_minutes: Sequence[float]
     give_up_days: float
@@ -105,6 +111,7 @@ def decide(
     def outcome(status: RowStatus, **values: Any) -> RowOutcome:
         values.setdefault("retries", attempt.retries)
         values.setdefault("first_attempt_at", attempt.first_attempt_at or attempt.attempt_at)
+        values.setdefault("keep_service", attempt.kept_service)
         return RowOutcome(
             attempt.row_id,
             attempt.token,
@@ -130,7 +137,8 @@ def decide(
     ):
         return outcome(RowStatus.FAILED_TO_SEND, **failure)
     if answer.phase in BEFORE_MESSAGE or verdict.action in _SENDER_ACTIONS:
-        # Nothing about this recipient: it is free for other services at once; no retry, no lifetime is used.
+        # Nothing about this recipient: it is free for other services at once (but one that waits for this
+        # service); no retry, no lifetime is used.
         return outcome(
             RowStatus.PENDING, scheduled_send_at=now, first_attempt_at=attempt.first_attempt_at, **failure
         )
@@ -142,7 +150,9 @@ def decide(
     return outcome(
         RowStatus.PENDING,
         scheduled_send_at=next_attempt,
-        keep_service=attempt.service_id if verdict.action == Action.RETRY_SAME_SERVICE else None,
+        keep_service=attempt.service_id
+        if verdict.action == Action.RETRY_SAME_SERVICE
+        else attempt.kept_service,
         **{**failure, "retries": attempt.retries + 1},
     )
 
@@ -172,6 +182,7 @@ def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
         retries=attempt.retries,
         reason=reason,
         scheduled_send_at=now,
+        keep_service=attempt.kept_service,
         refund=True,
         tried=False,
         attempt_at=attempt.attempt_at,
@@ -180,7 +191,7 @@ def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
 
 
 def postponed(attempt: Attempt, now: datetime, until: datetime, reason: str) -> RowOutcome:
-    """Not now (its provider is paused for the service): pending until then, free for any service."""
+    """Not now (its provider is paused for the service): pending until then, free for other services."""
     return replace(released(attempt, now, reason), scheduled_send_at=until)
 
 

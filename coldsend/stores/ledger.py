@@ -6,10 +6,10 @@ writes rows that still carry the claim's token. ``claim_token`` is ``worker id *
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -24,10 +24,13 @@ from coldsend.database.tables import (
     tasks,
 )
 from coldsend.domain.outcome import RowOutcome
-from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, RowStatus, TaskStatus
+from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, RowReason, RowStatus, TaskStatus
+
+T = TypeVar("T")
 
 BUCKETS = 61
 _BATCHES = 2**32
+_CHUNK = 1000  # rows one statement names: databases limit how many values a statement may have
 
 rows = task_contacts.c
 
@@ -60,6 +63,7 @@ class ClaimedRow:
     fields: dict[str, str]
     time_zone: str | None
     contact_removed: bool
+    keeps_service: bool  # it waited for this service only, and does so again if it is not sent
 
 
 def candidates(
@@ -125,9 +129,9 @@ def intend(
 ) -> int:
     """Move pending rows to ``sending``; returns how many. All guards are in the one statement:
 
-    the rows are still pending, task and campaign still send, the service is active and rested (``probe``: it is
-    frozen for errors, and this is the one message that may find out), and where ``owner`` is given (throttled
-    services) that worker still owns it. 0 rows is a normal answer.
+    the rows are still pending, task and campaign still send, the service is active and rested (``probe``: it
+    is frozen for errors, and this is the one message that may find out), and where ``owner`` is given
+    (throttled services) that worker still owns it. 0 rows is a normal answer.
     """
     still_sending = (
         sa.select(sa.literal(1))
@@ -172,12 +176,14 @@ def intend(
     result = connection.execute(
         sa.update(task_contacts)
         .where(rows.id.in_(row_ids), rows.status == RowStatus.PENDING.value, *guards)
-        .values(
-            status=RowStatus.SENDING.value,
-            claim_token=token,
-            attempt=rows.attempt + 1,
-            attempt_at=now,
-            sender_service_id=service_id,
+        .ordered_values(
+            (rows.status, RowStatus.SENDING.value),
+            (rows.claim_token, token),
+            (rows.attempt, rows.attempt + 1),
+            (rows.attempt_at, now),
+            # Before the service, because MySQL assigns from left to right.
+            (rows.reason, sa.case((rows.sender_service_id.is_not(None), RowReason.KEEPS_SERVICE.value))),
+            (rows.sender_service_id, service_id),
         )
     )
     return result.rowcount
@@ -185,9 +191,11 @@ def intend(
 
 def claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list[ClaimedRow]:
     """The rows that really are ours, with everything composing needs. Send only these, only after COMMIT."""
-    if not row_ids:
-        return []
-    c = contacts.c
+    return [row for ids in _chunks(row_ids) for row in _claimed(connection, ids, token)]
+
+
+def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list[ClaimedRow]:
+    c, keeps = contacts.c, RowReason.KEEPS_SERVICE
     found = connection.execute(
         sa.select(
             rows.id,
@@ -206,14 +214,23 @@ def claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list[
             c.fields,
             c.time_zone,
             c.deleted_at,
+            rows.reason,
         )
         .select_from(task_contacts.join(contacts, c.id == rows.contact_id))
         .where(rows.id.in_(row_ids), rows.claim_token == token, rows.status == RowStatus.SENDING.value)
     )
     return [
-        ClaimedRow(*(*row[:12], tuple(row[12] or ()), row[13] or {}, row[14], row[15] is not None))
+        ClaimedRow(
+            *(*row[:12], tuple(row[12] or ()), row[13] or {}, row[14], row[15] is not None, row[16] == keeps)
+        )
         for row in found
     ]
+
+
+def lock(connection: Connection, row_ids: Sequence[int]) -> None:
+    """Wait until no other transaction has changed these rows and is not committed (SQLite: there is none)."""
+    for ids in _chunks(row_ids):
+        connection.execute(sa.select(rows.id).where(rows.id.in_(ids)).with_for_update()).all()
 
 
 def put_back(connection: Connection, row_ids: Sequence[int], token: int) -> int:
@@ -223,7 +240,11 @@ def put_back(connection: Connection, row_ids: Sequence[int], token: int) -> int:
     return connection.execute(
         sa.update(task_contacts)
         .where(rows.id.in_(row_ids), rows.claim_token == token, rows.status == RowStatus.SENDING.value)
-        .values(status=RowStatus.PENDING.value, attempt=rows.attempt - 1, sender_service_id=None)
+        .values(
+            status=RowStatus.PENDING.value,
+            attempt=rows.attempt - 1,
+            sender_service_id=sa.case((rows.reason == RowReason.KEEPS_SERVICE.value, rows.sender_service_id)),
+        )
     ).rowcount
 
 
@@ -248,29 +269,32 @@ _GUARD = (
 
 def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
     """Write outcomes to the rows that still carry their token; returns how many did."""
-    if not outcomes:
-        return 0
-    return dialect.update_many(
-        connection, task_contacts, _ASSIGNMENTS, [_values(outcome) for outcome in outcomes], _GUARD
+    return sum(
+        dialect.update_many(
+            connection, task_contacts, _ASSIGNMENTS, [_values(outcome) for outcome in chunk], _GUARD
+        )
+        for chunk in _chunks(outcomes)
     )
 
 
 def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
-    """(row, token) of those outcomes that :func:`record` will write in this transaction; locks the rows on MySQL.
+    """(row, token) of those outcomes that :func:`record` will write in this transaction; locks their rows.
 
     A row given up as unknown that was never sent after all goes back to ``sending`` here, if its task has not
     ended: nothing may wait in a task that nobody works on.
     """
-    found = connection.execute(
-        sa.select(rows.id, rows.claim_token, rows.status, rows.task_id)
-        .where(rows.id.in_([outcome.row_id for outcome in outcomes]))
-        .with_for_update()
-    )
-    at = {(row[0], row[1]): (row[2], row[3]) for row in found}
+    at: dict[tuple[int, int], tuple[str, int]] = {}
+    for chunk in _chunks(outcomes):
+        found = connection.execute(
+            sa.select(rows.id, rows.claim_token, rows.status, rows.task_id)
+            .where(rows.id.in_([outcome.row_id for outcome in chunk]))
+            .with_for_update()
+        )
+        at |= {(row[0], row[1]): (row[2], row[3]) for row in found}
     open_keys = set()
     for outcome in outcomes:
         key = (outcome.row_id, outcome.token)
-        status, task_id = at.get(key, (None, None))
+        status, task_id = at.get(key, ("", 0))
         late = status == RowStatus.UNKNOWN and outcome.status != RowStatus.UNKNOWN
         if late and outcome.status == RowStatus.PENDING:
             late = _claim_again(connection, outcome, task_id)
@@ -312,38 +336,13 @@ def _values(outcome: RowOutcome) -> dict[str, Any]:
 
 def event_keys(connection: Connection, row_ids: Sequence[int]) -> dict[int, tuple[int, int, str | None]]:
     """row id -> (task id, contact id, tracking uid): what an event names its row by."""
-    found = connection.execute(
-        sa.select(rows.id, rows.task_id, rows.contact_id, rows.event_tracking_uid).where(rows.id.in_(row_ids))
-    )
-    return {row[0]: (row[1], row[2], row[3]) for row in found}
+    names = sa.select(rows.id, rows.task_id, rows.contact_id, rows.event_tracking_uid)
+    return {
+        row[0]: (row[1], row[2], row[3])
+        for chunk in _chunks(row_ids)
+        for row in connection.execute(names.where(rows.id.in_(chunk)))
+    }
 
 
-def claims_of(connection: Connection, worker_id: int, limit: int = 5000) -> list[sa.Row[Any]]:
-    """Rows in ``sending`` that this worker has claimed, whatever became of their task.
-
-    There is no index on the token: open tasks are few, and their rows in ``sending`` at most a second's work.
-    """
-    unsettled = connection.execute(
-        sa.select(tasks.c.id).where(tasks.c.actual_start_time.is_not(None))
-    ).scalars()
-    return list(
-        connection.execute(
-            dialect.force_index(task_contacts, "ix_task_contacts_lease")(
-                sa.select(
-                    rows.id,
-                    rows.claim_token,
-                    rows.sender_service_id,
-                    rows.attempt_at,
-                    rows.retries,
-                    rows.first_attempt_at,
-                )
-                .where(
-                    rows.task_id.in_(list(unsettled)),
-                    rows.status == RowStatus.SENDING.value,
-                    rows.claim_token >= token_of(worker_id, 0),
-                    rows.claim_token < token_of(worker_id + 1, 0),
-                )
-                .limit(limit)
-            )
-        )
-    )
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

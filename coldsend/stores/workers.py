@@ -69,11 +69,5 @@ def unstopped(connection: Connection, kind: str | None = None) -> list[RowMappin
     return list(connection.execute(statement).mappings())
 
 
-def is_stopped(connection: Connection, worker_id: int) -> bool:
-    """True for processes that signed off or were declared dead, and for ids that never were."""
-    found = connection.execute(sa.select(w.stopped_at).where(w.id == worker_id)).first()
-    return found is None or found[0] is not None
-
-
 def recent(connection: Connection, limit: int) -> list[RowMapping]:
     return list(connection.execute(sa.select(workers).order_by(w.id.desc()).limit(limit)).mappings())

@@ -52,6 +52,19 @@ def test_a_scheduler_that_was_killed_is_signed_off_by_the_next(database: Databas
     other.sign_off()
 
 
+def test_a_scheduler_that_was_declared_dead_comes_back(database: Database, tmp_path: Path) -> None:
+    world = World(database)
+    one = jobs(database, tmp_path)
+    first = one.worker_id
+    world.change(workers, first, stopped_at=NOW)
+    one.lead()
+    assert one.worker_id != first
+    assert one.leads
+    assert world.row(workers, one.worker_id)["stopped_at"] is None
+    one.sign_off()
+    assert not list((tmp_path / "journal").glob("worker-*"))
+
+
 def test_the_quota_job_brings_the_mirror_up_to_date(database: Database, tmp_path: Path) -> None:
     world = World(database)
     service = world.service(used_today=77)

@@ -126,3 +126,71 @@ def test_a_torn_or_corrupt_journal_is_noticed_and_never_invents_an_answer(
     if noise.strip(b"\n") and not whole.startswith(whole[:cut] + noise):
         readable = {b"D", b"K"} >= {line[:1] for line in (whole[:cut] + noise).split(b"\n") if line}
         assert not memory.intact or readable
+
+
+def test_after_another_boot_nothing_is_proved_by_a_missing_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = Journal(tmp_path, 1)
+    alive.dot(10, 9)
+    alive.outcome(sent(10))
+    alive.close(remove=False)
+    monkeypatch.setattr(journal, "boot_id", lambda: "another")
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert not memory.intact, "a power cut may have taken the last lines"
+    assert set(memory.outcomes) == {(10, 9)}, "what is written is true all the same"
+
+
+def test_a_journal_without_its_first_line_is_not_intact(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    path = alive._path
+    alive.close(remove=False)
+    path.write_bytes(b"")
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert not memory.intact
+
+
+@pytest.fixture
+def short_writes(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """The disk is full while the list holds True: a write leaves three bytes."""
+    full, write = [True], os.write
+
+    def limited(file: int, data: bytes) -> int:
+        return write(file, data[:3] if full[0] else data)
+
+    monkeypatch.setattr(os, "write", limited)
+    return full
+
+
+def test_a_full_disk_spoils_no_other_line(tmp_path: Path, short_writes: list[bool]) -> None:
+    short_writes[0] = False
+    alive = Journal(tmp_path, 1)
+    alive.dot(1, 9)
+    short_writes[0] = True
+    with pytest.raises(OSError, match="wrote 3 of"):
+        alive.dot(2, 9)
+    short_writes[0] = False
+    alive.dot(3, 9)
+    alive.close(remove=False)
+    dead = journal.open_dead(tmp_path, 1)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert (memory.intact, memory.dots) == (True, {(1, 9), (3, 9)})
+
+
+def test_what_is_not_settled_is_remembered(tmp_path: Path) -> None:
+    alive = Journal(tmp_path, 1)
+    for row in (1, 2, 3):
+        alive.dot(row, 9)
+    alive.outcome(sent(2))
+    alive.settle([(1, 9)])
+    memory = alive.memory()
+    assert (memory.intact, memory.dots, set(memory.outcomes)) == (True, {(2, 9), (3, 9)}, {(2, 9)})
+    alive.close(remove=True)

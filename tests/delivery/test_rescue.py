@@ -53,7 +53,7 @@ class Dead(World):
             event_tracking_uid=None,
         )
         self.insert(sender_quota, sender_service_id=self.service_id, quota_day=NOW.date(), used=4)
-        self.rescuer = Rescuer(database, state_dir, LEASE)
+        self.rescuer = Rescuer(database, state_dir, LEASE, own_id=0)
 
     def journal(self) -> Journal:
         return Journal(self.state_dir, self.worker_id)
@@ -143,11 +143,74 @@ def test_a_process_of_another_host_is_given_up_after_a_lease_of_silence_and_not_
     monkeypatch.setattr(clock, "monotonic", lambda: steady)
     assert dead.rescuer.rescue_own_host() == 0
     assert dead.rescuer.rescue_silent() == 0, "its heartbeat is old, but we have only begun to watch"
-    steady += LEASE - 1
-    assert dead.rescuer.rescue_silent() == 0
-    steady += 2
+    for _ in range(3):
+        steady += LEASE / 3 - 1
+        assert dead.rescuer.rescue_silent() == 0
+    steady += 4
     assert dead.rescuer.rescue_silent() == 1
     assert dead.states() == ["unknown"] * 4
+
+
+def test_nobody_is_given_up_because_the_database_was_away(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = Dead(database, tmp_path, host="elsewhere")
+    steady = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: steady)
+    dead.rescuer.rescue_silent()
+    steady += 10 * LEASE  # nobody could look, and nobody could beat
+    assert dead.rescuer.rescue_silent() == 0
+    steady += LEASE / 2
+    assert dead.rescuer.rescue_silent() == 0
+    assert dead.states() == ["sending"] * 4
+
+
+def test_the_watcher_never_gives_itself_up(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    dead.rescuer.own_id = dead.worker_id
+    steady = clock.monotonic()
+    monkeypatch.setattr(clock, "monotonic", lambda: steady)
+    for _ in range(10):
+        assert dead.rescuer.rescue_silent() == 0
+        steady += LEASE / 3
+    assert dead.row(workers, dead.worker_id)["stopped_at"] is None
+
+
+def test_signing_off_leaves_nothing_in_sending(dead: Dead) -> None:
+    journal = dead.journal()
+    for row in dead.ids[:2]:
+        journal.dot(row, dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    dead.rescuer.own_id = dead.worker_id
+    dead.rescuer.sign_off(journal.memory())
+    assert dead.states() == ["sent", "unknown", "pending", "pending"]
+    assert dead.row(workers, dead.worker_id)["stopped_at"] is not None
+    journal.close(remove=True)
+
+
+def test_rows_of_a_process_that_is_gone_for_good_become_unknown(dead: Dead) -> None:
+    assert dead.rescuer.rescue_orphans() == 0
+    dead.change(workers, dead.worker_id, stopped_at=NOW)
+    assert dead.rescuer.rescue_orphans() == 1
+    assert dead.states() == ["unknown"] * 4
+    assert dead.rescuer.rescue_orphans() == 0
+
+
+def test_a_row_that_keeps_its_service_keeps_it_through_a_rescue(dead: Dead) -> None:
+    dead.change(task_contacts, dead.ids[0], reason="keeps_service")
+    dead.journal().close(remove=False)
+    dead.rescuer.rescue_own_host()
+    assert dead.row(task_contacts, dead.ids[0])["sender_service_id"] == dead.service_id
+    assert dead.row(task_contacts, dead.ids[1])["sender_service_id"] is None
+
+
+def test_after_another_boot_only_answers_count(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    journal = dead.journal()
+    journal.dot(dead.ids[0], dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    journal.close(remove=False)
+    monkeypatch.setattr(journals, "boot_id", lambda: "another")
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["sent", "unknown", "unknown", "unknown"]
 
 
 def test_a_heartbeat_keeps_a_process_alive_whatever_the_clocks_say(
@@ -171,8 +234,9 @@ def test_a_hanging_process_of_this_host_is_given_up_and_its_own_outcomes_still_c
     journal = dead.journal()  # it lives: it holds its lock
     steady = clock.monotonic()
     monkeypatch.setattr(clock, "monotonic", lambda: steady)
-    dead.rescuer.rescue_silent()
-    steady += LEASE + 1
+    for _ in range(3):
+        assert dead.rescuer.rescue_silent() == 0
+        steady += LEASE / 3 + 1
     assert dead.rescuer.rescue_silent() == 1
     assert dead.states() == ["unknown"] * 4
     with dead.database.begin() as connection:

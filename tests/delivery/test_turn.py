@@ -252,6 +252,29 @@ def test_a_connection_lost_at_commit_neither_doubles_nor_loses_anything(world: S
     assert world.used() == 6
 
 
+def test_rows_whose_commit_was_in_doubt_are_asked_for_consent_again(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending", 3)
+    with (
+        failing_commit(world.database, lost(2013), times=3, committed=True),
+        pytest.raises(DatabaseAway),
+    ):
+        world.take(3)
+    assert world.statuses(world.task_id) == {"sending": 3}, "it was committed, and nobody was told so"
+    for row in rows:
+        world.suppress(world.email(row))  # while the database could not be reached
+    assert list(world.take(3).claims) == []
+    assert world.statuses(world.task_id) == {"skipped": 3}
+    assert world.used() == 0
+
+
+@pytest.mark.parametrize("code", [1047, 2003])
+def test_a_database_that_goes_away_while_it_commits_is_in_doubt_too(world: Sending, code: int) -> None:
+    rows = world.rows(world.task_id, "pending", 2)
+    with failing_commit(world.database, lost(code), times=1, committed=True), pytest.raises(DatabaseAway):
+        world.take(2)
+    assert sorted(claim.row.id for claim in world.take(2).claims) == rows
+
+
 @pytest.mark.parametrize("code", [1213, 1205, 1020, 3101, 2013])
 def test_a_transaction_that_was_undone_is_run_again_whole(world: Sending, code: int) -> None:
     world.rows(world.task_id, "pending", 6)

@@ -11,10 +11,18 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend.database.engine import Database
-from coldsend.database.tables import campaigns, contacts, sender_leases, sender_services, task_contacts, tasks
+from coldsend.database.tables import (
+    campaigns,
+    contacts,
+    sender_leases,
+    sender_services,
+    task_contacts,
+    tasks,
+    workers,
+)
 from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.states import FreezeCode, RowStatus
-from coldsend.stores import ledger
+from coldsend.stores import claims, ledger
 from tests.planning.world import NOW, World
 
 TOKEN = ledger.token_of(7, 1)
@@ -270,10 +278,45 @@ def test_claims_of_a_worker_are_found_by_their_tokens(world: Sending) -> None:
     world.rows(world.task_id, "sending", claim_token=ledger.token_of(8, 5))
     world.rows(world.task_id, "sent", claim_token=ledger.token_of(7, 5))
     with world.database.read() as connection:
-        assert sorted(row.id for row in ledger.claims_of(connection, 7)) == mine
+        assert sorted(row.id for row in claims.of_worker(connection, 7)) == mine
     world.change(tasks, world.task_id, status="cancelled")
     with world.database.read() as connection:
-        assert len(ledger.claims_of(connection, 7)) == 2, "also of a task that was cancelled meanwhile"
+        assert len(claims.of_worker(connection, 7)) == 2, "also of a task that was cancelled meanwhile"
+
+
+def test_rows_of_workers_that_are_gone_are_orphans(world: Sending) -> None:
+    living, stopped = world.process(), world.process()
+    world.change(workers, stopped, stopped_at=NOW)
+    for worker in (living, stopped, 999):
+        world.rows(world.task_id, "sending", 2, claim_token=ledger.token_of(worker, 5))
+    with world.database.read() as connection:
+        assert claims.orphaned(connection) == [stopped, 999]
+
+
+def test_a_row_that_keeps_its_service_still_does_when_it_is_put_back(world: Sending) -> None:
+    kept = world.rows(world.task_id, "pending", sender_service_id=world.service_id)
+    free = world.rows(world.task_id, "pending")
+    world.intend(kept + free)
+    with world.database.begin() as connection:
+        keeps = {row.id: row.keeps_service for row in ledger.claimed(connection, kept + free, TOKEN)}
+        assert keeps == {kept[0]: True, free[0]: False}
+        ledger.put_back(connection, kept + free, TOKEN)
+    assert world.row(task_contacts, kept[0])["sender_service_id"] == world.service_id
+    assert world.row(task_contacts, free[0])["sender_service_id"] is None
+
+
+def test_more_outcomes_than_one_statement_takes_are_all_written(
+    world: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "_CHUNK", 2)
+    rows = world.rows(world.task_id, "pending", 5)
+    world.intend(rows)
+    outcomes = [world.outcome(row) for row in rows]
+    with world.database.begin() as connection:
+        assert len(ledger.claimed(connection, rows, TOKEN)) == 5
+        assert len(ledger.still_open(connection, outcomes)) == 5
+        assert len(ledger.event_keys(connection, rows)) == 5
+    assert world.record(*outcomes) == 5
 
 
 def test_a_token_names_its_worker() -> None:
