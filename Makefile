@@ -70,6 +70,10 @@ requirements: $(STAMP)  ## pin the newest versions that pyproject.toml allows
 schema: $(STAMP)  ## write the snapshots schema/mysql.sql and schema/sqlite.sql
 	$(BIN)/python schema/snapshot.py
 
+.PHONY: docs
+docs: $(STAMP)  ## write docs/cli.md from the commands' help
+	$(BIN)/python docs/write_cli.py
+
 .PHONY: clean
 clean:  ## remove .venv, caches and what builds and the demo left behind
 	rm -rf $(VENV) build dist .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -173,7 +173,7 @@ def _sentence(row: RowMapping, blocked: Sequence[Blocked]) -> str:
         case RowStatus.SENDING:
             return "is being sent right now"
         case RowStatus.UNKNOWN:
-            return "may have been delivered; it is not sent again by itself: coldsend unknown list"
+            return "may have been delivered; it is not sent again by itself"
         case RowStatus.SKIPPED:
             return f"was skipped: we declined to send it{reason}"
         case RowStatus.FAILED_TO_SEND:

@@ -111,7 +111,7 @@ def _base_url(url: str) -> Iterator[Finding]:
             "warning",
             "[web] base_url",
             f"{url} is not https: mailbox providers do not offer one-click unsubscribe for it",
-            "put a web server with a certificate before `coldsend web run`",
+            "put a web server with a certificate before it, and write its https:// address",
         )
 
 
