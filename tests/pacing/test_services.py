@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from coldsend import logbook
 from coldsend.database.engine import Database
 from coldsend.domain.answers import Action, Outcome, Verdict
 from coldsend.domain.states import FreezeCode, HealthStatus
@@ -247,19 +248,19 @@ def test_pauses_long_ago_do_not_count(database: Database) -> None:
         assert health.provider_pauses(connection, now + timedelta(hours=5)) == {}
 
 
-def test_changes_are_logged_by_name(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+def test_changes_are_logged_by_name(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
     service_id = add_service(database, max_consecutive_errors=1)
-    with caplog.at_level(logging.INFO, logger="coldsend"):
-        logging.getLogger("coldsend").propagate = True
-        health.announce(None)
-        health.announce(fail(database, service_id))
-        with database.begin() as connection:
-            thawed = health.record_success(connection, service_id, 1, NOON)
-            paused = health.pause_provider(connection, service_id, "google", LATER, "listed", now=NOON)
-        health.announce(thawed)
-        health.announce(paused)
-        health.announce(fail(database, service_id, verdict(Action.COOL_DOWN, blames=False, wait=60)))
-    assert [record.getMessage() for record in caplog.records] == [
+    logbook.configure("info", "json")
+    health.announce(None)
+    health.announce(fail(database, service_id))
+    with database.begin() as connection:
+        thawed = health.record_success(connection, service_id, 1, NOON)
+        paused = health.pause_provider(connection, service_id, "google", LATER, "listed", now=NOON)
+    health.announce(thawed)
+    health.announce(paused)
+    health.announce(fail(database, service_id, verdict(Action.COOL_DOWN, blames=False, wait=60)))
+    logged = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in logged] == [
         "service_frozen", "service_thawed", "service_paused_for_provider", "service_cooling_down",
     ]  # fmt: skip
-    assert caplog.records[0].fields["service"] == "main"  # type: ignore[attr-defined]
+    assert {line["service"] for line in logged} == {"main"}

@@ -21,6 +21,9 @@ from coldsend.errors import InvalidInput
 TLS_MODES = ("none", "starttls", "implicit")
 
 
+CLOSING = 421  # "service not available, closing transmission channel"
+
+
 class SmtpChannel:
     """A way out through one SMTP server; see :class:`coldsend.channels.seam.Channel`.
 
@@ -67,9 +70,10 @@ class SmtpChannel:
             connection = self._take_idle()
             if connection is not None:
                 answer = await self._send_over(connection, message, before_commit, deadline)
-                if not (answer.lost and answer.phase is Phase.MAIL):
+                if not (answer.phase is Phase.MAIL and (answer.lost or answer.code == CLOSING)):
                     return answer
-                # It had been closed while idle, which only shows when it is used; nothing was sent.
+                # It had been closed while idle, which only shows when it is used, or the server takes no more
+                # messages over this connection. Nothing was sent; what a new connection meets is the answer.
             try:
                 connection = await open_connection(
                     self._route, self._secrets, self._settings, self._context, deadline, self.transcript

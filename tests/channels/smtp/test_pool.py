@@ -162,3 +162,21 @@ def test_uvloop_serves_as_well(smtp_server: RecordingServer) -> None:
 
     assert uvloop.run(some()) == {250}
     assert len(smtp_server.messages()) == 30
+
+
+def test_a_server_that_ends_a_connection_with_421_is_connected_to_anew_at_once(
+    smtp_server: RecordingServer,
+) -> None:
+    smtp_server.control(
+        faults=[{"at": "mail", "do": "reply", "reply": "421 too many", "skip": 2, "times": 1}]
+    )
+    sent = send(service(smtp_server.port, connections=1), *(message(n) for n in range(1, 6)))
+    assert [answer.code for answer in sent.answers] == [250] * 5
+    assert smtp_server.control()["connections"] == 2
+
+
+def test_a_server_that_answers_421_to_a_new_connection_is_believed(smtp_server: RecordingServer) -> None:
+    smtp_server.control(faults=[{"at": "mail", "do": "reply", "reply": "421 4.7.0 slow down", "skip": 1}])
+    sent = send(service(smtp_server.port, connections=1), message(1), message(2))
+    assert [answer.code for answer in sent.answers] == [250, 421]
+    assert smtp_server.control()["connections"] == 2
