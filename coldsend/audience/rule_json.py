@@ -260,7 +260,9 @@ def _field_name(given: Any, path: Path) -> str:
         raise RuleProblem(path, f"is no field name: {_brief(name)}", hint)
     if name in {"tag", "tags"}:
         raise RuleProblem(
-            path, "is not a field", 'tags have a condition of their own: tag:vip, in JSON {"tag": "vip"}'
+            path,
+            f"is not a field: {_brief(name)}",
+            'tags have a condition of their own: tag:vip, in JSON {"tag": "vip"}',
         )
     return name
 

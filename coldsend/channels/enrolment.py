@@ -55,7 +55,7 @@ def add(connection: Connection, name: str, type_name: str, form: Form, keys: Key
             problems.append(f"{option} is missing")
     credentials, more = registry.checked_credentials(type_name, form.login)
     settings, still_more = registry.checked(type_name, form.settings, has_credentials=bool(credentials))
-    _raise(f"service {name!r} cannot be added", [*problems, *more, *still_more])
+    _raise(f"service {name!r} cannot be added", "add", [*problems, *more, *still_more])
     row = {"name": name, "type": type_name, "settings": settings, **values}
     service_id = services.add(connection, row, now)
     if credentials:
@@ -79,7 +79,7 @@ def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: d
             values["credentials"] = sealed
     settings = registry.merged(row["settings"] or {}, form.settings)
     values["settings"], more = registry.checked(type_name, settings, has_credentials=bool(sealed))
-    _raise(f"service {row['name']!r} cannot be changed so", [*problems, *more])
+    _raise(f"service {row['name']!r} cannot be changed so", "update", [*problems, *more])
     services.change(connection, service_id, values, now)
     thawed = form.login and services.thaw(connection, service_id, now, FreezeCode.CREDENTIALS)
     return service_id, bool(thawed)
@@ -161,11 +161,10 @@ def _completed(login: Login, sealed: Mapping[str, Any] | None, keys: KeyRing, ow
     return Login(username, known.get("password") or known.get("api_key"), known.get("token"))
 
 
-def _raise(what: str, problems: list[str]) -> None:
+def _raise(what: str, verb: str, problems: list[str]) -> None:
+    hint = f"see: coldsend service {verb} --help"
     if len(problems) == 1:
-        raise InvalidInput(f"{what}: {problems[0]}", hint="see: coldsend service add --help")
+        raise InvalidInput(f"{what}: {problems[0]}", hint=hint)
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)
-        raise InvalidInput(
-            f"{what}, for {len(problems)} reasons:\n{lines}", hint="see: coldsend service add --help"
-        )
+        raise InvalidInput(f"{what}, for {len(problems)} reasons:\n{lines}", hint=hint)

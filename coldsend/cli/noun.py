@@ -35,7 +35,9 @@ def verb(group: typer.Typer, *examples: str, name: str | None = None) -> Callabl
     shown = "\n".join([AS_IT_STANDS, heading, *(f"  {example}" for example in examples), "", EVERYWHERE])
 
     def register(function: F) -> F:
-        group.command(name=name, epilog=shown, no_args_is_help=False)(function)
+        # Its first sentence whole: the overview of a group would cut it off.
+        first = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
+        group.command(name=name, short_help=first, epilog=shown, no_args_is_help=False)(function)
         return function
 
     return register

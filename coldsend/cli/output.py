@@ -81,10 +81,14 @@ class Output:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in columns.values():
-            table.add_column(heading.rstrip("#"), justify="right" if heading.endswith("#") else "left")
+            number = heading.endswith("#")
+            # Folded, not cut off: an address that is shown in part cannot be used.
+            table.add_column(
+                heading.rstrip("#"), justify="right" if number else "left", no_wrap=number, overflow="fold"
+            )
         for row in rows:
             table.add_row(*(_safe(shown(row.get(key))) for key in columns))
-        self.console.print(table)
+        self._print(table)
 
     def fields(self, document: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
         """One thing, a line per field, or as JSON."""
@@ -93,11 +97,20 @@ class Output:
             return
         labels = labels or {key: key.replace("_", " ") for key in document}
         table = Table(box=None, pad_edge=False, show_header=False)
-        table.add_column(style="bold")
-        table.add_column()
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column(overflow="fold")
         for key, label in labels.items():
             table.add_row(label, _safe(shown(document.get(key))))
-        self.console.print(table)
+        self._print(table)
+
+    def _print(self, table: Table) -> None:
+        """A table; piped, without the spaces that fill up its last column."""
+        if self.console.is_terminal:
+            self.console.print(table)
+            return
+        with self.console.capture() as captured:
+            self.console.print(table)
+        self.plain("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
     def done(self, sentence: str, document: Any) -> None:
         """The result of a command that changed something: a sentence, or ``document`` as JSON."""

@@ -41,7 +41,7 @@ from coldsend.delivery import trial
 from coldsend.domain.access import require_admin
 from coldsend.domain.answers import BEFORE_MESSAGE
 from coldsend.domain.states import HealthStatus
-from coldsend.errors import Refused, Unreachable
+from coldsend.errors import Refused, Unreachable, UsageError
 from coldsend.pacing import portrait
 from coldsend.pacing import services as health
 from coldsend.stores import access, services, users
@@ -172,6 +172,11 @@ def update(
         settings,
         login.read(options, may_prompt=False),
     )
+    if form == Form(settings=dict.fromkeys(settings)):
+        raise UsageError(
+            "nothing is given that could be changed",
+            hint=f"for example: coldsend service update {name} --daily-quota 800",
+        )
     keys, now = run.keys, clock.now()
 
     def work(connection: Connection) -> tuple[dict[str, Any], bool]:
@@ -322,7 +327,9 @@ def _failed(result: trial.Trial) -> Refused | Unreachable:
     answer = result.answer
     about = f"the test through service {result.service.name!r} failed: {answer}"
     if answer.phase in BEFORE_MESSAGE and not answer.code:
-        return Unreachable(about, hint="check host, port and tls: coldsend service show NAME")
+        return Unreachable(
+            about, hint=f"check host, port and tls: coldsend service show {result.service.name!r}"
+        )
     said = " ".join(part for part in (str(answer.code or ""), answer.enhanced, answer.text) if part)
     return Refused(about, hint=f"what that means: coldsend explain {said!r} --phase {answer.phase}")
 

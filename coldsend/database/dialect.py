@@ -9,6 +9,7 @@ Group Replication, 1180 error at COMMIT, 2006/2013/2055 connection lost, 1047 no
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import time
 from typing import Any
@@ -138,7 +139,7 @@ def way_out(error: DBAPIError) -> str:
     text = str(error.orig)
     for sign, hint in _WAYS_OUT.items():
         if (sign in text) if isinstance(sign, str) else (sign == error_code(error)):
-            return hint
+            return hint.replace("NAME", _first_quoted(text))
     return "check that the server runs and [database] url is right: coldsend doctor"
 
 
@@ -150,7 +151,7 @@ _WAYS_OUT: dict[int | str, str] = {
     1044: _CREDENTIALS_HINT,
     1698: _CREDENTIALS_HINT,
     1049: "create it as a database administrator: "
-    "CREATE DATABASE coldsend CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+    "CREATE DATABASE NAME CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
     1142: "grant this user all privileges on the database (db upgrade creates and alters tables)",
     "unable to open database file": _FILE_HINT + ": the folder must exist and be writable",
     "readonly database": _FILE_HINT + ": the file and its folder must be writable for you",
@@ -159,6 +160,11 @@ _WAYS_OUT: dict[int | str, str] = {
     "database is locked": "another process holds it for long: see coldsend worker list, then try again",
     "disk is full": "make room on the disk and try again",
 }
+
+
+def _first_quoted(text: str) -> str:
+    found = re.search(r"'([^']+)'", text)
+    return found[1] if found else "NAME"
 
 
 def reason(error: DBAPIError) -> str:

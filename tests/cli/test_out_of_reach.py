@@ -106,7 +106,7 @@ def test_a_database_that_nobody_created(sqlite_project: Project, use: Use, maria
     use(f"{mariadb_server}/coldsend_never_created")
     error = refused(sqlite_project, "db", "upgrade").error
     assert "Unknown database" in error["message"]
-    assert "CREATE DATABASE" in error["hint"]
+    assert "CREATE DATABASE coldsend_never_created " in error["hint"]
 
 
 def test_a_file_that_is_no_database(sqlite_project: Project, use: Use) -> None:

@@ -391,3 +391,22 @@ def test_every_verb_refuses_an_unknown_user_or_service(sqlite_project: Project) 
     for command in (["list"], ["show", "x"], ["freeze", "x"]):
         assert sqlite_project.run("--as", "nobody", "service", *command, check=False).code == 3
     assert sqlite_project.run("service", "show", "x", check=False).code == 3
+
+
+def test_an_update_that_says_nothing_is_a_mistake(sqlite_project: Project) -> None:
+    sqlite_project.run(
+        "service", "add", "dry", "--type", "console", "--from", "a@b.example", "--daily-quota", "1"
+    )
+    result = sqlite_project.run("service", "update", "dry", "--json", check=False)
+    assert result.code == 2
+    assert "nothing is given" in result.error["message"]
+    assert "coldsend service update dry" in result.error["hint"]
+    sqlite_project.run("service", "update", "dry", "--daily-quota", "2")
+
+
+def test_a_wrong_update_points_to_its_own_help(sqlite_project: Project) -> None:
+    sqlite_project.run(
+        "service", "add", "dry", "--type", "console", "--from", "a@b.example", "--daily-quota", "1"
+    )
+    result = sqlite_project.run("service", "update", "dry", "--daily-quota", "-1", "--json", check=False)
+    assert result.error["hint"] == "see: coldsend service update --help"
