@@ -13,7 +13,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -25,6 +25,12 @@ from coldsend.errors import ColdsendError, UsageError
 
 # Tables that are piped into another program are not squeezed into a terminal's width.
 PIPE_WIDTH = 1000
+
+# Columns of values up to this long (states, names of kinds) are never folded.
+SHORT = 12
+
+# The others keep at least the width of a date.
+DAY = 10
 
 
 class _Console(Console):
@@ -80,15 +86,22 @@ class Output:
             self.note(empty)
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in columns.values():
-            number = heading.endswith("#")
+        cells = [[_safe(shown(row.get(key))) for key in columns] for row in rows]
+        whole = self._kept_whole([[heading.rstrip("#") for heading in columns.values()], *cells])
+        for place, heading in enumerate(columns.values()):
+            side: Literal["left", "right"] = "right" if heading.endswith("#") else "left"
             # Folded, not cut off: an address that is shown in part cannot be used.
-            table.add_column(
-                heading.rstrip("#"), justify="right" if number else "left", no_wrap=number, overflow="fold"
-            )
-        for row in rows:
-            table.add_row(*(_safe(shown(row.get(key))) for key in columns))
+            table.add_column(heading.rstrip("#"), justify=side, no_wrap=place in whole, overflow="fold")
+        for line in cells:
+            table.add_row(*line)
         self._print(table)
+
+    def _kept_whole(self, lines: Sequence[Sequence[str]]) -> set[int]:
+        """Places of the columns never to fold: short ones, where they leave the others some room."""
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        short = {place for place, width in enumerate(widths) if width <= SHORT}
+        needed = sum(widths[place] + 2 for place in short) + (DAY + 2) * (len(widths) - len(short))
+        return short if needed <= self.console.width else set()
 
     def fields(self, document: Mapping[str, Any], labels: Mapping[str, str] | None = None) -> None:
         """One thing, a line per field, or as JSON."""

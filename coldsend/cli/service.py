@@ -163,15 +163,8 @@ def update(
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
         "connections": connections, "reply_to": reply_to,
     }  # fmt: skip
-    form = Form(
-        sender,
-        daily_quota,
-        throttle_sec,
-        time_zone,
-        max_errors,
-        settings,
-        login.read(options, may_prompt=False),
-    )
+    given = login.read(options, may_prompt=False)
+    form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given)
     if form == Form(settings=dict.fromkeys(settings)):
         raise UsageError(
             "nothing is given that could be changed",
