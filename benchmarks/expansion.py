@@ -6,21 +6,21 @@ Contacts carry tags a (90 %), b (80 %), c (70 %) and d (10 %); 20 % were sent an
 ``tag:a and tag:b and tag:c and not tag:d and not sent:bench/earlier``. In each round one task is expanded
 by coldsend, and the very rows it made are then inserted for another task by a single statement from a table
 that holds nothing but them: the same target table with all its indexes and foreign keys, no rule, no
-suppressions, no chunks. MariaDB is the server in TESTS_MARIADB, else one of its own; commits are durable.
-Prints a row per database and round: seconds of both, their ratio, and what the expansion added to the
-memory of this process.
+suppressions, no chunks. MariaDB is a server of its own; commits are durable on both databases.
+Prints a line per database and round: seconds of both, their ratio, the ratio of processor time (of this
+process and the server; steadier on a busy machine), and what the expansion added to this process's memory.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import os
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -68,57 +68,96 @@ def main() -> None:
     both = not options.sqlite and not options.mariadb
     if options.sqlite or both:
         with tempfile.TemporaryDirectory() as folder:
-            measure(f"sqlite:///{folder}/bench.db", "SQLite", options)
+            measure(f"sqlite:///{folder}/bench.db", "SQLite", Meter(None), options)
     if options.mariadb or both:
-        with mariadb() as url:
-            measure(url, "MariaDB", options)
+        server = MariaDB(durable=True)
+        try:
+            server.execute("CREATE DATABASE bench CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+            assert server.process is not None
+            measure(server.url("bench"), "MariaDB", Meter(server.process.pid), options)
+        finally:
+            server.remove()
 
 
-def measure(url: str, name: str, options: argparse.Namespace) -> None:
+@dataclass(frozen=True)
+class Cost:
+    """Seconds on the clock, and of processor time in this process and the server."""
+
+    wall: float
+    cpu: float
+
+
+class Meter:
+    def __init__(self, server_pid: int | None) -> None:
+        self._server = server_pid
+
+    def measure(self, work: Callable[[], int]) -> tuple[Cost, int]:
+        wall, cpu = time.perf_counter(), self._cpu()
+        result = work()
+        return Cost(time.perf_counter() - wall, self._cpu() - cpu), result
+
+    def _cpu(self) -> float:
+        own = time.process_time()
+        if self._server is None:
+            return own
+        fields = Path(f"/proc/{self._server}/stat").read_text().rpartition(")")[2].split()
+        return own + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measure(url: str, name: str, meter: Meter, options: argparse.Namespace) -> None:
     database = Database(url)
     migrate.upgrade(database)
     started = time.perf_counter()
     task_ids = fill(database, options.contacts, options.rounds)
-    print(f"{name}: {options.contacts:,} contacts made in {time.perf_counter() - started:.0f} s")
+    print(f"{name}: {options.contacts:,} contacts made in {time.perf_counter() - started:.0f} s", flush=True)
     ratios = []
-    for ours, bare in task_ids:
+    for task, bare_task in task_ids:
         before = peak_memory()
-        seconds, rows = timed_expansion(database, ours, options.chunk)
+        ours, rows = meter.measure(lambda task=task: expanded(database, task, options.chunk))
         grown = peak_memory() - before
-        baseline = timed_baseline(database, ours, bare)
-        ratios.append(seconds / baseline)
+        pick(database, task)
+        bare, inserted = meter.measure(lambda task=bare_task: bare_insert(database, task))
+        assert inserted == rows
+        ratios.append((ours.wall / bare.wall, ours.cpu / bare.cpu))
         print(
-            f"{name}: {rows:,} rows, expansion {seconds:.2f} s ({rows / seconds:,.0f}/s), "
-            f"bare {baseline:.2f} s ({rows / baseline:,.0f}/s), ratio {ratios[-1]:.2f}, +{grown:.1f} MB"
+            f"{name}: {rows:,} rows, expansion {ours.wall:.2f} s ({rows / ours.wall:,.0f}/s), "
+            f"bare {bare.wall:.2f} s ({rows / bare.wall:,.0f}/s), ratio {ratios[-1][0]:.2f}, "
+            f"of processor time {ratios[-1][1]:.2f}, +{grown:.1f} MB",
+            flush=True,
         )
-    print(f"{name}: median ratio {statistics.median(ratios):.2f}")
+    wall, cpu = (statistics.median(ratio) for ratio in zip(*ratios, strict=True))
+    print(f"{name}: median ratio {wall:.2f}, of processor time {cpu:.2f}")
     database.dispose()
 
 
-def timed_expansion(database: Database, task_id: int, chunk: int) -> tuple[float, int]:
-    started = time.perf_counter()
-    expanded = expand_task(database, task_id, clock.now(), chunk=chunk)
-    assert expanded.done
-    return time.perf_counter() - started, expanded.count
+def expanded(database: Database, task_id: int, chunk: int) -> int:
+    """Expand a task; the rows it got."""
+    result = expand_task(database, task_id, clock.now(), chunk=chunk)
+    assert result.done
+    return result.count
 
 
-def timed_baseline(database: Database, expanded: int, bare: int) -> float:
-    """Insert the rows of one task for another one from a table that holds nothing else."""
+def pick(database: Database, task_id: int) -> None:
+    """Put the rows of a task into a table that holds nothing else."""
     rows = task_contacts.c
     with database.begin() as connection:
         connection.execute(sa.delete(picked))
-        source = sa.select(rows.contact_id, rows.selected_template_id).where(rows.task_id == expanded)
+        source = sa.select(rows.contact_id, rows.selected_template_id).where(rows.task_id == task_id)
         connection.execute(sa.insert(picked).from_select(["contact_id", "template_id"], source))
-    uid = "'t{}c' || contact_id" if database.dialect_name == "sqlite" else "CONCAT('t{}c', contact_id)"
+
+
+def bare_insert(database: Database, task_id: int) -> int:
+    """Insert the picked rows for another task; how many there were."""
+    prefix = f"'t{task_id}c'"
+    is_sqlite = database.dialect_name == "sqlite"
+    uid = f"{prefix} || contact_id" if is_sqlite else f"CONCAT({prefix}, contact_id)"
     statement = (
         "INSERT INTO task_contacts (task_id, contact_id, status, selected_template_id, scheduled_send_at, "
-        f"event_tracking_uid, bucket) SELECT {bare}, contact_id, 'pending', template_id, "
-        f"'2027-01-01 00:00:00', {uid.format(bare)}, contact_id % 61 FROM picked ORDER BY contact_id"
+        f"event_tracking_uid, bucket) SELECT {task_id}, contact_id, 'pending', template_id, "
+        f"'2027-01-01 00:00:00', {uid}, contact_id % 61 FROM picked ORDER BY contact_id"
     )
-    started = time.perf_counter()
     with database.begin() as connection:
-        connection.execute(sa.text(statement))
-    return time.perf_counter() - started
+        return connection.execute(sa.text(statement)).rowcount
 
 
 def fill(database: Database, size: int, rounds: int) -> list[tuple[int, int]]:
@@ -200,26 +239,6 @@ def has(n: int, what: str, share: int) -> bool:
 def peak_memory() -> float:
     """Peak resident memory of this process in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-@contextlib.contextmanager
-def mariadb() -> Iterator[str]:
-    """URL of an empty database, dropped at the end."""
-    given = os.environ.get("TESTS_MARIADB")
-    server = None if given else MariaDB(durable=True)
-    base = (given or server.url("")).rstrip("/")  # type: ignore[union-attr]
-    name = f"bench_{os.getpid()}"
-    admin = sa.create_engine(base.replace("mysql://", "mysql+pymysql://"), isolation_level="AUTOCOMMIT")
-    try:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
-        yield f"{base}/{name}"
-    finally:
-        with admin.connect() as connection:
-            connection.exec_driver_sql(f"DROP DATABASE IF EXISTS {name}")
-        admin.dispose()
-        if server is not None:
-            server.remove()
 
 
 if __name__ == "__main__":

@@ -10,11 +10,9 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coldsend.audience.rule_json import TaskResolver
-from coldsend.audience.rule_sql import RuleQuery, Span
+from coldsend.audience.rule_sql import LOOK, RuleQuery, Span
 from coldsend.database.tables import contacts
 from coldsend.domain.rule import Rule
-
-LOOK = 2000  # index entries per condition that decide which of them leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +31,10 @@ def preview(
     query = RuleQuery(rule, resolve_task, now)
     last: int = connection.execute(sa.select(sa.func.max(contacts.c.id))).scalar() or 0
     _, lead = query.lead_between(connection, Span(0, last), LOOK)
-    matches = query.condition(lead)
-    count: int = connection.execute(
-        sa.select(sa.func.count()).select_from(contacts).where(matches)
-    ).scalar_one()
-    shown = sa.select(contacts.c.id, contacts.c.email, contacts.c.nickname, contacts.c.tags)
-    first = connection.execute(shown.where(matches).order_by(contacts.c.id).limit(limit)).mappings()
+    recipients = query.recipients(lead)
+    count = connection.execute(recipients.with_only_columns(sa.func.count())).scalar_one()
+    shown = recipients.with_only_columns(
+        contacts.c.id, contacts.c.email, contacts.c.nickname, contacts.c.tags
+    )
+    first = connection.execute(shown.order_by(contacts.c.id).limit(limit)).mappings()
     return Preview(count, [{**row, "tags": row["tags"] or []} for row in first])

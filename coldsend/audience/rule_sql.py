@@ -20,7 +20,7 @@ from sqlalchemy import ColumnElement, Select
 from sqlalchemy.engine import Connection
 
 from coldsend.audience.rule_json import TaskResolver
-from coldsend.database.dialect import exact_text, json_text, number_in
+from coldsend.database.expressions import exact_text, is_member, json_text, number_in
 from coldsend.database.tables import contact_tags, contacts, event_log, task_contacts
 from coldsend.domain import address
 from coldsend.domain.rule import (
@@ -40,6 +40,8 @@ from coldsend.domain.rule import (
     leaves,
     normal_form,
 )
+
+LOOK = 2000  # index entries that tell how dense a condition is
 
 Condition = ColumnElement[bool]
 Lead = tuple[Leaf, ...]
@@ -76,56 +78,66 @@ class RuleQuery:
 
     def condition(self, lead: Lead, span: Span | None = None) -> Condition:
         """Which contacts match, led by ``lead`` (of this rule; empty: none), within ``span`` if given."""
-        wanted: list[Condition] = [contacts.c.deleted_at.is_(None)]
-        if lead:
-            wanted.append(self._led_by(lead, span))
-        elif span:
-            wanted.append(span.holds(contacts.c.id))
-        parts = self._rule.parts if isinstance(self._rule, All) else (self._rule,)
-        wanted += [self._fulfils(part, span) for part in parts if not _follows(part, lead)]
-        return sa.and_(*wanted)
+        led = self._led(lead, span)
+        rest = self._rest(lead, span)
+        return rest if led is None else sa.and_(contacts.c.id.in_(sa.select(led.c.contact_id)), rest)
+
+    def recipients(self, lead: Lead, span: Span | None = None) -> Select[int]:
+        """The ids of those contacts as a SELECT from ``contacts`` that may be added to.
+
+        Faster than :meth:`condition`: the databases join a lead with less ado than they search through it.
+        """
+        led = self._led(lead, span)
+        source = contacts if led is None else led.join(contacts, contacts.c.id == led.c.contact_id)
+        return sa.select(contacts.c.id).select_from(source).where(self._rest(lead, span))
 
     def likely_lead(self) -> Lead:
         """The lead as far as it can be told without a look at the data."""
         return _lead(self._rule, _likely_worth)[1]
 
     def lead_between(self, connection: Connection, span: Span, size: int) -> tuple[int, Lead]:
-        """The lead that gets furthest through ``span`` with ``size`` entries, and the id it gets to.
+        """The lead that is sparsest where ``span`` begins, and the contact id it gets to in ``size`` entries.
 
         Within (span.after, that id] the lead has at most ``size`` entries (one per condition in it, where
-        they are more). Costs ``size`` index entries per condition that may lead, however large the tables.
+        they are more). Costs about ``size`` index entries, however large the tables are.
         """
+        look = min(size, LOOK)
         known: dict[Leaf, int] = {}
 
         def reach(leaf: Leaf) -> int:
             if leaf not in known:
-                known[leaf] = self._reach(connection, leaf, span, size)
+                known[leaf] = self._reach(connection, leaf, span, look)
             return known[leaf]
 
-        to, lead = _lead(self._rule, reach)
-        if len(lead) > 1:
-            share = max(1, size // len(lead))
-            to = min(self._reach(connection, leaf, span, share) for leaf in lead)
-        return to if lead else self._reach(connection, Everyone(), span, size), lead
+        lead = _lead(self._rule, reach)[1]
+        walked: Lead = lead or (Everyone(),)
+        share = max(1, size // len(walked))
+        return min(self._reach(connection, leaf, span, share) for leaf in walked), lead
 
     def _reach(self, connection: Connection, leaf: Leaf, span: Span, size: int) -> int:
         """The contact id up to which a condition has ``size`` contacts of ``span``, or the span's end."""
-        members = self._members(leaf, span)
-        column = members.selected_columns[0]
-        once_each = members.distinct() if isinstance(leaf, Event) else members
-        row = connection.execute(once_each.order_by(column).limit(1).offset(size - 1)).first()
+        members = self._once_each(leaf, span)
+        nth = members.order_by(members.selected_columns[0]).limit(1).offset(size - 1)
+        row = connection.execute(nth).first()
         return row[0] if row else span.upto
 
-    def _led_by(self, lead: Lead, span: Span | None) -> Condition:
-        if len(lead) == 1 and isinstance(lead[0], Email | Domain):
-            own = _of_contact(lead[0], contacts)
-            return sa.and_(own, span.holds(contacts.c.id)) if span else own
-        sets = [self._members(leaf, span) for leaf in lead]
-        if len(sets) == 1:
-            return contacts.c.id.in_(sets[0])
-        # MariaDB walks a union first only as a derived table; directly under IN it is asked per contact.
-        together = sa.union(*sets).subquery()
-        return contacts.c.id.in_(sa.select(together.c.contact_id))
+    def _led(self, lead: Lead, span: Span | None) -> sa.Subquery | None:
+        """The ids that the lead yields, each once; None where the contacts themselves are walked."""
+        if not lead or _is_of_contact(lead):
+            return None
+        if len(lead) == 1:
+            return self._once_each(lead[0], span).subquery("led")
+        return sa.union(*(self._members(leaf, span) for leaf in lead)).subquery("led")
+
+    def _rest(self, lead: Lead, span: Span | None) -> Condition:
+        """What the contacts that the lead yields must fulfil besides."""
+        wanted: list[Condition] = [contacts.c.deleted_at.is_(None)]
+        if span and (not lead or _is_of_contact(lead)):
+            wanted.append(span.holds(contacts.c.id))
+        if _is_of_contact(lead):
+            wanted.append(self._fulfils(lead[0], span))
+        parts = self._rule.parts if isinstance(self._rule, All) else (self._rule,)
+        return sa.and_(*wanted, *(self._fulfils(part, span) for part in parts if not _follows(part, lead)))
 
     def _fulfils(self, rule: Rule, span: Span | None) -> Condition:
         match rule:
@@ -142,10 +154,20 @@ class RuleQuery:
             case Email() | Domain():
                 return _of_contact(rule, contacts)
             case _:
-                # The span changes nothing here, but MariaDB likes to gather the whole set beforehand.
+                # Where the database gathers the whole set beforehand, the span keeps it small.
                 members = self._members(rule, span)
-                column = members.selected_columns[0]
-                return members.where(column == contacts.c.id).correlate(contacts).exists()
+                of_this_one = members.selected_columns[0] == contacts.c.id
+                exists = members.where(of_this_one).correlate(contacts).exists()
+                return is_member(exists, contacts.c.id.in_(members))
+
+    def _once_each(self, leaf: Leaf, span: Span | None) -> Select[int]:
+        """Like :meth:`_members`, each contact once, and from the index that knows the condition best."""
+        members = self._members(leaf, span)
+        if not isinstance(leaf, Event):
+            return members
+        # "+ 0" hides that another index has the contacts of a task in order, among all its other events.
+        unordered = (members.selected_columns[0] + 0).label("contact_id")
+        return members.with_only_columns(unordered).distinct()
 
     def _members(self, leaf: Leaf, span: Span | None) -> Select[int]:
         """Ids of the contacts that fulfil a condition, from the index that holds them."""
@@ -200,6 +222,11 @@ def _lead(rule: Rule, worth: Callable[[Leaf], int]) -> tuple[int, Lead]:
 def _likely_worth(leaf: Leaf) -> int:
     """A few addresses are fewer than a domain's, those fewer than who did something or has a tag."""
     return {Email: 3, Domain: 2}.get(type(leaf), 1)
+
+
+def _is_of_contact(lead: Lead) -> bool:
+    """Whether the lead is one condition on an indexed column of the contact's own row."""
+    return len(lead) == 1 and isinstance(lead[0], Email | Domain)
 
 
 def _follows(part: Rule, lead: Lead) -> bool:

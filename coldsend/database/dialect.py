@@ -19,8 +19,6 @@ from sqlalchemy import ColumnElement, Insert, Table, event
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.engine import URL, Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.sql.functions import FunctionElement
 
 from coldsend import clock
 
@@ -197,27 +195,6 @@ def upsert(table: Table, dialect_name: str, keys: list[str], changed: list[str])
     return mine.on_duplicate_key_update({name: mine.inserted[name] for name in changed})
 
 
-class json_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
-    """``json_text(column, "$.path")``: the value at the path as text, NULL where absent."""
-
-    type = sa.String()
-    inherit_cache = True
-    name = "json_text"
-
-
-@compiles(json_text, "sqlite")
-def _json_text_sqlite(element: json_text, compiler: Any, **options: Any) -> str:
-    document, path = element.clauses
-    return f"json_extract({compiler.process(document, **options)}, {compiler.process(path, **options)})"
-
-
-@compiles(json_text, "mysql")
-@compiles(json_text, "mariadb")
-def _json_text_mysql(element: json_text, compiler: Any, **options: Any) -> str:
-    document, path = element.clauses
-    return f"JSON_VALUE({compiler.process(document, **options)}, {compiler.process(path, **options)})"
-
-
 def text_of(number: ColumnElement[int], dialect_name: str) -> ColumnElement[str]:
     """A number as text: CAST AS CHAR on MySQL, AS TEXT on SQLite."""
     return sa.cast(number, mysql.CHAR() if dialect_name != "sqlite" else sa.Text())
@@ -275,52 +252,6 @@ def force_index(table: Table, index: str) -> Any:
     return lambda select: select.with_hint(table, f"FORCE INDEX ({index})", "mysql").with_hint(
         table, f"INDEXED BY {index}", "sqlite"
     )
-
-
-class exact_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
-    """``exact_text(value)``: text that compares byte by byte, case, accents and trailing spaces included."""
-
-    type = sa.String()
-    inherit_cache = True
-    name = "exact_text"
-
-
-@compiles(exact_text, "sqlite")
-def _exact_text_sqlite(element: exact_text, compiler: Any, **options: Any) -> str:
-    return str(compiler.process(element.clauses, **options))
-
-
-@compiles(exact_text, "mysql")
-@compiles(exact_text, "mariadb")
-def _exact_text_mysql(element: exact_text, compiler: Any, **options: Any) -> str:
-    # Every utf8mb4 collation of MariaDB that is not binary pads with spaces or folds; bytes do neither.
-    return f"CAST({compiler.process(element.clauses, **options)} AS BINARY)"
-
-
-class number_in(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
-    """``number_in(text)``: the number a text is (``-?digits[.digits]``) as a float, NULL for other texts."""
-
-    type = sa.Float()
-    inherit_cache = True
-    name = "number_in"
-
-
-@compiles(number_in, "sqlite")
-def _number_in_sqlite(element: number_in, compiler: Any, **options: Any) -> str:
-    text = compiler.process(element.clauses, **options)
-    digits = f"substr({text}, 1 + (substr({text}, 1, 1) = '-'))"
-    is_number = (
-        f"{digits} GLOB '[0-9]*' AND {digits} NOT GLOB '*[^0-9.]*' "
-        f"AND {digits} NOT GLOB '*.*.*' AND {digits} NOT GLOB '*.'"
-    )
-    return f"CASE WHEN {is_number} THEN CAST({text} AS REAL) END"
-
-
-@compiles(number_in, "mysql")
-@compiles(number_in, "mariadb")
-def _number_in_mysql(element: number_in, compiler: Any, **options: Any) -> str:
-    text = compiler.process(element.clauses, **options)
-    return rf"CASE WHEN {text} REGEXP '^-?[0-9]+([.][0-9]+)?\\z' THEN CAST({text} AS DOUBLE) END"
 
 
 def json_texts(document: ColumnElement[Any], dialect_name: str) -> sa.TableValuedAlias:

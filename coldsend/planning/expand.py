@@ -86,7 +86,7 @@ def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _S
         return _Step()  # moved meanwhile: the next step sees where to
     added = expansion.add_rows(
         connection,
-        query.condition(lead, Span(rest.after, to)),
+        query.recipients(lead, Span(rest.after, to)),
         task_id=task_id,
         campaign_id=task["campaign_id"],
         after=rest.after,

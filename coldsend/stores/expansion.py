@@ -71,7 +71,7 @@ def restart(connection: Connection, task_id: int, now: datetime) -> None:
 
 def add_rows(
     connection: Connection,
-    matches: ColumnElement[bool],
+    recipients: sa.Select[int],
     *,
     task_id: int,
     campaign_id: int,
@@ -80,17 +80,18 @@ def add_rows(
     turns: int,
     due: datetime,
 ) -> int:
-    """Add a row for every contact that ``matches`` and is not on the task's list; how many were added.
+    """Add a row for every recipient that is not on the task's list; how many were added.
 
-    after: the contacts' ids are greater. turns: how many turns the templates have had; they go on from
-    there in the order of contact ids. due: when the rows may be sent. Suppressed contacts come in skipped.
+    recipients: a SELECT of ids from ``contacts``, all greater than ``after``. turns: how many turns the
+    templates have had; they go on from there in the order of contact ids. due: when the rows may be sent.
+    Suppressed contacts come in skipped.
     """
     if _listed_beyond(connection, task_id, after):
-        matches = sa.and_(matches, ~_is_listed(task_id))
+        recipients = recipients.where(~_is_listed(task_id))
     turn = (turns - 1 + sa.func.row_number().over(order_by=contacts.c.id)) % len(template_ids)
     suppressed = sa.case((suppressed_condition(campaign_id), 1), else_=0)
-    chosen = sa.select(contacts.c.id, suppressed.label("suppressed"), turn.label("turn")).where(matches)
-    rows = _rows(chosen.subquery("chosen"), task_id, template_ids, due, connection.dialect.name)
+    chosen = recipients.add_columns(suppressed.label("suppressed"), turn.label("turn")).subquery("chosen")
+    rows = _rows(chosen, task_id, template_ids, due, connection.dialect.name)
     insert = sa.insert(task_contacts).from_select([column.name for column in rows.selected_columns], rows)
     return connection.execute(insert).rowcount
 

@@ -113,7 +113,10 @@ def test_windows_one_after_the_other_select_the_same(
             while after < upto:
                 to, lead = query.lead_between(connection, Span(after, upto), size)
                 assert after < to <= upto
-                found += ids_where(connection, query.condition(lead, Span(after, to)))
+                window = Span(after, to)
+                matched = ids_where(connection, query.condition(lead, window))
+                assert sorted(connection.execute(query.recipients(lead, window)).scalars()) == matched
+                found += matched
                 after = to
             assert found == recipients(connection, random), rule.to_text(random)
 
