@@ -139,9 +139,12 @@ def _unknown_fields(reading: Reading, fields: Collection[str]) -> list[PartFault
         ):
             continue
         near = difflib.get_close_matches(origin.details["field"], known, n=1)
-        hint = f"did you mean contact.{near[0]}?" if near else "recipients without it are skipped"
-        part = next(part for part, usage in reading.usage.items() if name in usage.names)
-        found.append(
-            PartFault(part, Fault(0, f"no contact has a field {origin.details['field']!r} so far", hint))
+        hint = (
+            f"did you mean contact.{near[0]}?"
+            if near
+            else "recipients without it are skipped, unless a default is given"
         )
+        part = next(part for part, usage in reading.usage.items() if name in usage.names)
+        message = f"none of the contacts added last has a field {origin.details['field']!r}"
+        found.append(PartFault(part, Fault(0, message, hint)))
     return found

@@ -142,7 +142,7 @@ def test_a_custom_field_nobody_has_is_a_warning() -> None:
     source = template("<p>{{ contact.compny }} {{ contact.nickname }} {{ contact.city }}</p>")
     warnings = [one for one in lint.problems(source, [], {"company", "city"}) if one.severity == "warning"]
     assert [(one.message, one.hint) for one in warnings] == [
-        ("no contact has a field 'compny' so far", "did you mean contact.company?")
+        ("none of the contacts added last has a field 'compny'", "did you mean contact.company?")
     ]
     assert lint.problems(source, [], None) == []
 
