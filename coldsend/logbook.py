@@ -30,7 +30,7 @@ class _TextFormat(logging.Formatter):
 class _JsonFormat(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         body: dict[str, Any] = {
-            "ts": clock.now().isoformat(),
+            "ts": clock.now().isoformat().replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             **getattr(record, "fields", {}),

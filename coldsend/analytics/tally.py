@@ -17,6 +17,9 @@ from coldsend.domain.states import ROW_SENT, RowStatus
 from coldsend.stores import reports
 
 
+SHORTEST_SPAN = 5.0  # seconds; over less than this a rate is a guess
+
+
 @dataclass
 class Tally:
     """Recipients counted from several sides; names are those of templates and services.
@@ -49,11 +52,11 @@ class Tally:
 
     @property
     def sent_per_minute(self) -> float | None:
-        """Accepted messages a minute between the first and the last; None where there is no such span."""
+        """Accepted messages a minute between the first and the last; None where that span says little."""
         if self.first_sent_at is None or self.last_sent_at is None or self.accepted < 2:
             return None
-        minutes = (self.last_sent_at - self.first_sent_at).total_seconds() / 60
-        return round(self.accepted / minutes, 1) if minutes > 0 else None
+        seconds = (self.last_sent_at - self.first_sent_at).total_seconds()
+        return round(self.accepted * 60 / seconds, 1) if seconds >= SHORTEST_SPAN else None
 
     def add(self, other: Tally) -> None:
         """Add another task's counts to these."""

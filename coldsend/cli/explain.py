@@ -52,7 +52,6 @@ def explain(
 ) -> None:
     """Explain a server's answer: what it means, what the engine would do, by which rule."""
     run = current()
-    assert run.actor
     if not answer.strip():
         raise InvalidInput("there is no answer to explain", hint='example: coldsend explain "550 5.1.1 .."')
     read = parse(answer, phase)

@@ -123,7 +123,9 @@ class Composer:
         """Sort the variables used: those that are the same for all, and those read from each recipient."""
         system = {
             "postal_address": self._site.postal_address,
-            "sender.name": service.from_name,
+            # A sender without a name is called by its address, as mail programs do: a service that lacks one
+            # must not cost its recipients their message.
+            "sender.name": service.from_name or service.from_email,
             "sender.email": service.from_email,
             "sender.domain": service.from_email.rpartition("@")[2],
         }

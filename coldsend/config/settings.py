@@ -43,8 +43,8 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    host: str = key("127.0.0.1", "Address that `coldsend web run` listens on.")
-    port: int = key(8025, "Port that `coldsend web run` listens on.", minimum=0, maximum=65535)
+    host: str = key("127.0.0.1", "Address that the web part listens on (it comes later).")
+    port: int = key(8025, "Port that the web part listens on (it comes later).", minimum=0, maximum=65535)
     base_url: str = key("", "Public address of the web part: links in messages begin with it.")
 
 
