@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from coldsend import clock
 from coldsend.delivery.attempt import Claim
 from coldsend.delivery.view import OpenTask, View
 from coldsend.domain import outcome as outcomes
@@ -22,14 +23,22 @@ from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
 from coldsend.stores import ledger, quota, suppressions
 
+# Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
+ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
+LONGEST_DRY = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Claimer:
-    """worker_id: who claims. pepper: key of hashed suppressions. probe_minutes: between two probes."""
+    """worker_id: who claims. pepper: key of hashed suppressions. probe_minutes: between two probes.
+
+    dry: task id -> (until when it is not asked again, for which services) of tasks that had nothing due.
+    """
 
     worker_id: int
     pepper: bytes
     probe_minutes: float
+    dry: dict[int, tuple[float, frozenset[int]]] = field(default_factory=dict)
 
     def claim(
         self,
@@ -40,19 +49,35 @@ class Claimer:
         token: int,
         now: datetime,
     ) -> Claimed:
-        """Claim up to ``wants`` (service id -> rows) for this worker. Row order: task by task, due first."""
+        """Claim up to ``wants`` (service id -> rows) for this worker.
+
+        Each batch begins with another task, so that a long one does not keep others waiting for its end.
+        """
         offers = {sid: Offer(view.services[sid], want) for sid, want in wants.items() if want > 0}
         claimed = Claimed()
-        for task in view.tasks:
+        for task_id in self.dry.keys() - {task.id for task in view.tasks}:
+            del self.dry[task_id]
+        first = token % max(1, len(view.tasks))
+        for task in [*view.tasks[first:], *view.tasks[:first]]:
             able = [offers[sid] for sid in sorted(task.services & offers.keys()) if offers[sid].room > 0]
-            if able:
-                self._claim_from_task(connection, task, able, buckets, token, now, claimed)
+            if not able or self._is_dry(task, able):
+                continue
+            if not self._claim_from_task(connection, task, able, buckets, token, now, claimed):
+                rest = min(LONGEST_DRY, ASK_EACH * len(view.tasks))
+                self.dry[task.id] = (clock.monotonic() + rest, frozenset(o.service_id for o in able))
         rows = ledger.claimed(connection, claimed.row_ids, token)
         campaigns = {task.id: task.campaign_id for task in view.tasks}
         claims = [Claim(row, token, campaigns[row.task_id], now) for row in rows]
         claims = self._decline(connection, claims, view, now, claimed)
         claimed.claims = self._reserve(connection, claims, view, now)
         return claimed
+
+    def _is_dry(self, task: OpenTask, able: Sequence[Offer]) -> bool:
+        until, services = self.dry.get(task.id, (0.0, frozenset()))
+        if clock.monotonic() < until and all(offer.service_id in services for offer in able):
+            return True
+        self.dry.pop(task.id, None)
+        return False
 
     def _claim_from_task(
         self,
@@ -63,14 +88,35 @@ class Claimer:
         token: int,
         now: datetime,
         claimed: Claimed,
+    ) -> int:
+        """Write intents for due rows of one task; returns how many rows were due and fitted."""
+        found = 0
+        while able:
+            limit = sum(offer.room for offer in able)
+            ids = [offer.service_id for offer in able]
+            rows = ledger.candidates(connection, task.id, buckets, ids, now, limit)
+            if len(rows) < limit and len(buckets) < ledger.BUCKETS:
+                # Our own buckets run dry: help the others with theirs.
+                others = [bucket for bucket in range(ledger.BUCKETS) if bucket not in set(buckets)]
+                rows += ledger.candidates(connection, task.id, others, ids, now, limit - len(rows))
+            self._intend(connection, task, rows, able, token, now, claimed)
+            found += len(rows)
+            if len(rows) < limit:
+                break
+            # Rows that keep a service which has no room left may stand before rows that others could take.
+            able = [offer for offer in able if offer.room > 0]
+        return found
+
+    def _intend(
+        self,
+        connection: Connection,
+        task: OpenTask,
+        rows: Sequence[tuple[int, int | None]],
+        able: list[Offer],
+        token: int,
+        now: datetime,
+        claimed: Claimed,
     ) -> None:
-        ids = [offer.service_id for offer in able]
-        limit = sum(offer.room for offer in able)
-        rows = ledger.candidates(connection, task.id, buckets, ids, now, limit)
-        if len(rows) < limit and len(buckets) < ledger.BUCKETS:
-            # Our own buckets run dry: help the others with theirs.
-            others = [bucket for bucket in range(ledger.BUCKETS) if bucket not in set(buckets)]
-            rows += ledger.candidates(connection, task.id, others, ids, now, limit - len(rows))
         by_id = {offer.service_id: offer for offer in able}
         for service_id, row_ids in allocate(rows, able).items():
             facts = by_id[service_id].facts

@@ -15,6 +15,9 @@ from coldsend.errors import ColdsendError
 from coldsend.stores import templates
 
 
+MOST_TEMPLATES = 500  # held at once; bounds the memory of a process that runs for months
+
+
 @dataclass
 class Composers:
     """Templates of sending tasks cannot be edited; ``drop`` forgets those edited while a task was paused."""
@@ -32,6 +35,8 @@ class Composers:
     def load(self, connection: Connection, template_ids: Iterable[int]) -> None:
         """Read templates, and with them the variables as they are now."""
         wanted = sorted(template_ids)
+        if len(self._sources) > MOST_TEMPLATES:
+            self.drop(list(self._sources))  # those still in use are read again
         self._variables = load_variables(connection)
         self._stamps |= templates.stamps(connection, wanted)
         for template_id in wanted:

@@ -8,7 +8,7 @@ and the lane waits a little longer each time before it asks for one more row.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from coldsend import clock
@@ -30,7 +30,12 @@ class Lane:
     """See the module. ``report`` is called with every result, in the event loop."""
 
     def __init__(
-        self, service: Service, channel: Channel, attempter: Attempter, report: Callable[[Result], None]
+        self,
+        service: Service,
+        channel: Channel,
+        attempter: Attempter,
+        report: Callable[[Result], None],
+        last_answer: float = float("-inf"),
     ) -> None:
         self.service = service
         self.channel = channel
@@ -44,7 +49,8 @@ class Lane:
         self._done_since = 0
         self._backoff = 0.0
         self._closed_until = 0.0  # on the steady clock
-        self.next_send_at: float = 0.0  # on the steady clock: end of the throttle gap
+        self.last_answer = last_answer  # on the steady clock: when a message through this service ended
+        self._held_until = 0.0  # on the steady clock: end of the throttle gap that the database knows
 
     @property
     def waiting(self) -> int:
@@ -58,6 +64,11 @@ class Lane:
     def rate(self) -> float:
         """Rows a second of late."""
         return self._rate
+
+    @property
+    def next_send_at(self) -> float:
+        """End of the throttle gap on the steady clock."""
+        return max(self._held_until, self.last_answer + self.service.throttle_sec)
 
     def want(self) -> int:
         """How many more rows this lane should claim now: up to a second of work, 1 if throttled."""
@@ -85,7 +96,7 @@ class Lane:
 
     def hold_until(self, moment: float) -> None:
         """The throttle gap, as the database remembers it: never before this moment of the steady clock."""
-        self.next_send_at = max(self.next_send_at, moment)
+        self._held_until = max(self._held_until, moment)
 
     async def _run(self) -> None:
         while True:
@@ -103,13 +114,15 @@ class Lane:
 
     def _learn(self, result: Result) -> None:
         moment = clock.monotonic()
-        if self.service.throttled and result.outcome.tried:
-            self.next_send_at = moment + self.service.throttle_sec
+        if not result.render_error:
+            self.last_answer = moment
         self._done_since += 1
         if moment - self._measured_at >= 0.25:
             latest = self._done_since / (moment - self._measured_at)
             self._rate = latest if not self._rate else 0.5 * self._rate + 0.5 * latest
             self._measured_at, self._done_since = moment, 0
+        if result.cannot_send:
+            self._back_off(moment)
         if result.verdict is None or result.answer is None:
             return
         if result.verdict.outcome == Outcome.ACCEPTED:
@@ -124,11 +137,14 @@ class Lane:
         self._closed_until = moment + self._backoff
         self.release_waiting("service_failed")
 
-    def release_waiting(self, reason: str) -> None:
-        """Give back every row that no runner has taken up."""
-        while not self._queue.empty():
-            claim, _composer = self._queue.get_nowait()
-            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), reason)))
+    def release_waiting(self, reason: str, *, but_tasks: Collection[int] = ()) -> None:
+        """Give back every row that no runner has taken up, but those of ``but_tasks``."""
+        for _ in range(self._queue.qsize()):
+            claim, composer = self._queue.get_nowait()
+            if claim.row.task_id in but_tasks:
+                self._queue.put_nowait((claim, composer))
+            else:
+                self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), reason)))
 
     async def close(self, patience: timedelta) -> None:
         """Give back what waits, let what is under way finish for ``patience``, then interrupt it."""

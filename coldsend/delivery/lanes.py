@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from coldsend.channels import registry
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
+from coldsend.delivery import trial
 from coldsend.delivery.attempt import Attempter, Claim, Result
 from coldsend.delivery.claim import sendable
 from coldsend.delivery.composers import Composers
@@ -21,9 +22,15 @@ from coldsend.delivery.view import View
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
+from coldsend.pacing import services as health
 from coldsend.stores import leases, services
 
-DRAIN = timedelta(seconds=7)
+# With the seconds that channels take to say goodbye to a server that hangs, and a last turn at the database,
+# this must stay under the ten seconds in which a process ends.
+DRAIN = timedelta(seconds=5)
+
+# A gap in the database that is longer than throttle and `service test` together: the clock has jumped.
+LONGEST_TEST = trial.WAIT_SECONDS + trial.DEADLINE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +57,8 @@ class Lanes:
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _openings: dict[int, Opening] = field(default_factory=dict)
     _unusable: dict[int, Opening] = field(default_factory=dict)
-    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+    _closing: dict[asyncio.Task[None], Lane] = field(default_factory=dict)
+    _last_answers: dict[int, float] = field(default_factory=dict)  # of closed lanes, on the steady clock
 
     def __iter__(self) -> Any:
         return iter(self._lanes.values())
@@ -59,16 +67,31 @@ class Lanes:
         """service id -> rows to claim now."""
         wanted: dict[int, int] = {}
         for service_id, lane in self._lanes.items():
+            want = lane.want()  # first, because it is cheap and most often 0
             facts = view.services.get(service_id)
-            if facts is None or not sendable(facts, now):
+            if want == 0 or facts is None or not sendable(facts, now):
                 continue
             if lane.service.throttled and view.owners.get(service_id) != self.worker_id:
                 continue
-            frozen = facts.service.health_status != "active"
-            want = min(lane.want(), 1) if frozen else lane.want()
-            if want > 0:
-                wanted[service_id] = want
+            wanted[service_id] = min(want, 1) if facts.service.health_status != "active" else want
         return wanted
+
+    def withdraw(self, view: View, now: datetime) -> None:
+        """Give back rows whose service was stopped, or whose task may not use it any more."""
+        for service_id, lane in self._lanes.items():
+            if not lane.waiting:
+                continue
+            facts = view.services.get(service_id)
+            if facts is None or not health.is_open(facts.service, now):
+                lane.release_waiting("service_stopped")
+            else:
+                tasks = {task.id for task in view.tasks if service_id in task.services}
+                lane.release_waiting("task_stopped", but_tasks=tasks)
+
+    def busy(self) -> set[int]:
+        """Services with rows in hand, those of lanes that are being closed included."""
+        closing = {lane.service.id for lane in self._closing.values()}
+        return closing | {service_id for service_id, lane in self._lanes.items() if not lane.idle}
 
     def opens_in(self) -> float:
         """Seconds until a lane that waits (throttle, back-off) may want rows again."""
@@ -78,30 +101,34 @@ class Lanes:
     def load_openings(self, connection: Connection, view: View) -> dict[int, tuple[Service, Opening]]:
         """What each service that is wanted would be opened with. Runs in the database thread."""
         found: dict[int, tuple[Service, Opening]] = {}
-        for service_id in view.wanted():
-            facts = view.services.get(service_id)
-            row = services.row(connection, service_id)
-            if facts is not None and row is not None:
-                service = facts.service
-                opening = Opening(service.type, service.settings, service.throttle_sec, row["credentials"])
-                found[service_id] = (service, opening)
+        sealed = services.sealed_credentials(connection)
+        for service_id in view.wanted() & sealed.keys():
+            service = view.services[service_id].service
+            opening = Opening(service.type, service.settings, service.throttle_sec, sealed[service_id])
+            found[service_id] = (service, opening)
         return found
 
-    def own_throttled(self, connection: Connection, view: View, now: datetime) -> dict[int, float]:
+    def own_throttled(
+        self, connection: Connection, view: View, now: datetime, busy: Collection[int]
+    ) -> dict[int, float]:
         """Take throttled services nobody owns, up to a fair share; service id -> seconds until it may send.
 
-        Runs in the database thread, in a transaction.
+        busy: services whose last answer may not be in the database yet, so that their gap is not. Runs in the
+        database thread, in a transaction.
         """
         throttled = [sid for sid in sorted(view.wanted()) if view.services[sid].service.throttled]
         mine = [sid for sid in throttled if view.owners.get(sid) == self.worker_id]
         for service_id, owner in view.owners.items():
-            if owner == self.worker_id and service_id not in throttled and self._is_idle(service_id):
+            if owner == self.worker_id and service_id not in throttled and service_id not in busy:
                 leases.release_sender(connection, service_id, self.worker_id)
+        others = set(view.senders) - {self.worker_id}
         share = -(-len(throttled) // max(1, len(view.senders)))
         for service_id in throttled:
             if len(mine) >= share:
                 break
-            if service_id not in mine and leases.take_sender(
+            if service_id in mine or view.owners.get(service_id) in others:
+                continue
+            if leases.take_sender(
                 connection, service_id, self.worker_id, now, view.services[service_id].service.throttle_sec
             ):
                 mine.append(service_id)
@@ -111,12 +138,11 @@ class Lanes:
             for sid in mine
         }
 
-    def _is_idle(self, service_id: int) -> bool:
-        lane = self._lanes.get(service_id)
-        return lane is None or lane.idle
-
     def arrange(self, openings: Mapping[int, tuple[Service, Opening]], gaps: Mapping[int, float]) -> None:
-        """Open lanes that are wanted and missing, close those that are not wanted or have changed."""
+        """Open lanes that are wanted and missing, close those that are not wanted or have changed.
+
+        A lane is not opened while an earlier one of its service still has messages under way.
+        """
         for service_id in list(self._lanes):
             wanted = openings.get(service_id)
             if wanted is None:
@@ -126,13 +152,15 @@ class Lanes:
                 self._close(service_id)
             else:
                 self._lanes[service_id].service = wanted[0]
+        closing = {lane.service.id for lane in self._closing.values()}
         for service_id, (service, opening) in openings.items():
-            if service_id not in self._lanes and self._unusable.get(service_id) != opening:
+            if service_id in self._lanes or service_id in closing:
+                continue
+            if self._unusable.get(service_id) != opening:
                 self._open(service, opening)
         for service_id, seconds in gaps.items():
             if service_id in self._lanes and self._lanes[service_id].idle:
-                longest = self._lanes[service_id].service.throttle_sec
-                # Never longer than one gap: the database's clock may have been jumped over.
+                longest = self._lanes[service_id].service.throttle_sec + LONGEST_TEST
                 self._lanes[service_id].hold_until(clock.monotonic() + min(seconds, longest))
 
     def _open(self, service: Service, opening: Opening) -> None:
@@ -144,15 +172,22 @@ class Lanes:
             logbook.service_unusable(service.name, service.id, f"{error.message} {error.hint}".strip())
             return
         self._unusable.pop(service.id, None)
-        self._lanes[service.id] = Lane(service, channel, self.attempter, self.report)
+        last_answer = self._last_answers.get(service.id, float("-inf"))
+        self._lanes[service.id] = Lane(service, channel, self.attempter, self.report, last_answer)
         self._openings[service.id] = opening
 
     def _close(self, service_id: int) -> None:
         lane = self._lanes.pop(service_id)
         del self._openings[service_id]
         task = asyncio.create_task(lane.close(DRAIN))
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing[task] = lane
+        task.add_done_callback(self._closed)
+
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        lane = self._closing.pop(task)
+        self._last_answers[lane.service.id] = lane.last_answer
+        if not task.cancelled() and (error := task.exception()):
+            logbook.unexpected_error(f"closing service {lane.service.name!r}", error)
 
     def put(self, claim: Claim) -> None:
         """Hand a committed claim to its lane; a row whose lane closed meanwhile is given back."""

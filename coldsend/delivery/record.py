@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection
 
 from coldsend.delivery.attempt import Result
 from coldsend.domain import suppression
-from coldsend.domain.answers import Action, Outcome
+from coldsend.domain.answers import BEFORE_MESSAGE, Action, Outcome
 from coldsend.domain.gates import ServiceFacts
 from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.replies import provider_of
@@ -38,10 +38,14 @@ class StaleOutcomes(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """worker_id: for the throttle gaps it owns. probe_minutes: rest of services frozen for errors."""
+    """worker_id: for the throttle gaps it owns. probe_minutes: rest of services frozen for errors.
+
+    has_failed: services this worker has counted a failure of; a view may not show it yet.
+    """
 
     worker_id: int
     probe_minutes: float
+    has_failed: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -134,29 +138,49 @@ def consequences(
 ) -> Recorded:
     """What answers mean beyond their row: service health, pauses, suppressions, throttle gaps."""
     recorded = Recorded()
+    answered = [result for result in results if result.verdict is not None]
     accepted = {
-        result.claim.row.service_id
-        for result in results
-        if result.verdict is not None and result.verdict.outcome == Outcome.ACCEPTED
+        result.claim.row.service_id: position for position, result in enumerate(answered) if _accepted(result)
     }
     for service_id in sorted(accepted):
         facts = services.get(service_id)
-        if facts is not None:
-            errors = facts.service.consecutive_errors
-            _note(recorded, health.record_success(connection, service_id, errors, now))
-    for result in results:
-        if result.verdict is not None and result.verdict.outcome != Outcome.ACCEPTED:
-            _after_failure(connection, recorder, result, now, recorded)
+        errors = facts.service.consecutive_errors if facts is not None else 0
+        if errors or service_id in recorder.has_failed:
+            _note(recorded, health.record_success(connection, service_id, max(1, errors), now))
+    broken: set[int] = set()
+    for position, result in enumerate(answered):
+        if _accepted(result):
+            continue
+        service_id = result.claim.row.service_id
+        breaks = result.answer is not None and (result.answer.lost or result.answer.phase in BEFORE_MESSAGE)
+        # In a row: before an acceptance it does not count, and connections that break together break once.
+        counts = position > accepted.get(service_id, -1) and not (breaks and service_id in broken)
+        _after_failure(connection, recorder, result, now, recorded, counts=counts)
+        if breaks:
+            broken.add(service_id)
     _throttle_gaps(connection, recorder, results, services)
     return recorded
 
 
+def _accepted(result: Result) -> bool:
+    return result.verdict is not None and result.verdict.outcome == Outcome.ACCEPTED
+
+
 def _after_failure(
-    connection: Connection, recorder: Recorder, result: Result, now: datetime, recorded: Recorded
+    connection: Connection,
+    recorder: Recorder,
+    result: Result,
+    now: datetime,
+    recorded: Recorded,
+    *,
+    counts: bool,
 ) -> None:
     verdict, answer, row = result.verdict, result.answer, result.claim.row
     assert verdict is not None
     assert answer is not None
+    if verdict.blames_sender:
+        recorder.has_failed.add(row.service_id)
+        verdict = replace(verdict, blames_sender=counts)
     change = health.record_failure(
         connection, row.service_id, verdict, str(answer), now, probe_minutes=recorder.probe_minutes
     )

@@ -36,8 +36,8 @@ class View:
     senders: Sequence[int] = ()  # ids of senders that have not signed off, oldest first
 
     def wanted(self) -> set[int]:
-        """Services that some open task may use."""
-        return {service for task in self.tasks for service in task.services}
+        """Services that some open task may use; one that was added this very moment is not known yet."""
+        return {service for task in self.tasks for service in task.services} & self.services.keys()
 
 
 def read(connection: Connection, now: datetime) -> View:

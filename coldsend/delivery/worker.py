@@ -8,6 +8,7 @@ rows not yet on the wire are given back, what is under way may finish.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -215,13 +216,15 @@ class Worker:
         self._refreshed = clock.monotonic()
         summary = {**self._lanes.summary(), "sent": self.sent}
         known = self._composers.known()
-        seen = await self._in_thread(lambda: self._look(summary, known))
+        busy = self._lanes.busy() | {result.claim.row.service_id for result in self._results}
+        seen = await self._in_thread(lambda: self._look(summary, known, busy))
         if seen is None:
             self._declared_dead = True
             return
         self._view = seen.view
         self._composers.drop(seen.edited)
         self._lanes.arrange(seen.openings, seen.gaps)
+        self._lanes.withdraw(seen.view, clock.now())
         if clock.monotonic() - self._rescued >= RESCUE:
             self._rescued = clock.monotonic()
             await self._in_thread(self._rescue)
@@ -235,7 +238,9 @@ class Worker:
             # A bug met in what another process left must not end this one as well.
             logbook.unexpected_error("rescue", error)
 
-    def _look(self, summary: Mapping[str, Any], known: Mapping[int, datetime]) -> Seen | None:
+    def _look(
+        self, summary: Mapping[str, Any], known: Mapping[int, datetime], busy: Collection[int]
+    ) -> Seen | None:
         """Beat and look, in one transaction; None where others have declared this process dead."""
         started = clock.monotonic()
 
@@ -245,7 +250,7 @@ class Worker:
             if not workers.beat(connection, self.worker_id, now, lease, summary):
                 return None
             view = views.read(connection, now)
-            gaps = self._lanes.own_throttled(connection, view, now)
+            gaps = self._lanes.own_throttled(connection, view, now, busy)
             # Owners may have changed just now: read the view again only where they did.
             if any(view.owners.get(service_id) != self.worker_id for service_id in gaps):
                 view = views.read(connection, now)
@@ -296,10 +301,10 @@ class Worker:
         waited_until = clock.monotonic() + FLUSH
         while self._results and clock.monotonic() < waited_until and not self._lanes_hungry():
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), waited_until - clock.monotonic())
-            except TimeoutError:
-                return
+            # A throttle gap that ends meanwhile makes its lane hungry without waking anybody.
+            patience = min(waited_until - clock.monotonic(), self._lanes.opens_in())
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), patience)
 
     def _lanes_hungry(self) -> bool:
         return bool(self._wants())

@@ -154,6 +154,12 @@ def thaw(connection: Connection, service: Service, now: datetime) -> HealthChang
     return None
 
 
+def is_open(service: Service, now: datetime) -> bool:
+    """Whether a service is neither frozen nor resting; its quota and its throttle are not looked at."""
+    rests = service.cool_down_until is not None and service.cool_down_until > now
+    return service.health_status == HealthStatus.ACTIVE and not rests
+
+
 def may_probe(service: Service, now: datetime) -> bool:
     """Whether a frozen service may be tried again: only for errors, and only when its rest is over."""
     return (

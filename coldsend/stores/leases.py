@@ -64,7 +64,8 @@ def take_sender(
 ) -> bool:
     """Become the owner of a throttled service that has none, or whose owner is stopped.
 
-    After a stopped owner the gap starts anew at ``now``: its last message may be younger than what it wrote.
+    Unless it has never sent, the gap starts anew at ``now``: the last message may be younger than what is
+    written, and the clock may have jumped since.
     """
     connection.execute(
         dialect.insert_ignore(sender_leases, connection.dialect.name).values(sender_service_id=service_id)
@@ -81,6 +82,7 @@ def take_sender(
         )
         if connection.execute(living).first():
             return False
+    if current.worker_id is not None or current.next_send_at is not None:
         gap_ends = now + timedelta(seconds=throttle_sec)
         values["next_send_at"] = max(gap_ends, current.next_send_at or gap_ends)
     result = connection.execute(

@@ -39,6 +39,11 @@ _HEALTHY: dict[str, Any] = {
 }
 
 
+def sealed_credentials(connection: Connection) -> dict[int, Mapping[str, Any] | None]:
+    """service id -> encrypted credentials, of all services."""
+    return {found[0]: found[1] for found in connection.execute(sa.select(_of.id, _of.credentials))}
+
+
 def find(connection: Connection, given: str | int) -> RowMapping:
     return lookup.by_name_or_id(connection, sender_services, given, "service")
 

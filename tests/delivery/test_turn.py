@@ -19,6 +19,7 @@ from coldsend.database.tables import (
     event_log,
     provider_pauses,
     sender_quota,
+    sender_services,
     task_contacts,
     tasks,
 )
@@ -181,6 +182,75 @@ def test_outcomes_are_written_with_their_events_and_refunds(world: Sending) -> N
         email = world.email(claims[1].row.id)
         keys = suppression.keys_for(email, "example.com", None)
         assert set(suppressions.matching(connection, keys, 0).values()) == {SuppressionReason.HARD_BOUNCE}
+
+
+LOST = Answer(Phase.MAIL, 0, text="connection lost", lost=True)
+RELAY = Answer(Phase.RCPT, 550, "5.7.1", "relaying denied")
+
+
+def errors(world: Sending) -> tuple[int, str]:
+    row = world.row(sender_services, world.service_id)
+    return row["consecutive_errors"], row["health_status"]
+
+
+def test_connections_that_break_together_are_one_failure(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 8)
+    world.take(results=[answered(claim, LOST) for claim in world.take(8).claims])
+    assert errors(world) == (1, "active")
+
+
+def test_each_refusal_that_blames_the_sender_counts(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 5)
+    world.take(results=[answered(claim, RELAY) for claim in world.take(5).claims])
+    assert errors(world) == (5, "frozen")
+
+
+def test_a_message_that_is_accepted_ends_a_row_of_failures(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 10)
+    with world.database.read() as connection:
+        before = views.read(connection, clock.now())  # all that follows happens within this view's second
+
+    def take(want: int, results: list[Result]) -> Taken:
+        return world.turns.take(results, {world.service_id: want} if want else {}, before)
+
+    claims = take(10, []).claims
+    take(0, [answered(claim, RELAY) for claim in claims[:4]])
+    assert errors(world) == (4, "active")
+    take(0, [answered(claims[4], RELAY), accepted(claims[5]), answered(claims[6], RELAY)])
+    assert errors(world) == (1, "active")
+    take(0, [accepted(claims[7])])
+    assert errors(world) == (0, "active")
+
+
+def test_rows_that_keep_a_full_service_do_not_stand_in_the_way_of_others(world: Sending) -> None:
+    full = world.service("full")
+    before = clock.now() - timedelta(hours=1)
+    kept = world.rows(world.task_id, "pending", 5, sender_service_id=full, scheduled_send_at=before)
+    free = world.rows(world.task_id, "pending", 2)
+    with world.database.read() as connection:
+        view = views.read(connection, clock.now())
+    claims = world.turns.take([], {full: 1, world.service_id: 2}, view).claims
+    assert {claim.row.id for claim in claims if claim.row.service_id == world.service_id} == set(free)
+    assert len([claim for claim in claims if claim.row.id in kept]) == 1
+
+
+def test_tasks_take_turns_at_a_service(world: Sending) -> None:
+    other = world.task(world.campaign_id, "other", status="sending", actual_start_time=NOW)
+    for task in (world.task_id, other):
+        world.rows(task, "pending", 5)
+    taken = [world.take(1).claims[0].row.task_id for _ in range(6)]
+    assert sorted(taken) == [world.task_id] * 3 + [other] * 3
+
+
+def test_a_kept_service_is_kept_when_the_row_was_not_sent(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending", sender_service_id=world.service_id)
+    [claim] = world.take(1).claims
+    released = Result(claim, outcomes.released(claim.attempt, clock.now(), "stopped"))
+    world.take(results=[released])
+    assert world.row(task_contacts, rows[0])["sender_service_id"] == world.service_id
+    [claim] = world.take(1).claims
+    world.take(results=[answered(claim, Answer(Phase.CONNECT, 0, text="refused", lost=True))])
+    assert world.row(task_contacts, rows[0])["sender_service_id"] == world.service_id
 
 
 def test_render_errors_in_a_row_pause_the_task(world: Sending) -> None:
