@@ -52,6 +52,8 @@ def explain(
 ) -> None:
     """Explain a server's answer: what it means, what the engine would do, by which rule."""
     run = current()
+    if run.acting_as:  # else it needs neither configuration nor database
+        _ = run.actor
     if not answer.strip():
         raise InvalidInput("there is no answer to explain", hint='example: coldsend explain "550 5.1.1 .."')
     read = parse(answer, phase)
