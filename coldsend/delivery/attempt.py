@@ -60,6 +60,7 @@ class Result:
     """An attempt's outcome, and what was answered if anything was.
 
     render_error: composing failed. cannot_send: nothing can be sent for now, by no fault of row or service.
+    broken: why nobody's message can be composed from this template for this service; its task pauses.
     """
 
     claim: Claim
@@ -68,6 +69,7 @@ class Result:
     verdict: Verdict | None = None
     render_error: bool = False
     cannot_send: bool = False
+    broken: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class Composers:
     _sources: dict[int, TemplateSource] = field(default_factory=dict)
     _stamps: dict[int, datetime] = field(default_factory=dict)
     _variables: list[Variable] = field(default_factory=list)
-    _compiled: dict[tuple[object, ...], Composer | str] = field(default_factory=dict)
+    _compiled: dict[tuple[object, ...], Composer] = field(default_factory=dict)
 
     def missing(self, template_ids: Iterable[int]) -> set[int]:
         """Those of these templates that were not read yet."""
@@ -69,5 +69,6 @@ class Composers:
             try:
                 self._compiled[key] = composer(source, self._variables, service, self.site)
             except ColdsendError as error:
-                self._compiled[key] = error.message
+                self.drop([template_id])  # it, or a variable, may have been mended when it is asked for again
+                return error.message
         return self._compiled[key]

@@ -200,8 +200,8 @@ class Lanes:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
             return
         if isinstance(composer, str):
-            skipped = outcomes.skipped(claim.attempt, clock.now(), "template_error", composer)
-            self.report(Result(claim, skipped, render_error=True))
+            given_back = outcomes.released(claim.attempt, clock.now(), "template_error")
+            self.report(Result(claim, given_back, broken=composer))
             return
         lane.put(claim, composer)
 

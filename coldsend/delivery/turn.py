@@ -138,6 +138,8 @@ class Turns:
                 reason = f"{count} recipients in a row could not be composed, the last: {why}"
                 record.pause_task(connection, task_id, reason, now, recorded)
                 streaks[task_id] = 0
+        for task_id, why in {r.claim.row.task_id: r.broken for r in mine if r.broken}.items():
+            record.pause_task(connection, task_id, why, now, recorded)
         recorded.streaks = streaks
         return recorded
 

@@ -376,3 +376,21 @@ def test_outcomes_of_rows_that_were_rescued_meanwhile_do_not_undo_the_rescue(wor
     assert world.row(task_contacts, claims[0].row.id)["status"] == "pending"
     assert world.row(task_contacts, claims[1].row.id)["status"] == RowStatus.SENT
     assert sorted(world.events()) == ["send_api_success", "send_api_try"]
+
+
+def test_a_template_that_nobody_can_be_sent_pauses_its_task_and_skips_nobody(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 2)
+    claims = world.take(2).claims
+    now = clock.now()
+    released = [outcomes.released(claim.attempt, now, "template_error") for claim in claims]
+    world.take(
+        results=[
+            Result(claim, made, broken="template 't' cannot be compiled: no filter 'x'")
+            for claim, made in zip(claims, released, strict=True)
+        ]
+    )
+    assert world.statuses(world.task_id) == {"pending": 2}
+    row = world.row(tasks, world.task_id)
+    assert row["status"] == "paused"
+    assert "no filter 'x'" in row["status_reason"]
+    assert world.used() == 0
