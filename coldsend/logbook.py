@@ -163,6 +163,11 @@ def worker_stopped(worker_id: int, *, kind: str, sent: int) -> None:
     _event(logging.INFO, "worker_stopped", worker=worker_id, kind=kind, sent=sent)
 
 
+def stopped_hard(pid: int, seconds: float) -> None:
+    """A process that was told to stop hung for so long that it ended at once."""
+    _event(logging.ERROR, "stopped_hard", pid=pid, after_seconds=seconds)
+
+
 def worker_declared_dead(worker_id: int) -> None:
     """This very process learned that others took it for dead: it stops and starts anew."""
     _event(logging.ERROR, "worker_declared_dead", worker=worker_id)

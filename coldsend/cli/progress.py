@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from types import TracebackType
 from typing import Self
 
@@ -31,10 +30,10 @@ class LiveProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[detail]}"),
             TimeElapsedColumn(),
-            console=Console(file=sys.stderr),
+            console=Console(stderr=True),
             disable=not shown,
         )
-        self._shown = shown
+        self.shown = shown
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -43,14 +42,18 @@ class LiveProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._shown:
+        if self.shown:
             self._look()
         self._progress.stop()
+
+    def line(self, text: str) -> None:
+        """Print a log line of a sender process above the bars."""
+        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
         """Look again if it is time."""
         started = clock.monotonic()
-        if self._shown and started >= self._next_look:
+        if self.shown and started >= self._next_look:
             self._look()
             self._next_look = clock.monotonic() + max(EVERY, 10 * (clock.monotonic() - started))
 

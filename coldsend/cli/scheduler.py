@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -14,6 +12,7 @@ from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.progress import LiveProgress
 from coldsend.daemon.scheduler import Scheduler
+from coldsend.daemon.stopping import Stopping
 from coldsend.domain.access import require_admin
 from coldsend.stores import signing_keys
 
@@ -45,9 +44,10 @@ def run_scheduler(
         # What sender processes cannot do without stops here, once, and not in each of them again and again.
         for purpose in signing_keys.PURPOSES:
             signing_keys.load(connection, run.keys, purpose)
-    logbook.configure(run.settings.log.level, run.settings.log.format)
     count = run.settings.delivery.workers if workers is None else workers
     with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:
+        # After the bar is there: the log lines must go through it.
+        logbook.configure(run.settings.log.level, run.settings.log.format)
         scheduler = Scheduler(
             run.settings,
             run.database,
@@ -55,24 +55,15 @@ def run_scheduler(
             options=global_options(run),
             until_idle=until_idle,
             on_tick=progress.tick,
+            on_line=progress.line if progress.shown else None,
         )
-        stop_on_signals(scheduler.stop)
-        scheduler.run()
+        with Stopping(scheduler.stop):
+            scheduler.run()
     if run.json:
         run.out.data({"stopped": True})
 
 
 def global_options(run: Run) -> list[str]:
     """The options a process of ours must be started with to see the same world."""
-    return ["--config", run.config] if run.config else []
-
-
-def stop_on_signals(stop: object) -> None:
-    """Call ``stop`` on SIGTERM and SIGINT instead of dying in the middle of something."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        assert callable(stop)
-        stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, handle)
+    options = ["--config", run.config] if run.config else []
+    return [*options, "--as", run.acting_as] if run.acting_as else options

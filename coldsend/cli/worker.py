@@ -12,7 +12,7 @@ import typer
 from coldsend import clock, logbook
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
-from coldsend.cli.scheduler import stop_on_signals
+from coldsend.daemon.stopping import Stopping
 from coldsend.delivery.worker import Worker
 from coldsend.domain.access import require_admin
 from coldsend.stores import workers
@@ -34,13 +34,14 @@ def run_worker(
     require_admin(run.actor, "run sender processes")
     logbook.configure(run.settings.log.level, run.settings.log.format)
     stop = threading.Event()
-    stop_on_signals(stop.set)
+    with Stopping(stop.set) as stopping:
 
-    def should_stop() -> bool:
-        # A scheduler that was killed cannot drain its processes: they see that they were orphaned.
-        return stop.is_set() or (parent is not None and os.getppid() != parent)
+        def should_stop() -> bool:
+            if parent is not None and os.getppid() != parent:
+                stopping.request()  # a scheduler that was killed cannot drain its processes
+            return stop.is_set()
 
-    Worker(run.settings, run.keys, run.database, should_stop).run()
+        Worker(run.settings, run.keys, run.database, should_stop).run()
     if run.json:
         run.out.data({"stopped": True})
 

@@ -6,13 +6,15 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from coldsend import clock, logbook
 
 FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
+HOPELESS_WAIT = 8.0  # reached after four ends in a row
 HEALTHY_AFTER = 30.0  # seconds a process must have lived for its end not to count as a crash in a row
 DRAIN_SECONDS = 9.0
 
@@ -29,15 +31,25 @@ class _Slot:
 
 @dataclass
 class Processes:
-    """``count`` sender processes. ``options``: global options they are started with (--config FILE)."""
+    """``count`` sender processes.
+
+    options: global options they are started with (--config FILE). on_line: takes what they log, line by
+    line, where it must not go straight to the terminal (a progress bar lives there).
+    """
 
     count: int
     options: Sequence[str] = ()
+    on_line: Callable[[str], None] | None = None
     _slots: list[_Slot] = field(default_factory=list)
 
     def start(self) -> None:
         self._slots = [_Slot() for _ in range(self.count)]
         self.keep()
+
+    @property
+    def hopeless(self) -> bool:
+        """Every process has ended at once, again and again: starting it once more will not help."""
+        return bool(self._slots) and all(slot.wait >= HOPELESS_WAIT for slot in self._slots)
 
     def keep(self) -> None:
         """Start what is missing; called a few times a second."""
@@ -58,10 +70,20 @@ class Processes:
                         str(os.getpid()),
                     ],
                     stdin=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE if self.on_line is not None else None,
                     # A Ctrl-C at the terminal is for the scheduler, which drains its processes in order.
                     start_new_session=True,
                 )
                 slot.started = moment
+                if self.on_line is not None:
+                    threading.Thread(target=self._pass_on, args=(slot.process,), daemon=True).start()
+
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr is not None
+        assert self.on_line is not None
+        with process.stderr:
+            for line in process.stderr:
+                self.on_line(line.decode(errors="replace").rstrip("\n"))
 
     def _ended(self, slot: _Slot, moment: float) -> None:
         assert slot.process is not None

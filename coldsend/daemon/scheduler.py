@@ -18,16 +18,25 @@ from coldsend.daemon import idle
 from coldsend.daemon.jobs import Jobs
 from coldsend.daemon.processes import Processes
 from coldsend.database.engine import Database
-from coldsend.errors import Unreachable
+from coldsend.errors import ColdsendError, Unreachable
 
 TICK = 0.2
 IDLE_CHECK = 1.0
 IDLE_TWICE = 2  # looks in a row that must find nothing: between two of them a job may have made work
 
 
+class SendersEnd(ColdsendError):
+    """No sender process stays alive."""
+
+    code = "senders_end"
+
+
 @dataclass
 class Scheduler:
-    """See the module. workers: sender processes to run, 0 only plans. on_tick: for live progress."""
+    """See the module. workers: sender processes to run, 0 only plans.
+
+    on_tick: for live progress. on_line: takes the log lines of sender processes, see :class:`Processes`.
+    """
 
     settings: Settings
     database: Database
@@ -35,6 +44,7 @@ class Scheduler:
     options: Sequence[str] = ()
     until_idle: bool = False
     on_tick: Callable[[], None] = lambda: None
+    on_line: Callable[[str], None] | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -42,11 +52,14 @@ class Scheduler:
         self._stop.set()
 
     def run(self) -> None:
-        """Work until :meth:`stop` or, with ``until_idle``, until nothing more can be sent soon."""
+        """Work until :meth:`stop` or, with ``until_idle``, until nothing more can be sent soon.
+
+        SendersEnd with ``until_idle`` where no sender process stays alive: nobody would come and look.
+        """
         jobs = Jobs(self.settings, self.database, self._stop.is_set)
         jobs.register()
         timer = self._timer(jobs)
-        processes = Processes(self.workers, self.options)
+        processes = Processes(self.workers, self.options, self.on_line)
         timer.start()
         try:
             processes.start()
@@ -83,6 +96,11 @@ class Scheduler:
             self.on_tick()
             if not self.until_idle or clock.monotonic() - looked < IDLE_CHECK:
                 continue
+            if processes.hopeless:
+                raise SendersEnd(
+                    "the sender processes end as soon as they are started",
+                    hint="their log says why; or see it at first hand: coldsend worker run",
+                )
             looked = clock.monotonic()
             quiet = quiet + 1 if self._is_idle(jobs) else 0
             if quiet >= IDLE_TWICE:

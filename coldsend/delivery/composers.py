@@ -14,7 +14,6 @@ from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
 from coldsend.stores import templates
 
-
 MOST_TEMPLATES = 500  # held at once; bounds the memory of a process that runs for months
 
 
