@@ -49,7 +49,9 @@ class Processes:
     @property
     def hopeless(self) -> bool:
         """Every process has ended at once, again and again: starting it once more will not help."""
-        return bool(self._slots) and all(slot.wait >= HOPELESS_WAIT for slot in self._slots)
+        return bool(self._slots) and all(
+            slot.process is None and slot.wait >= HOPELESS_WAIT for slot in self._slots
+        )
 
     def keep(self) -> None:
         """Start what is missing; called a few times a second."""

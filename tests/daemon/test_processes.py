@@ -38,6 +38,8 @@ def test_a_process_that_ends_is_started_again_and_all_are_drained(sqlite_project
     assert processes._slots[0].process is not None
     processes._slots[0].process.kill()
     until(lambda: any(pid != first for pid in senders(sqlite_project)), processes)
+    processes._slots[0].wait = 60.0
+    assert not processes.hopeless, "however often it has ended, it lives now"
     processes.drain()
     assert any("worker_started" in line for line in lines), "what they log is passed on"
     assert not processes.hopeless

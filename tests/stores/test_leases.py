@@ -89,3 +89,14 @@ def test_a_worker_that_was_declared_dead_cannot_beat(database: Database) -> None
     assert database.run(lambda c: workers.stop(c, one, NOW))
     assert not database.run(lambda c: workers.beat(c, one, NOW, 60, {}))
     assert not database.run(lambda c: workers.stop(c, one, NOW))
+
+
+def test_after_a_hand_over_the_gap_begins_anew_whatever_the_clock_says(database: Database) -> None:
+    one, two = register(database), register(database)
+    assert take(database, one)
+    assert next_send(database) is None, "it has never sent: nothing to wait for"
+    long_ago = NOW - timedelta(days=1)
+    database.run(lambda c: leases.set_next_send(c, 5, one, long_ago))
+    database.run(lambda c: leases.release_sender(c, 5, one))
+    assert take(database, two)
+    assert next_send(database) == NOW + timedelta(seconds=2.5)
