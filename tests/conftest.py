@@ -27,7 +27,7 @@ from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
 from coldsend.domain.states import Role
 from coldsend.stores import signing_keys, users
-from tests.servers.mariadb import MariaDB, program
+from tests.servers.mariadb import MariaDB, in_memory, program
 from tests.servers.smtp import RecordingServer
 
 # One MariaDB serves all pytest workers: the first process starts it and hands its URL on.
@@ -37,6 +37,10 @@ _server: list[MariaDB] = []
 
 def pytest_configure(config: pytest.Config) -> None:
     is_worker = hasattr(config, "workerinput")
+    folder = in_memory()
+    if folder is not None:
+        # Where tmp_path lies: thousands of small databases, each made durable with fsync.
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", folder)
     without_servers = "not servers" in (config.option.markexpr or "")
     if is_worker or without_servers or os.environ.get(SERVER_VARIABLE) or config.option.collectonly:
         return
@@ -58,6 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             "[mariadb" in item.name
             or "-mariadb" in item.name
             or any("mariadb" in name for name in getattr(item, "fixturenames", ()))
+            or "tests/channels/smtp/" in item.path.as_posix()
         ):
             item.add_marker(pytest.mark.servers)
 
@@ -129,7 +134,7 @@ def mariadb_url(_mariadb_migrated: str) -> str:
     with database.engine.connect() as connection:
         connection.exec_driver_sql("SET FOREIGN_KEY_CHECKS=0")
         counted = "SELECT table_name FROM information_schema.tables WHERE table_schema=DATABASE()"
-        # An id that was given out in a transaction that was undone is gone, too: such tables start anew as well.
+        # An id given out in a transaction that was undone is gone, too: such tables start anew as well.
         used = set(connection.exec_driver_sql(f"{counted} AND auto_increment > 1").scalars())
         for table in metadata.tables.values():
             rows = sa.select(sa.literal(1)).select_from(table).limit(1)

@@ -27,9 +27,7 @@ def test_a_service_whose_password_is_refused_freezes_and_its_work_moves(
         scenario.campaign()
         process = scenario.command("scheduler", "run", "--until-idle")
         guarded.wait_for(20)
-        guarded.control(
-            refuse_auth=True, faults=[{"at": "mail", "do": "reply", "reply": "421 4.3.0 bye"}]
-        )
+        guarded.control(refuse_auth=True, faults=[{"at": "mail", "do": "reply", "reply": "421 4.3.0 bye"}])
         assert process.wait(120) == 0
         messages = guarded.messages() + server.messages()
     assert len(messages) == 300

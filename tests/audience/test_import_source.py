@@ -186,6 +186,7 @@ def test_a_file_that_cannot_be_had_is_a_clear_error(tmp_path: Path) -> None:
             opened(file, delimiter=delimiter)
 
 
+@pytest.mark.slow
 @given(
     st.one_of(
         st.binary(max_size=300),
@@ -208,6 +209,7 @@ def test_any_bytes_give_records_whose_lines_ascend(content: bytes) -> None:
     assert lines == sorted(set(lines))
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(st.text("ab\"',;\n é", max_size=6), min_size=2, max_size=2).filter(

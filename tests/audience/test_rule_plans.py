@@ -17,6 +17,8 @@ from coldsend.database.tables import contact_tags, contacts, event_log, task_con
 from tests.audience.rules import NOW, TASKS
 from tests.planning.world import World
 
+pytestmark = pytest.mark.slow
+
 PEOPLE = 50_000
 RARE = 100
 

@@ -22,6 +22,8 @@ from coldsend.errors import NotFound
 from tests.audience.rules import KEYS, NOW, TASKS, Person, crowds, days_ago, matches, rules
 from tests.planning.world import World
 
+pytestmark = pytest.mark.slow
+
 on_a_database = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

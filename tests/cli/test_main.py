@@ -400,6 +400,7 @@ def test_help_needs_no_slow_modules() -> None:
     assert err == b"[]\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project, form: list[str]) -> None:
     for environ in ({"PYTHONUNBUFFERED": ""}, {"PYTHONUNBUFFERED": "1"}):

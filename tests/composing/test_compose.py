@@ -90,6 +90,7 @@ def as_email_message(composed: Message, to_name: str) -> EmailMessage:
     return built
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(VALUE, VALUE)
 def test_a_message_means_what_email_message_would_mean(nickname: str, company: str) -> None:
@@ -160,6 +161,7 @@ ODDITIES = ["\r", "\n", "\0", "\x0b", "\x85", "\u2028", " ", ":", "a", "Bcc: x",
 HOSTILE = st.lists(st.sampled_from(ODDITIES), max_size=8).map("".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(HOSTILE, HOSTILE, st.sampled_from(["nickname", "company", "email", "tag"]))
 def test_no_field_can_add_a_header(first: str, second: str, where: str) -> None:

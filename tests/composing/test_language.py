@@ -218,6 +218,7 @@ BOMBS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_poison_template_neither_hangs_nor_eats_memory(bomb: str) -> None:
     began = time.monotonic()

@@ -277,6 +277,7 @@ def as_toml(value: Any) -> str:
     return f'"{escaped}"'
 
 
+@pytest.mark.slow
 @given(st.dictionaries(NAMES, st.dictionaries(NAMES, VALUES, max_size=4) | VALUES, max_size=5))
 @settings(max_examples=150, deadline=None)
 def test_any_document_gives_settings_or_problems(
@@ -297,6 +298,7 @@ def test_any_bytes_give_settings_or_problems(
     assert isinstance(settings, Settings)
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.sampled_from([key.variable for key in all_keys()]) | st.text(max_size=9).map("COLDSEND_".__add__),
@@ -317,6 +319,7 @@ def test_any_environment_gives_settings_or_problems(
     assert isinstance(settings, Settings)
 
 
+@pytest.mark.slow
 @given(VALUES, st.sampled_from(all_keys()))
 @settings(max_examples=300, deadline=None)
 def test_a_value_that_is_accepted_has_the_type_of_its_key(value: Any, key: Any) -> None:
@@ -329,6 +332,7 @@ def test_a_value_that_is_accepted_has_the_type_of_its_key(value: Any, key: Any) 
         assert type(converted) is kind or isinstance(converted, kind)
 
 
+@pytest.mark.slow
 @given(SECRET, st.sampled_from(["url", "odd url", "key", "list", "typo", "after"]))
 @settings(max_examples=200, deadline=None)
 def test_no_secret_ever_occurs_in_what_is_shown(

@@ -16,6 +16,8 @@ from coldsend.database.engine import Database
 from tests.conftest import Project
 from tests.planning.world import NOW, SETTINGS, World
 
+pytestmark = pytest.mark.slow
+
 
 def until(true: Callable[[], bool], processes: Processes, seconds: float = 20) -> None:
     ends = time.monotonic() + seconds

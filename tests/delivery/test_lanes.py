@@ -29,6 +29,8 @@ from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus, RowStatus
 from coldsend.stores.ledger import ClaimedRow
 
+pytestmark = pytest.mark.servers
+
 SERVICE = Service(id=3, name="alpha", type="test", from_email="a@sender.example", daily_quota=1000)
 THROTTLED = replace(SERVICE, throttle_sec=0.3)
 NOW = clock.now()

@@ -26,6 +26,8 @@ from tests.acceptance.scenario import Scenario, assert_nobody_twice
 from tests.conftest import Project
 from tests.servers.smtp import RecordingServer
 
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
 
 class Troubled:
     """An engine that can be told to be away, or to lose the connection at each COMMIT."""

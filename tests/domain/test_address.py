@@ -48,6 +48,7 @@ ADDRESS_LIKE = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(ADDRESS_LIKE, ATOMS, st.text(max_size=30)))
 @settings(max_examples=1500, deadline=None)
 def test_the_fast_path_says_what_the_library_says(text: str) -> None:

@@ -338,6 +338,7 @@ expand_task(Database(sys.argv[1]), int(sys.argv[2]), clock.now(), chunk=20)
 """
 
 
+@pytest.mark.slow
 def test_kill_9_at_any_time_costs_nothing(stage: Stage) -> None:
     stage.people(4000)
     task = stage.task()

@@ -27,7 +27,7 @@ def program(*names: str) -> str | None:
     return next((found for name in names if (found := shutil.which(name, path=path))), None)
 
 
-def _memory() -> str | None:
+def in_memory() -> str | None:
     """A file system in memory with room for a test run, where this host has one: DDL is ten times as fast."""
     shared = Path("/dev/shm")
     roomy = shared.is_dir() and os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > 4 * 2**30
@@ -61,7 +61,7 @@ class MariaDB:
     """A server that lives as long as this object says. ``durable``: fsync at every commit."""
 
     def __init__(self, *, durable: bool = False) -> None:
-        where = None if durable else _memory()
+        where = None if durable else in_memory()
         _clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where))
         self.port = free_port()

@@ -93,6 +93,7 @@ def _reserve_all(url: str, service_id: int, limit: int, n: int) -> int:
     return total
 
 
+@pytest.mark.slow
 def test_processes_that_reserve_at_once_get_the_limit_together_and_no_more(
     database: Database, database_url: str
 ) -> None:
