@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from coldsend import clock
 from coldsend.config.secrets import KeyRing
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Database
+from coldsend.database.tables import sender_leases
 from coldsend.delivery import lanes as lanes_module
 from coldsend.delivery.attempt import Attempter, Claim, Result
 from coldsend.delivery.composers import Composers
@@ -28,6 +30,7 @@ from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus, RowStatus
 from coldsend.stores.ledger import ClaimedRow
+from tests.planning.world import World
 
 pytestmark = pytest.mark.servers
 
@@ -103,8 +106,8 @@ class Worker:
         for row in rows:
             self.lanes.put(claim(row, task))
 
-    def wants(self, service: Service) -> int:
-        view = View({service.id: ServiceFacts(service)}, owners={service.id: 7})
+    def wants(self, service: Service, owner: int = 7) -> int:
+        view = View({service.id: ServiceFacts(service)}, owners={service.id: owner})
         return self.lanes.wants(view, clock.now()).get(service.id, 0)
 
     def view(self, service: Service, *tasks: int) -> View:
@@ -259,6 +262,34 @@ def test_closing_interrupts_what_hangs_and_only_a_row_whose_dot_went_out_is_in_d
         assert worker.outcomes() == {1: "unknown", 2: "pending", 3: "pending"}
 
     run(body())
+
+
+def test_a_throttled_service_of_another_worker_is_not_asked_for(worker: Worker) -> None:
+    async def body() -> None:
+        worker.arrange(THROTTLED)
+        assert worker.wants(THROTTLED) == 1
+        assert worker.wants(THROTTLED, owner=8) == 0
+        await worker.lanes.close()
+
+    run(body())
+
+
+def test_a_throttled_service_is_given_up_only_when_its_gap_is_written(
+    worker: Worker, database: Database
+) -> None:
+    world = World(database)
+    service = world.service(throttle_sec=5)
+    world.insert(sender_leases, sender_service_id=service, worker_id=7)
+    owned = View(owners={service: 7}, senders=[7])  # no task wants it any more
+
+    def owner() -> object:
+        with database.read() as connection:
+            return connection.execute(sa.select(sender_leases.c.worker_id)).scalar_one()
+
+    database.run(lambda c: worker.lanes.own_throttled(c, owned, NOW, busy={service}))
+    assert owner() == 7
+    database.run(lambda c: worker.lanes.own_throttled(c, owned, NOW, busy=()))
+    assert owner() is None
 
 
 def test_a_row_for_a_lane_that_was_closed_meanwhile_is_given_back(worker: Worker) -> None:

@@ -94,6 +94,19 @@ def test_a_row_that_was_never_sent_costs_nothing(dead: Dead) -> None:
         assert events.latest(connection, 10) == [], "nothing was tried"
 
 
+def test_a_journaled_answer_is_late_proof_for_an_unknown_row_and_for_no_other(dead: Dead) -> None:
+    journal = dead.journal()
+    for row in dead.ids:
+        journal.dot(row, dead.token)
+        journal.outcome(dead.answered(row))
+    journal.close(remove=False)
+    dead.change(task_contacts, dead.ids[0], status="unknown")
+    dead.change(task_contacts, dead.ids[1], status="pending", claim_token=None)
+    dead.change(task_contacts, dead.ids[2], status="skipped")
+    assert dead.rescuer.rescue_own_host() == 1
+    assert dead.states() == ["sent", "pending", "skipped", "sent"]
+
+
 def test_rescue_writes_the_events_of_journaled_answers(dead: Dead) -> None:
     journal = dead.journal()
     journal.dot(dead.ids[0], dead.token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,6 +19,7 @@ from coldsend.database.tables import (
     contacts,
     event_log,
     provider_pauses,
+    sender_leases,
     sender_quota,
     sender_services,
     task_contacts,
@@ -34,7 +36,7 @@ from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.replies import judge
 from coldsend.domain.states import RowStatus, SuppressionReason
-from coldsend.stores import suppressions
+from coldsend.stores import ledger, suppressions
 from tests.planning.world import NOW, World
 
 WORKER = 7
@@ -251,6 +253,60 @@ def test_a_kept_service_is_kept_when_the_row_was_not_sent(world: Sending) -> Non
     [claim] = world.take(1).claims
     world.take(results=[answered(claim, Answer(Phase.CONNECT, 0, text="refused", lost=True))])
     assert world.row(task_contacts, rows[0])["sender_service_id"] == world.service_id
+
+
+def test_of_all_workers_one_probes_a_frozen_service(database: Database) -> None:
+    over = clock.now() - timedelta(minutes=1)
+    world = Sending(database, health_status="frozen", frozen_code="errors", cool_down_until=over)
+    world.rows(world.task_id, "pending", 3)
+    with database.read() as connection:
+        view = views.read(connection, clock.now())
+    other = Turns(database, 8, Claimer(8, PEPPER, 30), Recorder(8, 30), 3)
+    assert len(world.turns.take([], {world.service_id: 1}, view).claims) == 1
+    assert list(other.take([], {world.service_id: 1}, view).claims) == []
+
+
+def test_a_throttled_service_is_claimed_for_by_its_owner_and_its_gap_is_written(database: Database) -> None:
+    world = Sending(database, throttle_sec=2)
+    world.rows(world.task_id, "pending", 3)
+    world.insert(sender_leases, sender_service_id=world.service_id, worker_id=WORKER + 1)
+    assert list(world.take(1).claims) == []
+    with database.begin() as connection:
+        connection.execute(sa.update(sender_leases).values(worker_id=WORKER))
+    world.turns.claimer.dry.clear()
+    [claim] = world.take(1).claims
+
+    def gap() -> object:
+        with database.read() as connection:
+            return connection.execute(sa.select(sender_leases.c.next_send_at)).scalar_one()
+
+    world.take(results=[Result(claim, outcomes.released(claim.attempt, clock.now(), "stopped"))])
+    assert gap() is None, "nothing was sent"
+    result = accepted(world.take(1).claims[0])
+    world.take(results=[result])
+    assert gap() == result.outcome.at + timedelta(seconds=2)
+
+
+def test_a_commit_that_is_still_under_way_is_waited_for(world: Sending) -> None:
+    rows = world.rows(world.task_id, "pending", 2)
+    token = WORKER * 2**32
+    world.turns._doubtful.append((rows, token, clock.now()))
+    turn = threading.Thread(target=world.take)
+    with world.database.begin() as connection:
+        assert ledger.intend(
+            connection,
+            row_ids=rows,
+            task_id=world.task_id,
+            service_id=world.service_id,
+            token=token,
+            now=clock.now(),
+            owner=None,
+        )
+        turn.start()
+        turn.join(0.5)
+        assert turn.is_alive(), "it must not conclude that there is nothing to put back"
+    turn.join(10)
+    assert world.statuses(world.task_id) == {"pending": 2}
 
 
 def test_render_errors_in_a_row_pause_the_task(world: Sending) -> None:
