@@ -16,7 +16,6 @@ from coldsend.database.engine import Connection
 from coldsend.domain.states import ROW_SENT, RowStatus
 from coldsend.stores import reports
 
-
 SHORTEST_SPAN = 5.0  # seconds; over less than this a rate is a guess
 
 

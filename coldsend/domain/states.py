@@ -70,9 +70,7 @@ class RowReason(StrEnum):
 
     CANCELLED = "cancelled"  # skipped: its task or campaign was cancelled, or the task failed
     EXPIRED = "expired"  # failed: only passing failures until its lifetime of retries ran out
-    KEEPS_SERVICE = (
-        "keeps_service"  # sending: waited for this service only, and does again if put back
-    )
+    KEEPS_SERVICE = "keeps_service"  # sending: waited for this service only, and does again if put back
 
 
 class HealthStatus(StrEnum):

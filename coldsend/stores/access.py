@@ -58,7 +58,7 @@ def ungranted(connection: Connection) -> set[int]:
 
 
 def usable_by(connection: Connection, user_ids: Collection[int]) -> dict[int, frozenset[int]]:
-    """user id -> ids of the services the user may send through: all for admins, granted ones for operators."""
+    """user id -> ids of services the user may send through: all for admins, granted ones for operators."""
     if not user_ids:
         return {}
     roles = connection.execute(sa.select(users.c.id, users.c.role).where(users.c.id.in_(user_ids))).all()
