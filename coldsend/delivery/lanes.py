@@ -27,6 +27,7 @@ from coldsend.stores import leases, services
 
 # With the seconds that channels take to say goodbye to a server that hangs, and a last turn at the database,
 # this must stay under the ten seconds in which a process ends.
+UNUSABLE_REST = timedelta(minutes=5)  # of a service that cannot be opened: credentials, files
 DRAIN = timedelta(seconds=5)
 
 # A gap in the database that is longer than throttle and `service test` together: the clock has jumped.
@@ -56,7 +57,8 @@ class Lanes:
     worker_id: int
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _openings: dict[int, Opening] = field(default_factory=dict)
-    _unusable: dict[int, Opening] = field(default_factory=dict)
+    _unusable: dict[int, tuple[Opening, float]] = field(default_factory=dict)  # not tried again until then
+    _complaints: dict[int, str] = field(default_factory=dict)
     _closing: dict[asyncio.Task[None], Lane] = field(default_factory=dict)
     _last_answers: dict[int, float] = field(default_factory=dict)  # of closed lanes, on the steady clock
 
@@ -156,7 +158,8 @@ class Lanes:
         for service_id, (service, opening) in openings.items():
             if service_id in self._lanes or service_id in closing:
                 continue
-            if self._unusable.get(service_id) != opening:
+            failed, until = self._unusable.get(service_id, (None, 0.0))
+            if failed != opening or clock.monotonic() >= until:
                 self._open(service, opening)
         for service_id, seconds in gaps.items():
             if service_id in self._lanes and self._lanes[service_id].idle:
@@ -168,8 +171,9 @@ class Lanes:
             credentials = self.keys.open(opening.sealed, service_owner(service.id)) if opening.sealed else {}
             channel = registry.open_channel(service, credentials, self.settings)
         except ColdsendError as error:
-            self._unusable[service.id] = opening
-            logbook.service_unusable(service.name, service.id, f"{error.message} {error.hint}".strip())
+            self._unusable[service.id] = (opening, clock.monotonic() + UNUSABLE_REST.total_seconds())
+            self._complaints[service.id] = f"{error.message} {error.hint}".strip()
+            logbook.service_unusable(service.name, service.id, self._complaints[service.id])
             return
         self._unusable.pop(service.id, None)
         last_answer = self._last_answers.get(service.id, float("-inf"))
@@ -188,6 +192,11 @@ class Lanes:
         self._last_answers[lane.service.id] = lane.last_answer
         if not task.cancelled() and (error := task.exception()):
             logbook.unexpected_error(f"closing service {lane.service.name!r}", error)
+
+    def take_complaints(self) -> dict[int, str]:
+        """service id -> why it could not be opened, since this was asked last."""
+        complaints, self._complaints = self._complaints, {}
+        return complaints
 
     def put(self, claim: Claim) -> None:
         """Hand a committed claim to its lane; a row whose lane closed meanwhile is given back."""

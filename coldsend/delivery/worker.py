@@ -32,7 +32,7 @@ from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.composers import Composers
 from coldsend.delivery.journal import Journal, host_id
-from coldsend.delivery.lanes import Lanes, Opening
+from coldsend.delivery.lanes import UNUSABLE_REST, Lanes, Opening
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.rescue import Rescuer
 from coldsend.delivery.turn import DatabaseAway, Taken, Turns
@@ -41,7 +41,7 @@ from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import RowStatus
 from coldsend.errors import ColdsendError, Unreachable
-from coldsend.stores import signing_keys, workers
+from coldsend.stores import services, signing_keys, workers
 
 T = TypeVar("T")
 
@@ -217,7 +217,8 @@ class Worker:
         summary = {**self._lanes.summary(), "sent": self.sent}
         known = self._composers.known()
         busy = self._lanes.busy() | {result.claim.row.service_id for result in self._results}
-        seen = await self._in_thread(lambda: self._look(summary, known, busy))
+        complaints = self._lanes.take_complaints()
+        seen = await self._in_thread(lambda: self._look(summary, known, busy, complaints))
         if seen is None:
             self._declared_dead = True
             return
@@ -239,7 +240,11 @@ class Worker:
             logbook.unexpected_error("rescue", error)
 
     def _look(
-        self, summary: Mapping[str, Any], known: Mapping[int, datetime], busy: Collection[int]
+        self,
+        summary: Mapping[str, Any],
+        known: Mapping[int, datetime],
+        busy: Collection[int],
+        complaints: Mapping[int, str],
     ) -> Seen | None:
         """Beat and look, in one transaction; None where others have declared this process dead."""
         started = clock.monotonic()
@@ -249,6 +254,16 @@ class Worker:
             lease = self.settings.delivery.lease_seconds
             if not workers.beat(connection, self.worker_id, now, lease, summary):
                 return None
+            for service_id, reason in complaints.items():
+                # Seen by `why`, and by whoever waits for this service: it comes back by itself or is mended.
+                services.rest(
+                    connection,
+                    service_id,
+                    now + UNUSABLE_REST,
+                    reason,
+                    now,
+                    unless_after=now + UNUSABLE_REST / 2,
+                )
             view = views.read(connection, now)
             gaps = self._lanes.own_throttled(connection, view, now, busy)
             # Owners may have changed just now: read the view again only where they did.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy as sa
 
+from coldsend.database.tables import sender_services
 from tests.acceptance.scenario import TASK, Scenario, assert_nobody_twice
 from tests.servers.smtp import RecordingServer
 
@@ -119,3 +121,19 @@ def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_not(
     assert_nobody_twice(server.messages())
     suppressed = scenario.project.json("suppression", "list")
     assert [entry["value"] for entry in suppressed] == ["p2@example.com"]
+
+
+def test_a_service_that_cannot_be_opened_rests_with_the_reason_and_ends_nobodys_waiting(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    scenario.service("alpha", server)
+    scenario.templates(1)
+    scenario.contacts(2)
+    scenario.campaign()
+    with scenario.project.database.begin() as connection:
+        statement = sa.update(sender_services).values(settings={"host": "", "port": 25, "tls": "none"})
+        connection.execute(statement)
+    scenario.run_until_idle()
+    assert server.messages() == []
+    blocked = scenario.project.json("why", TASK, "p1@example.com")["blocked_by"]
+    assert any(gate["gate"] == "service_cooling_down" and "has no host" in gate["detail"] for gate in blocked)
