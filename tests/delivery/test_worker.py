@@ -80,14 +80,14 @@ class Running:
         self._thread.start()
 
     def until(self, true: Callable[[], bool]) -> None:
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while not true():
-            assert time.monotonic() < ends, f"not within 30 s: {self.scenario.statuses()}"
+            assert time.monotonic() < ends, f"not within 60 s: {self.scenario.statuses()}"
             time.sleep(0.01)
 
     def end(self) -> None:
         self.stop.set()
-        self._thread.join(15)
+        self._thread.join(30)
         assert not self._thread.is_alive()
         self.database.dispose()
 
@@ -116,6 +116,8 @@ def test_rows_whose_commit_was_in_doubt_are_not_left_behind_at_the_end(
     running = Running(project, smtp_server, 40, throttle_sec=0)
     running.until(lambda: running.scenario.count("sent") == 40)
     project.run("contact", "add", "late@example.com", "--tag", "lead")
+    # Only turns are in trouble: a look at the world that fails every second would leave no time for one.
+    running.worker._refreshed = float("inf")
     running.trouble.loses_commits = True
     project.run("task", "expand", "spring/intro")
     running.until(lambda: running.scenario.count("sending") == 1)
