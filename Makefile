@@ -62,8 +62,8 @@ servers:  ## the servers that tests start for themselves (Debian packages, as ro
 
 .PHONY: requirements
 requirements: $(STAMP)  ## pin the newest versions that pyproject.toml allows
-	$(COMPILE) --upgrade --extra speed --output-file requirements/run.txt pyproject.toml
-	$(COMPILE) --upgrade --extra speed --extra dev --constraint requirements/run.txt \
+	$(COMPILE) --upgrade --output-file requirements/run.txt pyproject.toml
+	$(COMPILE) --upgrade --extra dev --constraint requirements/run.txt \
 		--output-file requirements/dev.txt pyproject.toml
 
 .PHONY: schema

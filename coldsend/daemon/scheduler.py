@@ -18,14 +18,14 @@ from coldsend.daemon import idle
 from coldsend.daemon.jobs import Jobs
 from coldsend.daemon.processes import Processes
 from coldsend.database.engine import Database
-from coldsend.errors import ColdsendError, Unreachable
+from coldsend.errors import Unreachable
 
 TICK = 0.2
 IDLE_CHECK = 1.0
 IDLE_TWICE = 2  # looks in a row that must find nothing: between two of them a job may have made work
 
 
-class SendersEnd(ColdsendError):
+class SendersEnd(Unreachable):
     """No sender process stays alive."""
 
     code = "senders_end"

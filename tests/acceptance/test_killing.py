@@ -24,7 +24,7 @@ def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingS
     scenario.contacts(RECIPIENTS)
     scenario.campaign()
     chance = random.Random(20261121)
-    open_connections = 0
+    open_connections = kills = 0
     scheduler = scenario.command("scheduler", "run", "--workers", "2")
     for kill in range(10):
         seen = len(server.messages())
@@ -37,10 +37,16 @@ def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingS
             scheduler.wait()
             scheduler = scenario.command("scheduler", "run", "--workers", "2")
         else:
-            senders = scenario.sender_pids()
-            if senders:
-                os.kill(chance.choice(senders), signal.SIGKILL)
-                open_connections += CONNECTIONS
+            senders: list[int] = []
+            while (
+                not senders
+            ):  # those of a scheduler that was killed may be gone, their successors not there yet
+                senders = scenario.sender_pids()
+            os.kill(chance.choice(senders), signal.SIGKILL)
+            open_connections += CONNECTIONS
+        kills += 1
+    assert kills == 10
+    assert scenario.count("pending") > 0, "the last kill, too, was in the middle of the run"
     scenario.until(
         lambda: scenario.count("pending") + scenario.count("sending") == 0, "everything has ended", 180
     )

@@ -86,7 +86,9 @@ def test_an_address_suppressed_while_queued_gets_nothing(scenario: Scenario, ser
     in_time = {m.rcpt_to[0] for m in server.messages()}
     assert process.wait(120) == 0
     received = {message.rcpt_to[0] for message in server.messages()}
-    assert not (received - in_time) & set(late[1:]), "one may have been handed to a connection already"
+    assert len((received - in_time) & set(late)) <= 1, (
+        "one may have been handed to the one connection already"
+    )
     assert scenario.statuses()["skipped"] >= 40
 
 

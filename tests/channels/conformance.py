@@ -13,6 +13,7 @@ Tests whose situation cannot arise with a channel (a console is never out of rea
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -48,11 +49,12 @@ class NotNow(Exception):
     """What a before_commit raises that does not let the message go."""
 
 
-class ChannelConformance:
+class ChannelConformance(ABC):
     """The contract of ``coldsend.channels.seam.Channel``."""
 
+    @abstractmethod
     def other_side(self) -> AbstractContextManager[OtherSide]:
-        raise NotImplementedError
+        """The provider that this channel's tests talk to."""
 
     def test_a_message_is_handed_over_once_and_accepted(self) -> None:
         with self.other_side() as side:

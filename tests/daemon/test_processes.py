@@ -65,6 +65,7 @@ def test_processes_that_end_at_once_are_given_up(
         options=["--config", str(tmp_path / "missing.toml")],
         until_idle=True,
     )
-    with pytest.raises(SendersEnd):
+    with pytest.raises(SendersEnd) as ended:
         scheduler.run()
+    assert ended.value.exit_code == 5, "no bug: something they need is out of reach"
     database.dispose()
