@@ -14,7 +14,7 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-RUN = PROJECT["project"]["dependencies"] + EXTRAS["speed"]
+RUN = PROJECT["project"]["dependencies"]
 ASKED = {"run.txt": RUN, "dev.txt": RUN + EXTRAS["dev"] + PROJECT["build-system"]["requires"]}
 
 
