@@ -88,7 +88,9 @@ def main() -> int:
         print(json.dumps(best))
         return 0
     run = best["run"]
-    print(f"{options.recipients} recipients, {options.workers} workers, {options.database}, {run['size']} octets")
+    print(
+        f"{options.recipients} recipients, {options.workers} workers, {options.database}, {run['size']} octets"
+    )
     print(f"smtp-source -d -s {best['sessions']:<5} {best['source']:8.0f} msg/s")
     print(f"coldsend              {run['rate']:8.0f} msg/s  ({run['memory']:.0f} MB a worker at most)")
     print(f"ratio                 {best['ratio']:8.2f}")
@@ -108,7 +110,9 @@ def measure(options: argparse.Namespace) -> dict:
             url, server_pid = server.url("bench"), server.process.pid
         campaign = Campaign(folder, url)
         campaign.set_up(port, options.recipients, options.connections)
-        run = campaign.send(options.workers, {"sink": sink_pid, **({"mariadbd": server_pid} if server_pid else {})})
+        run = campaign.send(
+            options.workers, {"sink": sink_pid, **({"mariadbd": server_pid} if server_pid else {})}
+        )
         campaign.check(options.recipients)
         sessions = 10 if not options.latency else options.workers * options.connections
         messages = options.recipients if not options.latency else max(2000, options.recipients // 5)
@@ -129,7 +133,9 @@ class Campaign:
         self.database = Database(url)
 
     def command(self, *arguments: str) -> None:
-        done = subprocess.run(self._line(*arguments), cwd=self.folder, env=self._environ(), capture_output=True, text=True)
+        done = subprocess.run(
+            self._line(*arguments), cwd=self.folder, env=self._environ(), capture_output=True, text=True
+        )
         if done.returncode != 0:
             raise RuntimeError(f"{arguments}: {done.stderr}")
 
@@ -202,7 +208,9 @@ class Campaign:
         """Everybody sent, once, with both events, the quota used to the unit; RuntimeError where not."""
         rows = task_contacts.c
         with self.database.read() as connection:
-            by_status = dict(connection.execute(sa.select(rows.status, sa.func.count()).group_by(rows.status)).all())
+            by_status = dict(
+                connection.execute(sa.select(rows.status, sa.func.count()).group_by(rows.status)).all()
+            )
             kinds = sa.select(event_log.c.type, sa.func.count()).group_by(event_log.c.type)
             by_type = dict(connection.execute(kinds).all())
             used = connection.execute(sa.select(sa.func.sum(sender_quota.c.used))).scalar()

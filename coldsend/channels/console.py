@@ -22,7 +22,7 @@ class ConsoleChannel:
     """service.settings: ``folder`` (absolute path), or nothing."""
 
     def __init__(self, service: Service, *, transcript: Transcript | None = None) -> None:
-        self.capacity = service.connections
+        self.capacity = self.appetite = service.connections
         folder = service.settings.get("folder")
         self._folder = Path(folder) if folder else None
         self._transcript = transcript

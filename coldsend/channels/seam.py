@@ -5,7 +5,9 @@ raises nothing but programming errors and ``asyncio.CancelledError``. It calls `
 once, immediately before the step after which the outcome can be unknown: the final dot of SMTP, the request
 of an HTTP API. If ``before_commit`` raises, nothing of that step may go out.
 
-A channel may be used by ``capacity`` tasks at once. How to add one: docs/adding-a-channel.md.
+At most ``capacity`` messages are on their way at once, and may be in doubt after a crash. ``appetite`` is how
+many sends it likes to have at hand: more than that where the next message can be prepared behind the one
+before, otherwise the same. How to add one: docs/adding-a-channel.md.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ class Channel(Protocol):
     """One open way out through one sender service."""
 
     capacity: int
+    appetite: int
 
     async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
         """Hand ``message`` over; the answer says how far it came."""

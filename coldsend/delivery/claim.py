@@ -21,7 +21,7 @@ from coldsend.domain.replies import provider_of
 from coldsend.domain.suppression import keys_for
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
-from coldsend.stores import ledger, quota, suppressions
+from coldsend.stores import ledger, quota, row_outcomes, suppressions
 
 # Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
 ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
@@ -159,7 +159,7 @@ class Claimer:
             else:
                 kept.append(claim)
         if refused:
-            ledger.record(connection, refused)
+            row_outcomes.record(connection, refused)
         return kept
 
     def _suppressed(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, str]:

@@ -5,7 +5,7 @@ is there:
 
     B <boot id>                     first line: the boot of the machine that all other lines belong to
     D <row> <token>                 about to send the final dot (or the HTTP request)
-    K <row> <token> <outcome JSON>  the answer after it, whatever it was
+    K <row> <token> <outcome JSON>  the answer after it, whatever it was; written with the next D at the latest
 
 The file ``worker-<id>.journal`` goes with ``worker-<id>.lock``, which its process holds locked as long as it
 lives: who gets the lock knows that the process is dead. No fsync: a power cut may take the last lines with
@@ -15,6 +15,7 @@ it. So after another boot the absence of a line proves nothing any more, and wha
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -63,20 +64,35 @@ class Journal:
             raise RuntimeError(f"{self._path} is in use by another process")
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         self._written = 0  # bytes in the file
+        self._answers = b""  # lines that are not written yet
         self._open: dict[tuple[int, int], bytes] = {}
         self._head = _head() + b"\n"
         self._write(self._head)
 
     def dot(self, row_id: int, token: int) -> None:
         """The final dot of this row goes out next. OSError where it cannot be noted: then do not send."""
-        self._append((row_id, token), b"D %d %d\n" % (row_id, token))
+        line = b"D %d %d\n" % (row_id, token)
+        self._write(self._answers + line if self._answers else line)
+        self._answers = b""
+        self._open[row_id, token] = line
 
     def outcome(self, outcome: RowOutcome) -> None:
-        """The answer after the dot. Only for rows whose dot was written."""
+        """The answer after the dot, which the next dot or :meth:`flush` writes. Only for rows with a dot.
+
+        A connection has one dot under way at most, and its next one writes the answer to the last: so no more
+        rows than connections are ever without an answer in the file.
+        """
         key = (outcome.row_id, outcome.token)
         if key in self._open:
-            line = json.dumps(outcome.as_json(), ensure_ascii=True, separators=(",", ":"))
-            self._append(key, b"K %d %d %s\n" % (*key, line.encode()))
+            line = b"K %d %d %s\n" % (*key, outcome.to_json().encode())
+            self._open[key] += line
+            self._answers += line
+
+    def flush(self) -> None:
+        """Write what waits for the next dot. OSError where that is not possible; then it goes on waiting."""
+        if self._answers:
+            self._write(self._answers)
+            self._answers = b""
 
     def has_dot(self, row_id: int, token: int) -> bool:
         return (row_id, token) in self._open
@@ -97,6 +113,9 @@ class Journal:
 
     def close(self, *, remove: bool) -> None:
         """Let go; ``remove``: every row was settled and the files are not needed any more."""
+        if not remove:
+            with contextlib.suppress(OSError):
+                self.flush()
         os.close(self._file)
         if remove:
             for suffix in (".new", ".journal", ".lock"):
@@ -104,10 +123,6 @@ class Journal:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def _append(self, key: tuple[int, int], line: bytes) -> None:
-        self._write(line)
-        self._open[key] = self._open.get(key, b"") + line
 
     def _write(self, line: bytes) -> None:
         written = os.write(self._file, line)
@@ -127,6 +142,7 @@ class Journal:
         os.close(self._file)
         self._file = file
         self._written = self._kept = len(content)
+        self._answers = b""  # among the open lines
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """A lane: one open sender service in one worker, with its channel, its connections and its claimed rows.
 
-As many runners as the channel has capacity take rows from the lane's queue. A failure that says nothing
+As many runners as the channel has appetite take rows from the lane's queue. A failure that says nothing
 about the recipient (connect, TLS, login) empties the queue: those rows are pending again for other services,
 and the lane waits a little longer each time before it asks for one more row.
 """
@@ -79,9 +79,17 @@ class Lane:
             return 1 if self.idle and moment >= self.next_send_at else 0
         if self._backoff:
             return 1 if self.idle else 0
-        target = max(2 * self.channel.capacity, min(MOST_ROWS, int(self._rate)))
-        held = self.waiting + self.in_flight
+        target, held = self._target(), self.waiting + self.in_flight
         return target - held if held <= target // 2 else 0
+
+    def fed_for(self) -> int:
+        """How many of its messages may end before it can want more."""
+        if self.service.throttled or self._backoff:
+            return 1
+        return max(1, self.waiting + self.in_flight - self._target() // 2)
+
+    def _target(self) -> int:
+        return max(2 * self.channel.appetite, min(MOST_ROWS, int(self._rate)))
 
     def opens_in(self) -> float:
         """Seconds until ``want`` can be more than 0 again by itself."""
@@ -90,7 +98,7 @@ class Lane:
 
     def put(self, claim: Claim, composer: Composer) -> None:
         """A committed claim to be sent."""
-        if len(self._runners) < self.channel.capacity:
+        if len(self._runners) < self.channel.appetite:
             self._runners.append(asyncio.create_task(self._run()))
         self._queue.put_nowait((claim, composer))
 

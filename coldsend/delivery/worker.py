@@ -27,6 +27,7 @@ from coldsend.config.secrets import KeyRing
 from coldsend.config.settings import Settings
 from coldsend.database import dialect
 from coldsend.database.engine import Connection, Database
+from coldsend.delivery import loop
 from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
@@ -78,12 +79,13 @@ class Worker:
     _lease_ends: float = 0.0
     _declared_dead: bool = False
     _away: bool = False
+    _wake_at: int = 1  # results in hand that end a sleep
 
     def run(self) -> None:
         """Work until told to stop; registers anew where others had declared this process dead."""
         while True:
             self._declared_dead = False
-            asyncio.run(self._life())
+            loop.run(self._life())
             if not self._declared_dead or self.should_stop():
                 return
             logbook.worker_declared_dead(self.worker_id)
@@ -176,6 +178,7 @@ class Worker:
         results, self._results = self._results, []
         if not results and not wants:
             return 0
+        self._flush_journal()
         try:
             taken: Taken = await self._in_thread(lambda: self._turns.take(results, wants, self._view))
         except BaseException:
@@ -194,6 +197,13 @@ class Worker:
         try:
             self._journal.settle(taken.written)
         except OSError as error:
+            logbook.journal_failed(str(error))
+
+    def _flush_journal(self) -> None:
+        try:
+            self._journal.flush()
+        except OSError as error:
+            # The answers are known all the same: only a crash before this turn's commit makes them unknown.
             logbook.journal_failed(str(error))
 
     async def _load_templates(self, template_ids: set[int]) -> None:
@@ -296,7 +306,8 @@ class Worker:
     def _report(self, result: Result) -> None:
         """A lane has a result: write it with the next turn."""
         self._results.append(result)
-        self._wake.set()
+        if len(self._results) >= self._wake_at:
+            self._wake.set()
 
     async def _rest(self, seconds: float) -> None:
         """Do nothing for so long, whatever there would be to do, or until told to stop."""
@@ -314,15 +325,14 @@ class Worker:
                 return
         # Wait for company: a turn writes many outcomes at the price of one, and claims as many.
         waited_until = clock.monotonic() + FLUSH
-        while self._results and clock.monotonic() < waited_until and not self._lanes_hungry():
+        while self._results and clock.monotonic() < waited_until and not self._wants():
             self._wake.clear()
+            self._wake_at = len(self._results) + self._lanes.fed_for()
             # A throttle gap that ends meanwhile makes its lane hungry without waking anybody.
             patience = min(waited_until - clock.monotonic(), self._lanes.opens_in())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), patience)
-
-    def _lanes_hungry(self) -> bool:
-        return bool(self._wants())
+        self._wake_at = 1
 
     def _extend_lease(self, started: float) -> None:
         """Counted from before the heartbeat was written, with a margin: never longer than others count."""

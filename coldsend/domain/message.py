@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+# Neither is frozen, which would double the cost of making one; nobody changes them.
+@dataclass(slots=True)
 class Recipient:
     """One row of a send list together with its contact.
 
@@ -24,14 +25,14 @@ class Recipient:
     time_zone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Message:
     """A composed message, ready for any channel.
 
     data: the RFC 5322 message with CRLF line ends, not dot-stuffed; SMTP sends exactly this.
     The other fields are what HTTP APIs want apart. ``headers``: extra headers (List-Unsubscribe ..) by name.
     mail_from / rcpt_to: envelope addresses, domains as A-labels; smtputf8: one of them has a non-ASCII
-    local part.
+    local part. clean: by construction every line of data ends in CRLF and none begins with a dot.
     """
 
     row_id: int
@@ -46,3 +47,4 @@ class Message:
     headers: Mapping[str, str]
     data: bytes
     smtputf8: bool = False
+    clean: bool = False

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Connection
 
-from coldsend.database import dialect
+from coldsend.database import bulk, dialect
 from coldsend.database.tables import campaigns, contacts, suppressions
 from coldsend.domain.states import SuppressionReason
 from coldsend.domain.suppression import ALL_CAMPAIGNS, Suppression, is_stronger, keys_for
@@ -112,7 +112,7 @@ def matching(connection: Connection, keys: Sequence[str], campaign_id: int) -> d
     if not keys:
         return {}
     statement = sa.select(suppressions.c.suppression_key, suppressions.c.reason).where(
-        suppressions.c.suppression_key.in_(keys),
+        bulk.among(suppressions.c.suppression_key, keys),
         suppressions.c.campaign_id.in_([ALL_CAMPAIGNS, campaign_id]),
     )
     found: dict[str, SuppressionReason] = {}

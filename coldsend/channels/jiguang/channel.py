@@ -51,7 +51,7 @@ class JiguangChannel:
         deadline_seconds: float = DEADLINE_SECONDS,
         transcript: Transcript | None = None,
     ) -> None:
-        self.capacity = service.connections
+        self.capacity = self.appetite = service.connections
         user, key = str(credentials.get("api_user", "")), str(credentials.get("api_key", ""))
         self._url = str(service.settings.get("api_url") or DEFAULT_API_URL).rstrip("/") + PATH
         self._reply_to = str(service.settings.get("reply_to") or "")
