@@ -61,7 +61,10 @@ Best wishes from {{{{ sender.name }}}}
 
 @dataclass
 class Run:
-    """What one campaign took. rate: messages a second. cpu: microseconds of processor time a message, by who."""
+    """What one campaign took. rate: messages a second. size: octets. memory: MB, the largest worker's peak.
+
+    cpu: microseconds of processor time a message, by who.
+    """
 
     rate: float
     seconds: float
@@ -215,7 +218,10 @@ class Campaign:
             by_type = dict(connection.execute(kinds).all())
             used = connection.execute(sa.select(sa.func.sum(sender_quota.c.used))).scalar()
         if by_status != {"sent": recipients} or used != recipients:
-            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}")
+            odd = sa.select(rows.status, rows.error_message).where(rows.status != "sent").limit(3)
+            with self.database.read() as connection:
+                some = connection.execute(odd).all()
+            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}; {some}")
         if by_type != {"send_api_try": recipients, "send_api_success": recipients}:
             raise RuntimeError(f"the event log is wrong: {by_type}")
 

@@ -1,7 +1,7 @@
 """Statements over many rows at once, with their values written into the text.
 
-PyMySQL puts values into the text of a statement itself; SQLAlchemy's handling of each of them on the way costs
-ten times as much as the database does for the row. So statements of the hot path are written here: integers,
+PyMySQL puts values into the text of a statement itself; SQLAlchemy's handling of each of them on the way
+costs more than the database's work for the row. So statements of the hot path are written here: integers,
 times and texts become SQL literals with one look each. Only values of these types are taken, never SQL.
 """
 

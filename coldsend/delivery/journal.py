@@ -5,7 +5,7 @@ is there:
 
     B <boot id>                     first line: the boot of the machine that all other lines belong to
     D <row> <token>                 about to send the final dot (or the HTTP request)
-    K <row> <token> <outcome JSON>  the answer after it, whatever it was; written with the next D at the latest
+    K <row> <token> <outcome JSON>  the answer after it, whatever it was; it may wait for the next D
 
 The file ``worker-<id>.journal`` goes with ``worker-<id>.lock``, which its process holds locked as long as it
 lives: who gets the lock knows that the process is dead. No fsync: a power cut may take the last lines with

@@ -57,11 +57,7 @@ def append_accepted(connection: Connection, row_ids: Sequence[int], code: int, e
     tried = step.c.step == 1
     answer = {name: value for name, value in (("code", code), ("enhanced", enhanced)) if value}
     rest = json.dumps({"": 0, **answer}, separators=(",", ":"))[len('{"":0') :]
-    told = (
-        sa.literal('{"message_id":', sa.Text)
-        + sa.func.json_quote(rows.message_id)
-        + sa.literal(rest, sa.Text)
-    )
+    name = sa.literal('{"message_id":', sa.Text) + sa.func.json_quote(rows.message_id)
     source = (
         sa.select(
             rows.task_id,
@@ -70,7 +66,7 @@ def append_accepted(connection: Connection, row_ids: Sequence[int], code: int, e
             rows.event_tracking_uid,
             sa.case((tried, EventType.SEND_API_TRY.value), else_=EventType.SEND_API_SUCCESS.value),
             sa.case((tried, rows.attempt_at), else_=rows.sent_at),
-            sa.case((tried, sa.null()), else_=told),
+            sa.case((tried, sa.null()), else_=name + sa.literal(rest, sa.Text)),
         )
         .select_from(task_contacts.join(step, sa.true()))
         .where(bulk.among(rows.id, row_ids))

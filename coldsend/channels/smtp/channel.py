@@ -52,7 +52,7 @@ class SmtpChannel:
         self._context = tls_context
         if self._route.tls != "none" and tls_context is None:
             self._context = default_context(settings)
-        # The next message's envelope travels with the body of the one before, so one more for each is welcome.
+        # The next message's envelope travels with the body of the one before: one more for each is welcome.
         self.appetite = 2 * self.capacity if service.throttle_sec == 0 else self.capacity
         self._connections = 0  # open or being opened
         self._waiting: deque[Delivery] = deque()
@@ -92,7 +92,7 @@ class SmtpChannel:
             await asyncio.wait(self._leaving)
 
     async def _first_try(self, delivery: Delivery, *, fresh: bool = False) -> Answer:
-        """Over an idle connection, else a new one, else whichever is free first. fresh: not over an idle one."""
+        """Over an idle connection (not if ``fresh``), else a new one, else whichever is free first."""
         connection = None if fresh else self._take_idle()
         if connection is not None:
             return await self._over(connection, delivery)
@@ -242,7 +242,7 @@ class SmtpChannel:
         self._connections -= 1
 
     def _could_not_open(self, told: Answer) -> None:
-        """Others may use the connections there are; where there are none, asking again would not help them."""
+        """Who waits may use the connections there are; without any, asking again would not help."""
         self._connections -= 1
         if self._connections == 0:
             while self._waiting:

@@ -1,12 +1,12 @@
 """The fast path: messages over one connection with one write, one read and one wake-up each.
 
-Where the server offers PIPELINING, MAIL, RCPT and DATA go out in one group (RFC 2920), and the group of the next
-message goes out together with the body and the final dot of the one before: the end of a message may be the
-first "command" of a group. All of it happens as answers come in, without a task in between.
+Where the server offers PIPELINING, MAIL, RCPT and DATA go out in one group (RFC 2920), and the group of the
+next message goes out together with the body and the final dot of the one before: the end of a message may be
+the first "command" of a group. All of it happens as answers come in, without a task in between.
 
 What must hold: at most one final dot of a connection is without its answer; ``before_commit`` is called
-immediately before the write that has the dot in it; a body follows only the 354 that belongs to it, so a server
-that says too much or too little is noticed before anything of the next message can go out.
+immediately before the write that has the dot in it; a body follows only the 354 that belongs to it, so a
+server that says too much or too little is noticed before anything of the next message can go out.
 """
 
 from __future__ import annotations
@@ -83,9 +83,7 @@ class Pipeline:
         self._final_timeout = settings.final_timeout
         self._more, self._idle, self._ended = more, idle, ended
         self._finishing: Delivery | None = None  # its dot is out
-        self._doubted: tuple[Delivery, Answer] | None = (
-            None  # refused after the dot, if the answer was its own
-        )
+        self._doubted: tuple[Delivery, Answer] | None = None  # refused, if the answer was its own
         self._current: Delivery | None = None  # its envelope is out
         self._heard = 0  # answers to that envelope
         self._refusal: tuple[Phase, Reply] | None = None  # the first that was not the one we need
@@ -252,8 +250,8 @@ class Pipeline:
 
 
 def closed_while_idle(delivery: Delivery, told: Answer) -> bool:
-    """The connection had ended, which only shows when it is used, or the server takes no more messages over it.
+    """The connection had ended, which only shows when it is used, or the server takes no more over it.
 
-    Nothing was sent; what a new connection meets is the answer.
+    Nothing of the message was sent; what a new connection meets is the answer.
     """
     return delivery.reused and told.phase is Phase.MAIL and (told.lost or told.code == CLOSING)
