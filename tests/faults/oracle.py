@@ -140,12 +140,8 @@ def _events(scenario: Scenario) -> list[str]:
         counts, sa.and_(counts.c.task_id == rows.task_id, counts.c.contact_id == rows.contact_id)
     )
     expected = sa.case((rows.status == RowStatus.SENT.value, 1), else_=0)
-    wrong = (
-        sa.select(rows.id)
-        .select_from(joined)
-        .where(sa.func.coalesce(counts.c.n, 0) != expected)
-        .order_by(rows.id)
-    )
+    differ = sa.func.coalesce(counts.c.n, 0) != expected
+    wrong = sa.select(rows.id).select_from(joined).where(differ).order_by(rows.id)
     with scenario.project.database.read() as connection:
         ids = [str(row) for row in connection.execute(wrong).scalars()]
     return [_sentence("rows and their send_api_success events differ", ids)] if ids else []
@@ -155,7 +151,9 @@ def _quotas(scenario: Scenario, messages: Sequence[Received], quota: int | None)
     """Each message was paid for, and no service was given more than its quota."""
     used = (
         sa.select(sender_services.c.name, sa.func.sum(sender_quota.c.used))
-        .select_from(sender_services.join(sender_quota))
+        .select_from(
+            sender_services.join(sender_quota, sender_quota.c.sender_service_id == sender_services.c.id)
+        )
         .group_by(sender_services.c.name)
     )
     with scenario.project.database.read() as connection:
@@ -168,9 +166,8 @@ def _quotas(scenario: Scenario, messages: Sequence[Received], quota: int | None)
         if count > paid.get(name, 0)
     ]
     if quota is not None:
-        found += [
-            f"{name} sent {count}, its quota is {quota}" for name, count in sent.items() if count > quota
-        ]
+        most = {name: count for name, count in sent.items() if count > quota}
+        found += [f"{name} sent {count}, its quota is {quota}" for name, count in most.items()]
     return found
 
 
