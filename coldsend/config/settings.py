@@ -93,6 +93,16 @@ class SmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DkimSettings:
+    expire_days: float = key(
+        0.0, "Days after which signatures are no longer good (x=); 0: they stay good.", minimum=0, maximum=365
+    )
+    dns_servers: str = key(
+        "", "Name servers that check keys, such as 9.9.9.9, 127.0.0.1:5353; empty: those of the system."
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     level: str = key(
         "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
@@ -117,6 +127,7 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    dkim: DkimSettings = field(default_factory=DkimSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
 
@@ -149,6 +160,7 @@ SECTIONS: dict[str, type[Any]] = {
     "web": WebSettings,
     "delivery": DeliverySettings,
     "smtp": SmtpSettings,
+    "dkim": DkimSettings,
     "log": LogSettings,
 }
 
