@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from coldsend import meter
 from coldsend.database import administration, dialect
 from coldsend.errors import InvalidInput, Unreachable
 
@@ -71,6 +72,7 @@ class Database:
                     return work(connection)
             except DBAPIError as error:
                 if attempt + 1 < RETRIES and dialect.must_repeat(error):
+                    meter.transaction_repeated(dialect.error_code(error))
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))
                     continue
                 raise self._translated(error) from error

@@ -67,6 +67,11 @@ class Journal:
         self._head = _head() + b"\n"
         self._write(self._head)
 
+    @property
+    def size(self) -> int:
+        """Bytes in the file."""
+        return self._written
+
     def dot(self, row_id: int, token: int) -> None:
         """The final dot of this row goes out next. OSError where it cannot be noted: then do not send."""
         self._append((row_id, token), b"D %d %d\n" % (row_id, token))
