@@ -176,6 +176,16 @@ def worker_process_ended(pid: int, code: int | None, *, restart_in: float) -> No
     _event(logging.ERROR, "worker_process_ended", pid=pid, code=code, restart_in=restart_in)
 
 
+def worker_process_not_started(reason: str, *, again_in: float) -> None:
+    """A sender process of this scheduler could not be started; it is tried again."""
+    _event(logging.ERROR, "worker_process_not_started", reason=reason, again_in=again_in)
+
+
+def clock_jumped(seconds: float) -> None:
+    """The machine's clock was set: forward, or (negative) back."""
+    _event(logging.WARNING, "clock_jumped", seconds=round(seconds, 1))
+
+
 def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
     """A campaign or task was stopped until a person resumes it."""
     _event(logging.ERROR, "paused_by_engine", kind=kind, id=row_id, reason=reason)
@@ -184,6 +194,11 @@ def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
 def journal_failed(reason: str) -> None:
     """The outcome journal cannot be written (a full disk?): nothing more is sent until it can."""
     _event(logging.ERROR, "journal_failed", reason=reason)
+
+
+def journal_repaired(worker_id: int) -> None:
+    """A process found its journal or lock file deleted, replaced or cut off, and wrote it anew."""
+    _event(logging.WARNING, "journal_repaired", worker=worker_id)
 
 
 def journal_repaired(worker_id: int) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from coldsend import clock, logbook
@@ -60,32 +61,36 @@ class Processes:
             if slot.process is not None and slot.process.poll() is not None:
                 self._ended(slot, moment)
             if slot.process is None and moment >= slot.start_at:
-                slot.process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        "-m",
-                        "coldsend",
-                        *self.options,
-                        "worker",
-                        "run",
-                        "--parent",
-                        str(os.getpid()),
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    stderr=subprocess.PIPE if self.on_line is not None else None,
-                    # A Ctrl-C at the terminal is for the scheduler, which drains its processes in order.
-                    start_new_session=True,
-                )
-                slot.started = moment
-                if self.on_line is not None:
-                    threading.Thread(target=self._pass_on, args=(slot.process,), daemon=True).start()
+                self._start(slot, moment)
+
+    def _start(self, slot: _Slot, moment: float) -> None:
+        command = [sys.executable, "-m", "coldsend", *self.options]
+        try:
+            slot.process = subprocess.Popen(
+                [*command, "worker", "run", "--parent", str(os.getpid())],
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE if self.on_line is not None else None,
+                # A Ctrl-C at the terminal is for the scheduler, which drains its processes in order.
+                start_new_session=True,
+            )
+        except OSError as error:
+            # No memory, no process or no file descriptor to be had: the others must not end for it.
+            slot.wait = min(LONGEST_WAIT, slot.wait * 2)
+            slot.start_at = moment + slot.wait
+            logbook.worker_process_not_started(str(error), again_in=slot.wait)
+            return
+        slot.started = moment
+        if self.on_line is not None:
+            threading.Thread(target=self._pass_on, args=(slot.process,), daemon=True).start()
 
     def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stderr is not None
         assert self.on_line is not None
         with process.stderr:
             for line in process.stderr:
-                self.on_line(line.decode(errors="replace").rstrip("\n"))
+                # Read on whatever becomes of the terminal: a process whose pipe is full would stand still.
+                with suppress(OSError):
+                    self.on_line(line.decode(errors="replace").rstrip("\n"))
 
     def _ended(self, slot: _Slot, moment: float) -> None:
         assert slot.process is not None

@@ -12,7 +12,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock
+from coldsend import clock, logbook
 from coldsend.config.settings import Settings
 from coldsend.daemon import idle
 from coldsend.daemon.jobs import Jobs
@@ -23,6 +23,25 @@ from coldsend.errors import Unreachable
 TICK = 0.2
 IDLE_CHECK = 1.0
 IDLE_TWICE = 2  # looks in a row that must find nothing: between two of them a job may have made work
+
+
+class _ClockWatch:
+    """Compares the machine's clock with the steady one."""
+
+    def __init__(self) -> None:
+        self._offset = self._measured()
+
+    def jumped(self) -> bool:
+        """Whether the clock was set by a second or more since this was asked last."""
+        before, self._offset = self._offset, self._measured()
+        seconds = self._offset - before
+        if abs(seconds) < 1:
+            return False
+        logbook.clock_jumped(seconds)
+        return True
+
+    def _measured(self) -> float:
+        return clock.unshifted_now().timestamp() - clock.monotonic()
 
 
 class SendersEnd(Unreachable):
@@ -63,7 +82,7 @@ class Scheduler:
         timer.start()
         try:
             processes.start()
-            self._watch(jobs, processes)
+            self._watch(jobs, processes, timer)
         finally:
             self._stop.set()
             processes.drain()
@@ -88,10 +107,18 @@ class Scheduler:
             )
         return timer
 
-    def _watch(self, jobs: Jobs, processes: Processes) -> None:
+    def _run_now(self, timer: BackgroundScheduler) -> None:
+        """The timer goes by the machine's clock: set back an hour, it would rest for an hour."""
+        for job in timer.get_jobs():
+            job.modify(next_run_time=clock.unshifted_now())
+
+    def _watch(self, jobs: Jobs, processes: Processes, timer: BackgroundScheduler) -> None:
         quiet = 0
         looked = clock.monotonic()
+        watch = _ClockWatch()
         while not self._stop.wait(TICK):
+            if watch.jumped():
+                self._run_now(timer)
             processes.keep()
             self.on_tick()
             if not self.until_idle or clock.monotonic() - looked < IDLE_CHECK:

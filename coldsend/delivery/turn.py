@@ -29,6 +29,7 @@ from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
 from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.states import RowStatus
+from coldsend.domain.states import RowStatus
 from coldsend.pacing import services as health
 from coldsend.stores import ledger
 

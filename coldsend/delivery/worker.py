@@ -127,7 +127,8 @@ class Worker:
                 signing_keys.load(connection, self.keys, "suppression"),
             )
 
-        self.worker_id, started_at, link_secret, pepper = await self._in_thread(lambda: self.database.run(work))
+        registered = await self._in_thread(lambda: self.database.run(work))
+        self.worker_id, started_at, link_secret, pepper = registered
         logbook.worker_started(self.worker_id, kind="sender", host=socket.gethostname(), pid=os.getpid())
         try:
             self._journal = Journal(Path(self.settings.state_dir), self.worker_id, started_at)
@@ -157,6 +158,9 @@ class Worker:
         )
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
+
+    def _sign_off_unused(self, connection: Connection) -> None:
+        workers.stop(connection, self.worker_id, clock.now())
 
     def _sign_off_unused(self, connection: Connection) -> None:
         workers.stop(connection, self.worker_id, clock.now())
@@ -203,6 +207,13 @@ class Worker:
     def _settle_journal(self, taken: Taken) -> None:
         try:
             self._journal.settle(taken.written)
+        except OSError as error:
+            logbook.journal_failed(str(error))
+
+    def _repair_journal(self) -> None:
+        try:
+            if self._journal.repair():
+                logbook.journal_repaired(self.worker_id)
         except OSError as error:
             logbook.journal_failed(str(error))
 

@@ -172,7 +172,10 @@ _WAITING_ACTIONS = (
 
 
 def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
-    """Never put on the wire (shutdown, lease lost, service stopped): pending again as if nothing had been."""
+    """Never put on the wire (shutdown, lease lost, service stopped): pending again as if nothing had been.
+
+    It stays due when it was: ``now`` would let it wait where the clock is set back afterwards.
+    """
     return RowOutcome(
         attempt.row_id,
         attempt.token,
@@ -181,7 +184,6 @@ def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
         now,
         retries=attempt.retries,
         reason=reason,
-        scheduled_send_at=now,
         keep_service=attempt.kept_service,
         refund=True,
         tried=False,
