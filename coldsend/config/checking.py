@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from coldsend.config import hosts
 from coldsend.config.settings import Key
 
 DATABASE_EXAMPLES = "sqlite:///coldsend.db or mysql://user:password@localhost:3306/coldsend"
@@ -65,7 +66,7 @@ def _below(base: Path, path: str) -> Path:
 
 def _check_database_url(url: str) -> None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(hosts.split(url)[0])
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"cannot be read; it is like {DATABASE_EXAMPLES}") from None

@@ -34,7 +34,8 @@ def key(
 class DatabaseSettings:
     url: str = key(
         "sqlite:///coldsend.db",
-        "Database URL: sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME (MariaDB too).",
+        "Database URL: sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME (MariaDB too). "
+        "Nodes of a Galera cluster: HOST:PORT,HOST:PORT, the nearest first.",
         secret=True,
     )
     pool_size: int = key(5, "Connections one process keeps open.", minimum=1, maximum=100)
