@@ -201,11 +201,6 @@ def journal_repaired(worker_id: int) -> None:
     _event(logging.WARNING, "journal_repaired", worker=worker_id)
 
 
-def journal_repaired(worker_id: int) -> None:
-    """A process found its journal or lock file deleted, replaced or cut off, and wrote it anew."""
-    _event(logging.WARNING, "journal_repaired", worker=worker_id)
-
-
 def database_away(reason: str, *, outcomes_held: int) -> None:
     """The database cannot be used; outcomes wait in memory and in the journal."""
     _event(logging.ERROR, "database_away", reason=reason, outcomes_held=outcomes_held)
@@ -219,6 +214,23 @@ def database_back(*, outcomes_held: int) -> None:
 def service_unusable(service: str, service_id: int, reason: str) -> None:
     """A service cannot be opened by this worker (its credentials or settings); its rows wait."""
     _event(logging.ERROR, "service_unusable", service=service, service_id=service_id, reason=reason)
+
+
+def metrics_served(host: str, port: int) -> None:
+    """Metrics can be read at this address."""
+    _event(logging.INFO, "metrics_served", host=host, port=port)
+
+
+def metrics_unavailable(host: str, port: int, reason: str) -> None:
+    """Metrics cannot be served at this address; sending goes on, and it is tried again."""
+    _event(
+        logging.WARNING,
+        "metrics_unavailable",
+        host=host,
+        port=port,
+        reason=reason,
+        hint="another [metrics] port, or COLDSEND_METRICS_PORT for this process",
+    )
 
 
 def leading(worker_id: int, *, leads: bool) -> None:
@@ -291,3 +303,8 @@ def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) 
 def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> None:
     """Everything sealed was sealed anew with the key ``current``; keys are named by their ids only."""
     _event(logging.INFO, "secret_key_rotated", key=current, resealed=resealed, dropped=",".join(dropped))
+
+
+def dkim_key_changed(key: str, change: str, *, by: str) -> None:
+    """An admin added, activated, retired or removed a DKIM key; ``key``: domain and selector."""
+    _event(logging.INFO, "dkim_key_changed", key=key, change=change, by=by)

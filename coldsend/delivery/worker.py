@@ -162,9 +162,6 @@ class Worker:
     def _sign_off_unused(self, connection: Connection) -> None:
         workers.stop(connection, self.worker_id, clock.now())
 
-    def _sign_off_unused(self, connection: Connection) -> None:
-        workers.stop(connection, self.worker_id, clock.now())
-
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
         try:
@@ -207,13 +204,6 @@ class Worker:
     def _settle_journal(self, taken: Taken) -> None:
         try:
             self._journal.settle(taken.written)
-        except OSError as error:
-            logbook.journal_failed(str(error))
-
-    def _repair_journal(self) -> None:
-        try:
-            if self._journal.repair():
-                logbook.journal_repaired(self.worker_id)
         except OSError as error:
             logbook.journal_failed(str(error))
 
