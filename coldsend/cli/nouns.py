@@ -12,6 +12,7 @@ NOUNS: dict[str, str] = {
     "key": "The keys that encrypt credentials.",
     "user": "Users and their roles.",
     "service": "Sender services: the accounts that mail goes out through.",
+    "dkim": "DKIM: the keys that messages are signed with, and their DNS records.",
     "quota": "Daily quotas of sender services.",
     "contact": "The people campaigns write to; shared by all users.",
     "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
