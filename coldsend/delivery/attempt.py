@@ -19,7 +19,7 @@ from coldsend.domain import outcome as outcomes
 from coldsend.domain.answers import Answer, Verdict
 from coldsend.domain.message import Recipient
 from coldsend.domain.outcome import Attempt, RetryPolicy, RowOutcome
-from coldsend.domain.replies import judge, provider_of
+from coldsend.domain.replies import judge, provider_of, repeated
 from coldsend.domain.retry import next_attempt
 from coldsend.stores.ledger import ClaimedRow
 
@@ -115,6 +115,8 @@ class Attempter:
     def _judged(self, claim: Claim, answer: Answer, message_id: str) -> Result:
         now = clock.now()
         verdict = judge(answer, provider=provider_of(claim.row.email_domain))
+        if claim.row.first_attempt_at is not None:
+            verdict = repeated(verdict, answer)
         again = next_attempt(
             now,
             claim.row.first_attempt_at or claim.attempt_at,
