@@ -21,6 +21,7 @@ NOUNS: dict[str, str] = {
     "variable": "Template variables: names for contact fields, tags and system values.",
     "campaign": "Campaigns: create, start, pause, resume, cancel.",
     "task": "Tasks of a campaign: who gets which templates, and when.",
+    "unknown": "Recipients whose outcome is unknown: list them, and decide what becomes of each.",
     "report": "Reports: what became of a campaign, a task, a sender service.",
     "event": "The event log: what was tried, accepted and refused, and what came back.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
