@@ -180,6 +180,7 @@ class Meter:
         """A sender process has beaten and looked at the world: these services, and what it has in hand."""
         with self._lock:
             self._names = {service_id: facts.service.name for service_id, facts in services.items()}
+            self._counts.gauges[("coldsend_sender_processes",)] = 1
             self._counts.gauges[("coldsend_rows_held",)] = rows_held
             self._counts.gauges[("coldsend_journal_bytes",)] = journal_bytes
         self.beat()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from datetime import timedelta
@@ -9,9 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
+from coldsend.config.settings import Settings
+from coldsend.daemon.reports import reporting, served
 from coldsend.daemon.stopping import Stopping
 from coldsend.delivery.worker import Worker
 from coldsend.domain.access import require_admin
@@ -25,6 +28,9 @@ def run_worker(
     parent: Annotated[
         int | None, typer.Option(hidden=True, help="Process id to live with: stop when it is gone.")
     ] = None,
+    report_to: Annotated[
+        int | None, typer.Option(hidden=True, help="File descriptor to report what is counted to.")
+    ] = None,
 ) -> None:
     """Run one sender process until it is stopped (SIGTERM or Ctrl-C drain within ten seconds).
 
@@ -34,7 +40,7 @@ def run_worker(
     require_admin(run.actor, "run sender processes")
     logbook.configure(run.settings.log.level, run.settings.log.format)
     stop = threading.Event()
-    with Stopping(stop.set) as stopping:
+    with Stopping(stop.set) as stopping, _metrics(run.settings, parent, report_to):
 
         def should_stop() -> bool:
             if parent is not None and os.getppid() != parent:
@@ -44,6 +50,15 @@ def run_worker(
         Worker(run.settings, run.keys, run.database, should_stop).run()
     if run.json:
         run.out.data({"stopped": True})
+
+
+def _metrics(
+    settings: Settings, parent: int | None, report_to: int | None
+) -> contextlib.AbstractContextManager[object]:
+    """The scheduler that started this process serves its metrics; without one it does so itself."""
+    if report_to is not None:
+        return reporting(report_to)
+    return served(settings, meter.read) if parent is None else contextlib.nullcontext()
 
 
 @verb(app, "coldsend worker list", "coldsend worker list --all", name="list")

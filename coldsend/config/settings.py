@@ -104,6 +104,17 @@ class DkimSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    host: str = key("127.0.0.1", "Address that metrics are served on, without a password: keep it private.")
+    port: int = key(
+        0,
+        "Port that schedulers and workers serve /metrics and /healthz on; 0: none.",
+        minimum=0,
+        maximum=65535,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     level: str = key(
         "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
@@ -129,6 +140,7 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     dkim: DkimSettings = field(default_factory=DkimSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
 
@@ -162,6 +174,7 @@ SECTIONS: dict[str, type[Any]] = {
     "delivery": DeliverySettings,
     "smtp": SmtpSettings,
     "dkim": DkimSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 

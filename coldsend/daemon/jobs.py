@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.delivery.journal import Journal, host_id
@@ -29,7 +29,7 @@ from coldsend.pacing import quota
 from coldsend.planning import lifecycle
 from coldsend.stores import leases, workers
 
-LEADER = "scheduler"
+LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
 BEAT_SECONDS = 5.0  # at most
 
@@ -110,6 +110,7 @@ class Jobs:
         if leads != self.leads:
             logbook.leading(self.worker_id, leads=leads)
         self.leads = leads
+        meter.beat()
         self._repair_presence()
 
     def _repair_presence(self) -> None:
@@ -154,8 +155,10 @@ class Jobs:
 
     def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
+            started, done = clock.monotonic(), False
             try:
                 job()
+                done = True
             except (ColdsendError, DBAPIError) as error:
                 if name not in self._failing:  # once per outage, not once a second
                     logbook.job_failed(name, str(error))
@@ -164,5 +167,7 @@ class Jobs:
                 logbook.unexpected_error(f"job {name}", error)
             else:
                 self._failing.discard(name)
+            finally:
+                meter.job(name, clock.monotonic() - started, done=done)
 
         return run

@@ -17,6 +17,7 @@ from coldsend.config.settings import Settings
 from coldsend.daemon import idle
 from coldsend.daemon.jobs import Jobs
 from coldsend.daemon.processes import Processes
+from coldsend.daemon.reports import Reports
 from coldsend.database.engine import Database
 from coldsend.errors import Unreachable
 
@@ -54,7 +55,8 @@ class SendersEnd(Unreachable):
 class Scheduler:
     """See the module. workers: sender processes to run, 0 only plans.
 
-    on_tick: for live progress. on_line: takes the log lines of sender processes, see :class:`Processes`.
+    on_tick: for live progress. on_line, reports: take what sender processes log and count, see
+    :class:`Processes`.
     """
 
     settings: Settings
@@ -64,6 +66,7 @@ class Scheduler:
     until_idle: bool = False
     on_tick: Callable[[], None] = lambda: None
     on_line: Callable[[str], None] | None = None
+    reports: Reports | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -78,7 +81,7 @@ class Scheduler:
         jobs = Jobs(self.settings, self.database, self._stop.is_set)
         jobs.register()
         timer = self._timer(jobs)
-        processes = Processes(self.workers, self.options, self.on_line)
+        processes = Processes(self.workers, self.options, self.on_line, self.reports)
         timer.start()
         try:
             processes.start()
