@@ -196,6 +196,11 @@ def journal_failed(reason: str) -> None:
     _event(logging.ERROR, "journal_failed", reason=reason)
 
 
+def own_limit(reason: str) -> None:
+    """This process may open no more files or connections: it sends less than it could (see ``ulimit -n``)."""
+    _event(logging.ERROR, "own_limit", reason=reason)
+
+
 def journal_repaired(worker_id: int) -> None:
     """A process found its journal or lock file deleted, replaced or cut off, and wrote it anew."""
     _event(logging.WARNING, "journal_repaired", worker=worker_id)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock, logbook, meter
+from coldsend.channels.limits import raise_file_limit
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
 from coldsend.config.settings import Settings
@@ -39,6 +40,7 @@ def run_worker(
     run = current()
     require_admin(run.actor, "run sender processes")
     logbook.configure(run.settings.log.level, run.settings.log.format)
+    raise_file_limit()
     stop = threading.Event()
     with Stopping(stop.set) as stopping, _metrics(run.settings, parent, report_to):
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coldsend import clock, logbook
+from coldsend.channels.limits import OwnLimit
 from coldsend.channels.seam import Channel
 from coldsend.composing.compose import CannotCompose, Composer
 from coldsend.delivery.journal import Journal
@@ -95,6 +96,9 @@ class Attempter:
             return Result(claim, skipped, render_error=True)
         except LeaseLost:
             return self._released(claim, "lease_lost")
+        except OwnLimit as error:
+            logbook.own_limit(str(error))
+            return replace(self._released(claim, "own_limit"), cannot_send=True)
         except JournalFailed as error:
             logbook.journal_failed(str(error.__cause__))
             return replace(self._released(claim, "journal_failed"), cannot_send=True)

@@ -7,7 +7,6 @@ process as all that was written does.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import mmap
 import os
@@ -26,9 +25,8 @@ class Lock:
         self._file = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Written, not only mapped: a full disk must be an error here, not a signal later.
-            if os.write(self._file, bytes(_LENGTH.size)) != _LENGTH.size:
-                raise OSError(errno.ENOSPC, "no space for the lock file", str(temporary))
+            # With space of its own: a full disk must be an error here, not a signal at the mapping later.
+            os.posix_fallocate(self._file, 0, _LENGTH.size)
             self._map = mmap.mmap(self._file, _LENGTH.size)
             temporary.rename(path)
         except OSError:

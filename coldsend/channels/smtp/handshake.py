@@ -14,6 +14,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
+from coldsend.channels.limits import raise_if_ours
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp.auth import Exchange, Secrets
 from coldsend.channels.smtp.connection import Connection, reason
@@ -99,6 +100,7 @@ async def _connect(
     except TimeoutError:
         raise lost("the name could not be resolved in time") from None
     except (OSError, UnicodeError) as error:
+        raise_if_ours(error)
         raise lost(str(getattr(error, "strerror", "") or error)) from None
     why = "the name has no address"
     for number, address in enumerate(found):
@@ -111,6 +113,7 @@ async def _connect(
         except TimeoutError:
             why = "no answer in time"
         except OSError as error:
+            raise_if_ours(error)
             why = _plain(error)
         else:
             connection.deadline = deadline
