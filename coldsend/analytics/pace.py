@@ -62,9 +62,10 @@ def of_task(
     closed = waiting.closed_gates(connection, task, now, pending, later.count, later.first)
     hour = Accepted() if ended else pace.accepted_since(connection, task["id"], now - HOUR)
     minute = pace.accepted_since(connection, task["id"], now - MINUTE) if hour.count else Accepted()
+    alive = not any(gate.gate == Gate.NO_WORKER for gate in closed)
     sends = task["status"] == TaskStatus.SENDING and task["campaign_status"] == CampaignStatus.ACTIVE
     due = pending + by_status.get(RowStatus.SENDING.value, 0) - later.count
-    rate = rate_of(minute, hour, now) if sends and due > 0 else None
+    rate = rate_of(minute, hour, now) if sends and alive and due > 0 else None
     seconds, words = None, None
     if sends:
         making = task["expanded_at"] is None

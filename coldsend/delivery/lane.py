@@ -64,8 +64,9 @@ class Lane:
 
     @property
     def rate(self) -> float:
-        """Rows a second of late."""
-        return self._rate
+        """Rows a second of late; it falls while no result comes."""
+        silence = clock.monotonic() - self._measured_at
+        return min(self._rate, max(1, self._done_since) / silence) if silence > 1 else self._rate
 
     @property
     def next_send_at(self) -> float:

@@ -243,5 +243,5 @@ class Lanes:
         return {
             "services": sorted(lane.service.name for lane in self._lanes.values()),
             "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
-            "rate": round(sum(lane.rate for lane in self._lanes.values() if not lane.idle), 2),
+            "rate": round(sum(lane.rate for lane in self._lanes.values()), 3),
         }

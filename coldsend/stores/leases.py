@@ -58,9 +58,14 @@ def resign(connection: Connection, name: str, worker_id: int) -> None:
 
 def held(connection: Connection, name: str, now: datetime) -> bool:
     """Whether anybody who has not signed off holds this lease at ``now``."""
-    holder = sa.select(leases.c.worker_id).join_from(leases, workers, workers.c.id == leases.c.worker_id)
-    living = holder.where(leases.c.name == name, leases.c.expires_at > now, workers.c.stopped_at.is_(None))
-    return connection.execute(living).first() is not None
+    return holder(connection, name, now) is not None
+
+
+def holder(connection: Connection, name: str, now: datetime) -> int | None:
+    """Id of the process that holds this lease at ``now`` and has not signed off."""
+    found = sa.select(leases.c.worker_id).join_from(leases, workers, workers.c.id == leases.c.worker_id)
+    living = found.where(leases.c.name == name, leases.c.expires_at > now, workers.c.stopped_at.is_(None))
+    return connection.execute(living).scalar()
 
 
 def sender_leases_all(connection: Connection) -> dict[int, RowMapping]:

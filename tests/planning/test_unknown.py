@@ -387,6 +387,32 @@ class TestAtTheSameMoment:
         marks = [details.get("decision") for _, details in world.events() if details]
         assert len([mark for mark in marks if mark]) == len(made.done)
 
+    @pytest.mark.parametrize("deed", ["resend", "mark_sent", "give_up"])
+    def test_an_answer_that_comes_between_the_last_look_and_the_decision_is_not_overwritten(
+        self, world: Doubtful, deed: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        [row_id] = world.unknown()
+        seen = world.found(row_ids=[row_id])
+        late: list[bool] = []
+        answer = threading.Thread(target=lambda: late.append(world.late(row_id, RowStatus.SENT)))
+        look = rows_of.shown
+
+        def look_and_be_late(*asked: Any) -> list[RowMapping]:
+            found = look(*asked)
+            if answer.ident is None:
+                answer.start()
+                answer.join(0.5)  # where it may come through, it has
+            return found
+
+        monkeypatch.setattr(rows_of, "shown", look_and_be_late)
+        if deed == "resend":
+            made = world.resend(seen)
+        else:
+            made = getattr(use, deed)(world.database, world.admin, seen, NOW)
+        answer.join(30)
+        assert len(made.done) + late[0] == 1
+        assert len([kind for kind, _ in world.events() if kind != "send_api_try"]) == 1
+
     def test_a_task_is_not_closed_over_a_row_that_is_being_resent(self, world: Doubtful) -> None:
         for _ in range(5):
             world.unknown()
