@@ -32,7 +32,7 @@ REFUSED = frozenset({1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227,
 PAUSE = frozenset({1047, 1290, 1114, 2002, 2003, 1040, 1053, 1021, 1836}) | REFUSED
 PAUSE_SQLITE = ("disk I/O error", "database or disk is full", "readonly database", "unable to open database")
 SCHEMA_MISSING = frozenset({1146, 1054})
-LEAVE = frozenset({1047, 1053, 1290, 1836})  # this node cannot be worked with, another one may
+LEAVE = frozenset({1047, 1053, 1180, 1290, 1836})  # this node cannot be worked with, another one may
 
 OTHER_HOSTS = "other_hosts"  # in a URL's query: nodes of a cluster besides the first
 DEFAULT_PORT = 3306
@@ -69,8 +69,7 @@ def create_engine(
     if url.host:
         hosts = [(url.host, url.port or DEFAULT_PORT), *(address(host, DEFAULT_PORT) for host in others)]
         event.listen(engine, "do_connect", connector(hosts, connect_timeout))
-    if others:
-        event.listen(engine, "handle_error", _leave_node)
+    event.listen(engine, "handle_error", _leave_node)
     return engine
 
 
