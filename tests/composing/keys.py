@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-
 from coldsend.composing.dkim import Identity, Signer
 from coldsend.domain.dkim import Algorithm
 from coldsend.installation.dkim import KeyPair, generated
@@ -12,9 +10,13 @@ DOMAIN = "sender.example"
 SELECTORS = {Algorithm.RSA: "cs1", Algorithm.ED25519: "cs1e"}
 
 
-@functools.cache
+_made: dict[Algorithm, KeyPair] = {}
+
+
 def pair(algorithm: Algorithm = Algorithm.RSA) -> KeyPair:
-    return generated(algorithm, None)
+    if algorithm not in _made:
+        _made[algorithm] = generated(algorithm, None)
+    return _made[algorithm]
 
 
 def record(algorithm: Algorithm = Algorithm.RSA) -> str:

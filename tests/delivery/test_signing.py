@@ -1,4 +1,4 @@
-"""A worker signs with the keys in force: all mail verifies, and a change of keys is taken over in mid-sending."""
+"""A worker signs with the keys in force: all mail verifies, and changes of keys are taken over meanwhile."""
 
 from __future__ import annotations
 
