@@ -22,8 +22,9 @@ from coldsend.delivery import view as views
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.turn import Turns
+from coldsend.domain import address, suppression
 from coldsend.errors import Unreachable
-from coldsend.stores import leases, ledger, quota
+from coldsend.stores import leases, ledger, quota, suppressions
 from tests.acceptance.scenario import Scenario
 from tests.conftest import Project
 from tests.delivery.test_turn import PEPPER, WORKER, Sending
@@ -200,15 +201,20 @@ def test_consent_withdrawn_at_another_node_is_seen_however_far_this_one_lags(
     here, there = sides
     rows = here.rows(here.task_id, "pending", 3)
     assert there.statuses(there.task_id) == {"pending": 3}
+    email = here.email(rows[0])
+    key = suppression.address_key(address.parse(email).key)
     with there.database.read() as reading:
         view = views.read(reading, clock.now())
     with cluster.nodes[1].connect() as connection, connection.cursor() as cursor:
         cursor.execute("FLUSH TABLES WITH READ LOCK")  # node 2 applies nothing any more
-        here.suppress(here.email(rows[0]))
+        here.suppress(email)
+        look = Thread(lambda: suppressed(there.database, key))
         turn = Thread(lambda: there.turns.take([], {there.service_id: 3}, view))
-        turn.join(0.5)
-        assert turn.is_alive(), "it waits until its node has caught up"
+        look.join(0.5)
+        assert look.is_alive(), "it waits until its node has caught up"
+        assert turn.is_alive()
         cursor.execute("UNLOCK TABLES")
+    assert look.result()
     taken = turn.result()
     assert {claim.row.id for claim in taken.claims} == set(rows[1:])
 
@@ -292,6 +298,11 @@ def test_of_schedulers_at_two_nodes_one_leads(sides: tuple[Sending, Sending]) ->
     threads = [Thread(lambda: lead(here, WORKER)), Thread(lambda: lead(there, OTHER))]
     results = [thread.result() for thread in threads]
     assert sorted(map(any, results)) == [False, True], "who leads keeps leading, the other never does"
+
+
+def suppressed(database: Database, key: str) -> bool:
+    with database.read() as connection:
+        return bool(suppressions.matching(connection, [key], 1))
 
 
 def register(connection: Connection, worker_id: int) -> None:
