@@ -29,7 +29,6 @@ from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
 from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.states import RowStatus
-from coldsend.domain.states import RowStatus
 from coldsend.pacing import services as health
 from coldsend.stores import ledger
 
@@ -95,7 +94,7 @@ class Turns:
         doubt: tuple[list[int], int, datetime] | None = None
         try:
             with self.database.engine.begin() as connection:
-                self._put_back_doubtful(connection, view, now)
+                self._put_back_doubtful(connection, view, now, token)
                 recorded = self._record(connection, results, view)
                 claims: list[Claim] = []
                 if wants:
@@ -116,10 +115,10 @@ class Turns:
         written = [(outcome.row_id, outcome.token) for outcome in decided]
         return Taken(claims, written)
 
-    def _put_back_doubtful(self, connection: Connection, view: View, now: datetime) -> None:
+    def _put_back_doubtful(self, connection: Connection, view: View, now: datetime, fresh: int) -> None:
         """Rows of an earlier turn whose COMMIT was in doubt and did happen: they are ours and unsent."""
         for row_ids, _token, _claimed_at in self._doubtful:
-            ledger.lock(connection, row_ids)  # that COMMIT may still be under way
+            ledger.fence(connection, row_ids, fresh)  # that COMMIT may still be under way
         released = [
             outcomes.released(Claim(row, token, 0, claimed_at).attempt, now, "commit_in_doubt")
             for row_ids, token, claimed_at in self._doubtful
