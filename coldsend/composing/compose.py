@@ -20,6 +20,7 @@ from markupsafe import Markup, escape
 
 from coldsend.composing import headers
 from coldsend.composing.build import Parts, Reading, build, read
+from coldsend.composing.dkim import Signer
 from coldsend.composing.instrument import is_web_address
 from coldsend.composing.language import (
     PLACEHOLDER,
@@ -56,9 +57,16 @@ _SCHEME = re.compile(r"(?:https?://[^\s/]|mailto:[^\s]|tel:[+\d]|sms:[+\d]|#)[^\
 
 
 def composer(
-    template: TemplateSource, variables: Sequence[Variable], service: Service, site: Site
+    template: TemplateSource,
+    variables: Sequence[Variable],
+    service: Service,
+    site: Site,
+    signer: Signer | None = None,
 ) -> Composer:
-    """Compile a template for a service; InvalidInput where the template, service or site is broken."""
+    """Compile a template for a service; InvalidInput where the template, service or site is broken.
+
+    ``signer``: signs its messages (DKIM); None: they stay unsigned.
+    """
     if not site.base_url or not site.postal_address:
         absent = "[web] base_url" if not site.base_url else "postal_address"
         raise InvalidInput(f"{absent} is not configured: messages need it", hint="see coldsend.toml.example")
@@ -66,7 +74,7 @@ def composer(
     faults = [str(fault) for fault in reading.faults]
     if not faults:
         try:
-            return Composer(reading, build(reading, site), service, site)
+            return Composer(reading, build(reading, site), service, site, signer)
         except Broken as broken:
             faults = [str(fault.message) for fault in broken.faults]
     raise InvalidInput(
@@ -88,8 +96,11 @@ class _Wanted:
 class Composer:
     """Makes the messages of one template through one service. Compiled once; not shared between threads."""
 
-    def __init__(self, reading: Reading, parts: Parts, service: Service, site: Site) -> None:
+    def __init__(
+        self, reading: Reading, parts: Parts, service: Service, site: Site, signer: Signer | None
+    ) -> None:
         self._template = reading.template.name
+        self._signer = signer
         self._site = site
         self._parts = parts
         self._tokens = Tokens(site.link_secret)
@@ -171,6 +182,7 @@ class Composer:
             "MIME-Version: 1.0\r\n"
             f"{self._frame.content_type}"
         )
+        data = self._frame.assemble(head.encode(), text, html)
         return Message(
             row_id=recipient.row_id,
             mail_from=self._mail_from,
@@ -182,7 +194,7 @@ class Composer:
             html="".join(html),
             text="".join(text),
             headers=self._extra_headers(unsubscribe_url),
-            data=self._frame.assemble(head.encode(), text, html),
+            data=data if self._signer is None else self._signer.sign(data, now),
             smtputf8=to_utf8 or self._from_utf8,
         )
 

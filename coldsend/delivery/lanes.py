@@ -10,6 +10,8 @@ from typing import Any
 
 from coldsend import clock, logbook
 from coldsend.channels import registry
+from coldsend.composing.dkim import Signer
+from coldsend.composing.load import open_signer
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -19,11 +21,13 @@ from coldsend.delivery.claim import sendable
 from coldsend.delivery.composers import Composers
 from coldsend.delivery.lane import Lane
 from coldsend.delivery.view import View
+from coldsend.domain import dkim
 from coldsend.domain import outcome as outcomes
+from coldsend.domain.dkim import DkimKey
 from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
 from coldsend.pacing import services as health
-from coldsend.stores import leases, services
+from coldsend.stores import dkim_keys, leases, services
 
 # With the seconds that channels take to say goodbye to a server that hangs, and a last turn at the database,
 # this must stay under the ten seconds in which a process ends.
@@ -42,6 +46,7 @@ class Opening:
     settings: Mapping[str, Any]
     throttle_sec: float
     sealed: Mapping[str, Any] | None
+    signs_with: tuple[DkimKey, ...] = ()
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Lanes:
     worker_id: int
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _openings: dict[int, Opening] = field(default_factory=dict)
+    _signers: dict[int, Signer | None] = field(default_factory=dict)
     _unusable: dict[int, tuple[Opening, float]] = field(default_factory=dict)  # not tried again until then
     _complaints: dict[int, str] = field(default_factory=dict)
     _closing: dict[asyncio.Task[None], Lane] = field(default_factory=dict)
@@ -108,9 +114,16 @@ class Lanes:
         """What each service that is wanted would be opened with. Runs in the database thread."""
         found: dict[int, tuple[Service, Opening]] = {}
         sealed = services.sealed_credentials(connection)
+        active = dkim_keys.active(connection)
         for service_id in view.wanted() & sealed.keys():
             service = view.services[service_id].service
-            opening = Opening(service.type, service.settings, service.throttle_sec, sealed[service_id])
+            opening = Opening(
+                service.type,
+                service.settings,
+                service.throttle_sec,
+                sealed[service_id],
+                dkim.keys_for(service, active),
+            )
             found[service_id] = (service, opening)
         return found
 
@@ -173,6 +186,8 @@ class Lanes:
     def _open(self, service: Service, opening: Opening) -> None:
         try:
             credentials = self.keys.open(opening.sealed, service_owner(service.id)) if opening.sealed else {}
+            # Never unsigned where there is a key: receivers would take such mail for forged.
+            signer = open_signer(opening.signs_with, self.keys, self.settings.dkim.expire_days)
             channel = registry.open_channel(service, credentials, self.settings)
         except ColdsendError as error:
             self._unusable[service.id] = (opening, clock.monotonic() + UNUSABLE_REST.total_seconds())
@@ -183,10 +198,11 @@ class Lanes:
         last_answer = self._last_answers.get(service.id, float("-inf"))
         self._lanes[service.id] = Lane(service, channel, self.attempter, self.report, last_answer)
         self._openings[service.id] = opening
+        self._signers[service.id] = signer
 
     def _close(self, service_id: int) -> None:
         lane = self._lanes.pop(service_id)
-        del self._openings[service_id]
+        del self._openings[service_id], self._signers[service_id]
         task = asyncio.create_task(lane.close(DRAIN))
         self._closing[task] = lane
         task.add_done_callback(self._closed)
@@ -208,7 +224,7 @@ class Lanes:
         if lane is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_closed")))
             return
-        composer = self.composers.get(claim.row.template_id, lane.service)
+        composer = self.composers.get(claim.row.template_id, lane.service, self._signers[lane.service.id])
         if composer is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
             return
@@ -229,5 +245,5 @@ class Lanes:
         return {
             "services": sorted(lane.service.name for lane in self._lanes.values()),
             "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
-            "rate": round(sum(lane.rate for lane in self._lanes.values() if not lane.idle), 2),
+            "rate": round(sum(lane.rate for lane in self._lanes.values()), 3),
         }

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.composing.source import site_of
 from coldsend.config.secrets import KeyRing
 from coldsend.config.settings import Settings
@@ -32,7 +32,7 @@ from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.composers import Composers
-from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.journal import Journal, StateFolder, host_id
 from coldsend.delivery.lanes import UNUSABLE_REST, Lanes, Opening
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.rescue import Rescuer
@@ -110,27 +110,33 @@ class Worker:
         host = host_id(self.settings.state_dir)
         delivery = self.settings.delivery
 
-        def work(connection: Connection) -> tuple[int, bytes, bytes]:
-            started = clock.monotonic()
+        def work(connection: Connection) -> tuple[int, datetime, bytes, bytes]:
+            started, now = clock.monotonic(), clock.now()
             worker_id = workers.register(
                 connection,
                 kind="sender",
                 host=socket.gethostname(),
                 host_id=host,
                 pid=os.getpid(),
-                now=clock.now(),
+                now=now,
                 lease_seconds=delivery.lease_seconds,
             )
             self._extend_lease(started)
             return (
                 worker_id,
+                now,
                 signing_keys.load(connection, self.keys, "links"),
                 signing_keys.load(connection, self.keys, "suppression"),
             )
 
-        self.worker_id, link_secret, pepper = await self._in_thread(lambda: self.database.run(work))
+        registered = await self._in_thread(lambda: self.database.run(work))
+        self.worker_id, started_at, link_secret, pepper = registered
         logbook.worker_started(self.worker_id, kind="sender", host=socket.gethostname(), pid=os.getpid())
-        self._journal = Journal(Path(self.settings.state_dir), self.worker_id)
+        try:
+            self._journal = Journal(Path(self.settings.state_dir), self.worker_id, started_at)
+        except ColdsendError:
+            await self._in_thread(partial(self.database.run, self._sign_off_unused))
+            raise
         self._composers = Composers(site_of(self.settings, link_secret))
         policy = RetryPolicy(delivery.retry_minutes, delivery.give_up_days)
         self._lanes = Lanes(
@@ -154,6 +160,9 @@ class Worker:
         )
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
+
+    def _sign_off_unused(self, connection: Connection) -> None:
+        workers.stop(connection, self.worker_id, clock.now())
 
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
@@ -179,11 +188,13 @@ class Worker:
         if not results and not wants:
             return 0
         self._flush_journal()
+        started = clock.monotonic()
         try:
             taken: Taken = await self._in_thread(lambda: self._turns.take(results, wants, self._view))
         except BaseException:
             self._results = results + self._results
             raise
+        meter.turn(results, len(taken.claims), clock.monotonic() - started)
         self._settle_journal(taken)
         self.sent += sum(result.outcome.status == RowStatus.SENT for result in results)
         await self._load_templates({claim.row.template_id for claim in taken.claims})
@@ -206,6 +217,13 @@ class Worker:
             # The answers are known all the same: only a crash before this turn's commit makes them unknown.
             logbook.journal_failed(str(error))
 
+    def _repair_journal(self) -> None:
+        try:
+            if self._journal.repair():
+                logbook.journal_repaired(self.worker_id)
+        except OSError as error:
+            logbook.journal_failed(str(error))
+
     async def _load_templates(self, template_ids: set[int]) -> None:
         missing = self._composers.missing(template_ids)
         if not missing:
@@ -224,6 +242,7 @@ class Worker:
     async def _refresh(self) -> None:
         """Heartbeat, view, lanes; rescue now and then. All in the database thread but the arranging."""
         self._refreshed = clock.monotonic()
+        self._repair_journal()
         summary = {**self._lanes.summary(), "sent": self.sent}
         known = self._composers.known()
         busy = self._lanes.busy() | {result.claim.row.service_id for result in self._results}
@@ -233,6 +252,7 @@ class Worker:
             self._declared_dead = True
             return
         self._view = seen.view
+        meter.look(seen.view.services, summary["held"], self._journal.size)
         self._composers.drop(seen.edited)
         self._lanes.arrange(seen.openings, seen.gaps)
         self._lanes.withdraw(seen.view, clock.now())
@@ -245,6 +265,8 @@ class Worker:
             self._rescuer.rescue_own_host()
         except Unreachable:
             raise
+        except StateFolder as error:
+            logbook.journal_failed(error.message)
         except Exception as error:
             # A bug met in what another process left must not end this one as well.
             logbook.unexpected_error("rescue", error)

@@ -22,7 +22,7 @@ from coldsend.database import checks
 from coldsend.database.engine import Database, parse_url
 from coldsend.domain.finding import Finding
 from coldsend.errors import ColdsendError
-from coldsend.installation import contents, versions
+from coldsend.installation import contents, dkim, dkim_dns, versions
 
 _KEYS_HINT = "every key is documented in coldsend.toml.example"
 
@@ -154,6 +154,9 @@ def _database(
             return found  # it is away, or its schema is not ours: there is nothing to read
         with database.read() as connection:
             found += contents.findings(connection, keys, patient.acting_as or settings.user or None, now)
+            found += dkim.unsigned(connection)
+            signing = dkim.in_use(connection)
+        found += dkim_dns.findings(signing, settings.dkim.dns_servers)
     except ColdsendError as error:
         found.append(_as_finding("database", error))
     finally:

@@ -84,7 +84,7 @@ class Worker:
         self.results: list[Result] = []
         self.channels: list[Held] = []
         self.lease = True
-        self.journal = Journal(folder, 7)
+        self.journal = Journal(folder, 7, NOW)
         attempter = Attempter(self.journal, RetryPolicy((5.0,), 5), lambda: self.lease)
 
         def open_channel(*_: object) -> Held:

@@ -34,7 +34,7 @@ def in_memory() -> str | None:
     return str(shared) if roomy else None
 
 
-def _clear_up_after_killed_runs(where: Path) -> None:
+def clear_up_after_killed_runs(where: Path) -> None:
     """End servers, and remove data, of test runs that were killed: folders are named for their run's pid."""
     if not Path("/proc/self").exists():
         return  # no way to tell who lives
@@ -62,7 +62,7 @@ class MariaDB:
 
     def __init__(self, *, durable: bool = False) -> None:
         where = None if durable else in_memory()
-        _clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
+        clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where))
         self.port = free_port()
         self.durable = durable

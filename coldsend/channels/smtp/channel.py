@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from coldsend import meter
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp import wire
 from coldsend.channels.smtp.auth import Secrets
@@ -45,6 +46,7 @@ class SmtpChannel:
         transcript: Transcript | None = None,
     ) -> None:
         self.capacity = service.connections
+        self._service_id = service.id
         self.transcript = transcript
         self._route = _route(service, settings)
         self._secrets = Secrets(credentials)
@@ -111,6 +113,7 @@ class SmtpChannel:
 
     async def _over_new(self, delivery: Delivery) -> Answer:
         """Open a connection in a slot that is ours, and send over it."""
+        meter.connection_opened(self._service_id)
         try:
             connection = await open_connection(
                 self._route, self._secrets, self._settings, self._context, delivery.deadline, self.transcript
