@@ -181,7 +181,7 @@ class Campaign:
             composers = Composers(site_of(settings, secret))
             composers.load(connection, {1})
             service = services.all_services(connection)[0]
-        composer = composers.get(1, service)
+        composer = composers.get(1, service, None)
         fields = {"company": "Company 500", "city": "Köln"}
         person = Recipient(50_000, 1, 50_000, "p50000@company500.example", "Zoë 50000", ("lead",), fields)
         return len(composer.compose(person, clock.now()).data)

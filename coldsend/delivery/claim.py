@@ -175,12 +175,15 @@ class Claimer:
     def _suppressed(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, str]:
         """row id -> why its address gets nothing; one query per campaign."""
         found: dict[int, str] = {}
+        if not claims:
+            return found
+        pepper = self.pepper if suppressions.has_hashed(connection) else None
         by_campaign: dict[int, list[Claim]] = {}
         for claim in claims:
             by_campaign.setdefault(claim.campaign_id, []).append(claim)
         for campaign_id, mine in by_campaign.items():
             keys = {
-                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, self.pepper)
+                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, pepper)
                 for claim in mine
             }
             wanted = sorted({key for of_row in keys.values() for key in of_row})

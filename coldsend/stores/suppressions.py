@@ -22,6 +22,7 @@ __all__ = [
     "add",
     "entries",
     "find",
+    "has_hashed",
     "keys_for",
     "listed",
     "matching",
@@ -121,6 +122,12 @@ def matching(connection: Connection, keys: Sequence[str], campaign_id: int) -> d
         if key not in found or is_stronger(reason, found[key]):
             found[key] = reason
     return found
+
+
+def has_hashed(connection: Connection) -> bool:
+    """Whether there is any entry of which only the hash is left."""
+    hashed = sa.select(sa.literal(1)).where(suppressions.c.suppression_key.between("h:", "h;")).limit(1)
+    return connection.execute(hashed).first() is not None
 
 
 def entries(connection: Connection, keys: Sequence[str]) -> list[dict[str, Any]]:
