@@ -94,7 +94,12 @@ def of_contacts(connection: Connection, task_id: int, contact_ids: Sequence[int]
 def make_sent(connection: Connection, row_ids: Sequence[int], now: datetime, reason: RowReason) -> int:
     """Unknown rows become sent, at the time of their attempt; returns how many were unknown."""
     sent_at = sa.func.coalesce(rows.attempt_at, sa.literal(now, rows.attempt_at.type))
-    values = {"status": RowStatus.SENT.value, "sent_at": sent_at, "reason": reason.value, "error_message": None}
+    values = {
+        "status": RowStatus.SENT.value,
+        "sent_at": sent_at,
+        "reason": reason.value,
+        "error_message": None,
+    }
     return _decide(connection, row_ids, values)
 
 
