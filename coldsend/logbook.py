@@ -136,6 +136,11 @@ def recipients_skipped(task: str, task_id: int, reason: str, count: int) -> None
     _event(logging.INFO, "recipients_skipped", task=task, task_id=task_id, reason=str(reason), count=count)
 
 
+def host_doubtful(subject: str, message: str, hint: str) -> None:
+    """Something about this host, its clock or its state directory is not as it should be."""
+    _event(logging.WARNING, "host_doubtful", subject=subject, message=message, hint=hint)
+
+
 def worker_started(worker_id: int, *, kind: str, host: str, pid: int) -> None:
     """A process has registered and begins to work."""
     _event(logging.INFO, "worker_started", worker=worker_id, kind=kind, host=host, pid=pid)
