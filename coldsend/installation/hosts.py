@@ -21,8 +21,8 @@ from coldsend.domain.finding import Finding
 from coldsend.stores import workers
 
 WARN_SECONDS = 1.0
-# Leases count on steady clocks and survive any skew. Gaps and quota days do not: half a minute is as much as a
-# provider that counts by its own clock may be expected to overlook.
+# Leases count on steady clocks and survive any skew. Gaps and quota days do not: half a minute is as much as
+# a provider that counts by its own clock may be expected to overlook.
 REFUSE_SECONDS = 30.0
 _SAMPLES = 3
 _NTP = "keep the clocks of all hosts right with NTP: timedatectl set-ntp true, or install chrony"
