@@ -28,6 +28,8 @@ def configure(level: str = "info", style: str = "text") -> None:
         libraries.removeHandler(old)
         old.close()
     libraries.addHandler(handler)
+    # A connection that broke is told of by whoever used it; the pool would add a traceback for each.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     _logger.handlers[:] = [handler]
     _logger.setLevel(level.upper())
     _logger.propagate = False
