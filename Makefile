@@ -75,8 +75,9 @@ schema: $(STAMP)  ## write the snapshots schema/mysql.sql and schema/sqlite.sql
 	$(BIN)/python schema/snapshot.py
 
 .PHONY: docs
-docs: $(STAMP)  ## write docs/cli.md from the commands' help
+docs: $(STAMP)  ## write docs/cli.md and the tables of docs/events.md and docs/metrics.md
 	$(BIN)/python docs/write_cli.py
+	$(BIN)/python docs/write_tables.py
 
 .PHONY: clean
 clean:  ## remove .venv, caches and what builds and the demo left behind

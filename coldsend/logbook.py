@@ -28,6 +28,8 @@ def configure(level: str = "info", style: str = "text") -> None:
         libraries.removeHandler(old)
         old.close()
     libraries.addHandler(handler)
+    # A connection that broke is told of by whoever used it; the pool would add a traceback for each.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     _logger.handlers[:] = [handler]
     _logger.setLevel(level.upper())
     _logger.propagate = False
@@ -134,6 +136,11 @@ def campaign_completed(campaign: str, campaign_id: int) -> None:
 def recipients_skipped(task: str, task_id: int, reason: str, count: int) -> None:
     """Waiting recipients of a task will not be sent to."""
     _event(logging.INFO, "recipients_skipped", task=task, task_id=task_id, reason=str(reason), count=count)
+
+
+def host_doubtful(subject: str, message: str, hint: str) -> None:
+    """Something about this host, its clock or its state directory is not as it should be."""
+    _event(logging.WARNING, "host_doubtful", subject=subject, message=message, hint=hint)
 
 
 def worker_started(worker_id: int, *, kind: str, host: str, pid: int) -> None:

@@ -12,9 +12,27 @@ import resource
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 ENOUGH = 65_536  # files; kernels allow a process far more than it could ever use here
 
+# Files that connections to servers leave free: without its database and journal a sender could not even say
+# what it has sent.
+RESERVE = 16
+
 
 class OwnLimit(Exception):
     """Nothing is wrong with the service or the recipient: this process has reached a limit of its own."""
+
+
+def leave_room() -> None:
+    """Raise OwnLimit where one more connection would take the last files; asked before each is opened."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY or limit >= ENOUGH:
+        return
+    try:
+        in_use = len(os.listdir("/dev/fd"))
+    except OSError as error:
+        raise_if_ours(error)
+        return
+    if in_use + RESERVE > limit:
+        raise OwnLimit(f"{in_use} files are open, and this process may open {limit}: see ulimit -n")
 
 
 def raise_if_ours(error: Exception) -> None:
@@ -31,7 +49,7 @@ def raise_if_ours(error: Exception) -> None:
             return
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     raise OwnLimit(
-        f"{getattr(error, 'strerror', None) or error} (this process may open {limit} files, see ulimit -n)"
+        f"{getattr(error, 'strerror', None) or error}: this process may open {limit}, see ulimit -n"
     ) from error
 
 

@@ -12,6 +12,7 @@ from coldsend import clock, logbook
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.progress import LiveProgress
+from coldsend.daemon import hosts
 from coldsend.daemon.reports import Reports, served
 from coldsend.daemon.scheduler import Scheduler
 from coldsend.daemon.stopping import Stopping
@@ -51,6 +52,7 @@ def run_scheduler(
     with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:
         # After the bar is there: the log lines must go through it.
         logbook.configure(run.settings.log.level, run.settings.log.format)
+        hosts.require_fit(run.database, run.settings)
         reports = Reports()
         scheduler = Scheduler(
             run.settings,

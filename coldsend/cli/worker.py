@@ -15,6 +15,7 @@ from coldsend.channels.limits import raise_file_limit
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
 from coldsend.config.settings import Settings
+from coldsend.daemon import hosts
 from coldsend.daemon.reports import reporting, served
 from coldsend.daemon.stopping import Stopping
 from coldsend.delivery import roster
@@ -53,6 +54,8 @@ def run_worker(
     run.answer_timeout = max(SHORTEST_ANSWER, run.settings.delivery.lease_seconds / 3)
     require_admin(run.actor, "run sender processes")
     logbook.configure(run.settings.log.level, run.settings.log.format)
+    if parent is None:  # else the scheduler has looked
+        hosts.require_fit(run.database, run.settings)
     raise_file_limit()
     stop = threading.Event()
     with Stopping(stop.set) as stopping, _metrics(run.settings, parent, report_to):

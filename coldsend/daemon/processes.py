@@ -18,7 +18,7 @@ FIRST_WAIT = 0.5
 LONGEST_WAIT = 30.0
 HOPELESS_WAIT = 8.0  # reached after four ends in a row
 HEALTHY_AFTER = 30.0  # seconds a process must have lived for its end not to count as a crash in a row
-DRAIN_SECONDS = 9.0
+DRAIN_SECONDS = 8.5  # a sender needs 8 at most; what comes after it must fit into ten
 
 
 @dataclass(slots=True)

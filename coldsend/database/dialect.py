@@ -39,6 +39,7 @@ DEFAULT_PORT = 3306
 ANSWER_SECONDS = 300.0
 
 SQLITE_BUSY_SECONDS = 30
+BUSY_TIMEOUT = "timeout"  # in a URL's query: other than that
 
 
 def create_engine(
@@ -104,9 +105,10 @@ def _leave_node(context: ExceptionContext) -> None:
 
 
 def _sqlite_engine(url: URL) -> Engine:
+    busy = url.query.get(BUSY_TIMEOUT, SQLITE_BUSY_SECONDS)
     engine = sa.create_engine(
         url,
-        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": float(str(busy)), "check_same_thread": False},
         json_serializer=_compact_json,
     )
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from coldsend import meter
+from coldsend import clock, meter
 from coldsend.config import hosts
 from coldsend.database import administration, dialect
 from coldsend.errors import InvalidInput, Unreachable
@@ -27,6 +27,7 @@ from coldsend.errors import InvalidInput, Unreachable
 T = TypeVar("T")
 
 RETRIES = 8
+PATIENCE = 20.0  # seconds after which nothing is repeated any more: somebody holds locks for long
 _SOME_HOST = "host.of.several.invalid"
 
 
@@ -77,12 +78,14 @@ class Database:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction and commit; repeat it whole where the database says so."""
+        began = clock.monotonic()
         for attempt in range(RETRIES):
             try:
                 with self.engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if attempt + 1 < RETRIES and dialect.must_repeat(error):
+                hopeful = attempt + 1 < RETRIES and clock.monotonic() - began < PATIENCE
+                if hopeful and dialect.must_repeat(error):
                     meter.transaction_repeated(dialect.error_code(error))
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))
                     continue
@@ -132,6 +135,12 @@ def parse_url(text: str) -> URL:
         url = url.set(drivername="mysql+pymysql")
         return url.update_query_dict({dialect.OTHER_HOSTS: others}) if others else url
     if backend == "sqlite":
+        timeout = str(url.query.get(dialect.BUSY_TIMEOUT, "0"))
+        if not timeout.replace(".", "", 1).isdecimal():
+            raise InvalidInput(
+                f"timeout={timeout} in the database URL is no number",
+                hint="the seconds to wait for a lock: sqlite:///coldsend.db?timeout=30",
+            )
         return url.set(drivername="sqlite")
     raise InvalidInput(
         f"databases of type {backend!r} are not supported",

@@ -153,9 +153,22 @@ class Lanes:
                 mine.append(service_id)
         gaps = leases.sender_leases_all(connection)
         return {
-            sid: (gaps[sid]["next_send_at"] - now).total_seconds() if gaps[sid]["next_send_at"] else 0.0
+            sid: self._gap(connection, view.services[sid].service, gaps[sid]["next_send_at"], now)
             for sid in mine
         }
+
+    def _gap(self, connection: Connection, service: Service, ends: datetime | None, now: datetime) -> float:
+        """Seconds until a service that is ours may send.
+
+        An end too far ahead was written before the clock was set back, or by a host whose clock is wrong: the
+        gap begins anew, and is written so, or it would begin anew each time somebody looks.
+        """
+        seconds = (ends - now).total_seconds() if ends is not None else 0.0
+        if seconds > service.throttle_sec + LONGEST_TEST:
+            seconds = service.throttle_sec
+            begun_anew = now + timedelta(seconds=seconds)
+            leases.set_next_send(connection, service.id, self.worker_id, begun_anew)
+        return seconds
 
     def arrange(self, openings: Mapping[int, tuple[Service, Opening]], gaps: Mapping[int, float]) -> None:
         """Open lanes that are wanted and missing, close those that are not wanted or have changed.
@@ -180,8 +193,7 @@ class Lanes:
                 self._open(service, opening)
         for service_id, seconds in gaps.items():
             if service_id in self._lanes and self._lanes[service_id].idle:
-                longest = self._lanes[service_id].service.throttle_sec + LONGEST_TEST
-                self._lanes[service_id].hold_until(clock.monotonic() + min(seconds, longest))
+                self._lanes[service_id].hold_until(clock.monotonic() + seconds)
 
     def _open(self, service: Service, opening: Opening) -> None:
         try:

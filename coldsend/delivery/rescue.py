@@ -132,8 +132,9 @@ class Rescuer:
             if memory is not None and memory.intact:
                 given_up = claims.of_worker(connection, worker_id, RowStatus.UNKNOWN)
                 settled += _never_sent(given_up, memory, now)
-            outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
-            return workers.stop(connection, worker_id, now), _counts(settled)
+            open_keys = outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
+            written = [outcome for outcome in settled if (outcome.row_id, outcome.token) in open_keys]
+            return workers.stop(connection, worker_id, now), _counts(written)
 
         stopped, counts = self.database.run(work)
         if counts or (stopped and not orderly):

@@ -1,7 +1,7 @@
 """One turn of a worker at the database: outcomes of the last rows, intents of the next, one transaction.
 
 What is done about database errors (codes in ``database/dialect.py``):
-undone by the server (deadlock, conflict, lock wait) - run the whole turn again;
+undone by the server (deadlock, conflict, lock wait) - run the whole turn again, not for ever;
 connection lost, so that nobody knows whether it was committed - run it again, which the tokens make safe:
 outcomes that were written match no row any more, and rows whose intent was committed are found under their
 token and put back, because what was checked for them then may not be true any more;
@@ -21,7 +21,7 @@ from sqlalchemy.exc import DBAPIError
 
 from coldsend import clock, logbook, meter
 from coldsend.database import dialect
-from coldsend.database.engine import Database
+from coldsend.database.engine import PATIENCE, Database
 from coldsend.delivery import record
 from coldsend.delivery.attempt import Claim, Result
 from coldsend.delivery.claim import Claimer
@@ -63,18 +63,24 @@ class Turns:
 
     def take(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
         """Write ``results``, claim rows for ``wants`` (service id -> how many); else DatabaseAway."""
+        began = clock.monotonic()
         for repeat in range(REPEATS):
             try:
                 return self._once(results, wants, view)
             except StaleOutcomes:
                 self._check = True
             except DBAPIError as error:
-                self._digest(error, repeat)
+                self._digest(error, repeat, clock.monotonic() - began)
         raise DatabaseAway(f"the transaction was undone {REPEATS} times in a row")
 
-    def _digest(self, error: DBAPIError, repeat: int) -> None:
-        """Decide whether a turn that failed is run again (return) or waits (DatabaseAway)."""
+    def _digest(self, error: DBAPIError, repeat: int, spent: float) -> None:
+        """Decide whether a turn that failed is run again (return) or waits (DatabaseAway).
+
+        spent: seconds since the turn began; waits for locks can take nearly a minute each.
+        """
         if dialect.must_repeat(error):
+            if spent > PATIENCE:
+                raise DatabaseAway(str(error.orig)) from error
             meter.transaction_repeated(dialect.error_code(error))
             time.sleep(random.uniform(0, min(0.5, 0.005 * 2**repeat)))
             return

@@ -78,8 +78,8 @@ class Worker:
     _view: View = field(default_factory=View)
     _lease_ends: float = 0.0
     _declared_dead: bool = False
-    _away: bool = False
     _wake_at: int = 1  # results in hand that end a sleep
+    _away: set[str] = field(default_factory=set)  # reasons given since the database was there last
 
     def run(self) -> None:
         """Work until told to stop; registers anew where others had declared this process dead."""
@@ -365,11 +365,13 @@ class Worker:
         return clock.monotonic() < self._lease_ends
 
     def _database_is(self, away: str | None) -> None:
-        if away is not None and not self._away:
+        if away is not None and away not in self._away:
+            # Each reason once: a connection that was lost, and then "access denied", say different things.
             logbook.database_away(away, outcomes_held=len(self._results))
+            self._away.add(away)
         elif away is None and self._away:
             logbook.database_back(outcomes_held=len(self._results))
-        self._away = away is not None
+            self._away.clear()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the database thread; lost and away databases become DatabaseAway."""

@@ -11,12 +11,15 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
-TEXT = [("Content-Type", "text/plain; charset=utf-8")]
-
 
 def application(registry: CollectorRegistry, ailment: Callable[[], str]) -> WSGIApplication:
     """ailment: why the process does not work, in a sentence; empty while it does."""
     metrics = make_wsgi_app(registry)
+
+    def say(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+        # A list of its own each time: servers add to it.
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
+        return [f"{text}\n".encode()]
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
@@ -25,9 +28,7 @@ def application(registry: CollectorRegistry, ailment: Callable[[], str]) -> WSGI
             return found
         if path == "/healthz":
             reason = ailment()
-            start_response("503 Service Unavailable" if reason else "200 OK", TEXT)
-            return [f"{reason or 'ok'}\n".encode()]
-        start_response("404 Not Found", TEXT)
-        return [b"here are /metrics and /healthz\n"]
+            return say(start_response, "503 Service Unavailable" if reason else "200 OK", reason or "ok")
+        return say(start_response, "404 Not Found", "here are /metrics and /healthz")
 
     return answer

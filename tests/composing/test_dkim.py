@@ -123,7 +123,10 @@ def test_whatever_is_in_a_message_both_verifiers_take_its_signature_for_good(
 def test_bodies_that_are_not_canonical_are_signed_as_receivers_see_them(
     perl: MailDkim, body: bytes, tail: bytes, subject: str
 ) -> None:
-    head = f"From: a@sender.example\r\nSubject:{subject}x\r\n \t y\r\nTO:  b@x.example \r\n".encode()
+    head = (
+        f"From: a@sender.example\r\nSubject:{subject}x\r\n \t y\r\n"
+        "TO:  b@x.example \r\nReferences: <a@x>\r\n\t<b@x>\r\n"
+    ).encode()
     data = as_received(keys.signer().sign(head + b"\r\n" + body + tail, NOW))
     assert by_dkimpy(data, keys.record())
     assert perl.results(data, keys.record()) == "pass"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -105,6 +106,24 @@ def test_two_keys_activated_at_the_same_moment_leave_one(database: Database) -> 
     for thread in threads:
         thread.join(timeout=30)
     assert sorted(statuses(database).values()) == [ACTIVE, RETIRED]
+
+
+def test_who_activates_while_another_does_waits_for_the_other(mariadb_url: str) -> None:
+    database = Database(mariadb_url)
+    one, two = (add(database, selector) for selector in ("one", "two"))
+    later = threading.Thread(target=lambda: database.run(lambda c: dkim.activate(c, two, NOON)))
+    with database.engine.begin() as connection:
+        dkim.activate(connection, one, NOON)
+        later.start()
+        waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
+        deadline = time.monotonic() + 10
+        while later.is_alive() and time.monotonic() < deadline:
+            with database.read() as other:
+                if other.exec_driver_sql(waiting).first():
+                    break
+    later.join(timeout=30)
+    assert statuses(database) == {"one": RETIRED, "two": ACTIVE}
+    database.dispose()
 
 
 def test_the_private_key_opens_as_it_was_sealed(database: Database) -> None:

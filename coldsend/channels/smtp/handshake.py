@@ -14,7 +14,7 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
-from coldsend.channels.limits import raise_if_ours
+from coldsend.channels.limits import leave_room, raise_if_ours
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp.auth import Exchange, Secrets
 from coldsend.channels.smtp.connection import Connection, reason
@@ -94,6 +94,7 @@ async def _connect(
     def lost(why: str) -> HandshakeFailed:
         return HandshakeFailed(Answer(Phase.CONNECT, 0, text=f"cannot connect to {where}: {why}", lost=True))
 
+    leave_room()
     try:
         async with asyncio.timeout_at(ends):
             found = await addresses(route.host)
