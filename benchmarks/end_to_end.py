@@ -227,7 +227,8 @@ class Campaign:
             odd = sa.select(rows.status, rows.error_message).where(rows.status != "sent").limit(3)
             with self.database.read() as connection:
                 some = connection.execute(odd).all()
-            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}; {some}")
+            log = (self.folder / "log").read_text()[-5000:]
+            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}; {some}\n{log}")
         if by_type != {"send_api_try": recipients, "send_api_success": recipients}:
             raise RuntimeError(f"the event log is wrong: {by_type}")
 

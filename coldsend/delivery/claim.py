@@ -183,8 +183,7 @@ class Claimer:
             by_campaign.setdefault(claim.campaign_id, []).append(claim)
         for campaign_id, mine in by_campaign.items():
             keys = {
-                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, pepper)
-                for claim in mine
+                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, pepper) for claim in mine
             }
             wanted = sorted({key for of_row in keys.values() for key in of_row})
             hits = suppressions.matching(connection, wanted, campaign_id)

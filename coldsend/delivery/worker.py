@@ -49,6 +49,7 @@ T = TypeVar("T")
 REFRESH = 1.0  # seconds between two looks at the world
 RESCUE = 5.0  # seconds between two looks after dead processes of this host
 FLUSH = 0.2  # an outcome waits at most this long for company
+ANSWERS_WAIT = 0.02  # and its line in the journal for a dot to be written with
 NOTHING_DUE = 0.3  # seconds before asking again where nothing was due
 AWAY = 1.0  # seconds between two tries at a database that is away
 LAST_TRIES = 3  # at the end, for outcomes the database has not taken
@@ -79,6 +80,7 @@ class Worker:
     _lease_ends: float = 0.0
     _declared_dead: bool = False
     _wake_at: int = 1  # results in hand that end a sleep
+    _flush: asyncio.TimerHandle | None = None
     _away: set[str] = field(default_factory=set)  # reasons given since the database was there last
 
     def run(self) -> None:
@@ -101,6 +103,7 @@ class Worker:
             except BaseException:
                 # A bug. What is under way may finish, so that the journal has its answers for the rescue.
                 await self._lanes.close()
+                self._flush_journal()
                 raise
             await self._finish()
         finally:
@@ -187,7 +190,6 @@ class Worker:
         results, self._results = self._results, []
         if not results and not wants:
             return 0
-        self._flush_journal()
         started = clock.monotonic()
         try:
             taken: Taken = await self._in_thread(lambda: self._turns.take(results, wants, self._view))
@@ -211,6 +213,7 @@ class Worker:
             logbook.journal_failed(str(error))
 
     def _flush_journal(self) -> None:
+        self._flush = None
         try:
             self._journal.flush()
         except OSError as error:
@@ -328,6 +331,8 @@ class Worker:
     def _report(self, result: Result) -> None:
         """A lane has a result: write it with the next turn."""
         self._results.append(result)
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(ANSWERS_WAIT, self._flush_journal)
         if len(self._results) >= self._wake_at:
             self._wake.set()
 

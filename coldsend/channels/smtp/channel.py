@@ -67,12 +67,17 @@ class SmtpChannel:
     def __repr__(self) -> str:
         return f"SmtpChannel({self._route.host}:{self._route.port}, tls={self._route.tls})"
 
-    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+    async def send(
+        self,
+        message: Message,
+        before_commit: Callable[[], None],
+        answered: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Hand ``message`` over; the answer says how far it came."""
         if self._closed:
             raise RuntimeError("the channel is closed")
         deadline = asyncio.get_running_loop().time() + self._settings.session_deadline
-        delivery = Delivery(message, before_commit, deadline)
+        delivery = Delivery(message, before_commit, answered, deadline)
         answer = await self._first_try(delivery)
         if not closed_while_idle(delivery, answer):
             return answer

@@ -29,15 +29,22 @@ _PHASES = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 class Delivery:
     """One message on its way. ``done``: its Answer; a Connection to send it over alone; None: a free slot.
 
-    deadline: of the event loop's clock. reused: it went over a connection that had carried another one.
+    answered: told of the answer to the final dot at once. deadline: of the event loop's clock. reused: it went over a connection that had carried another one.
     keeps_slot: its connection broke before it had heard anything of this message; the place is still its own.
     """
 
-    __slots__ = ("before_commit", "deadline", "done", "keeps_slot", "message", "reused")
+    __slots__ = ("answered", "before_commit", "deadline", "done", "keeps_slot", "message", "reused")
 
-    def __init__(self, message: Message, before_commit: Callable[[], None], deadline: float) -> None:
+    def __init__(
+        self,
+        message: Message,
+        before_commit: Callable[[], None],
+        answered: Callable[[Answer], None] | None,
+        deadline: float,
+    ) -> None:
         self.message = message
         self.before_commit = before_commit
+        self.answered = answered
         self.deadline = deadline
         self.reused = False
         self.keeps_slot = False
@@ -49,8 +56,15 @@ class Delivery:
         self.done = asyncio.get_running_loop().create_future()
 
     def settle(self, result: Answer | Connection | None) -> None:
-        if not self.done.done():
-            self.done.set_result(result)
+        if self.done.done():
+            return
+        if self.answered is not None and isinstance(result, Answer) and result.phase is Phase.FINAL:
+            try:
+                self.answered(result)
+            except Exception as error:
+                self.done.set_exception(error)
+                return
+        self.done.set_result(result)
 
 
 def fits(connection: Connection, message: Message) -> bool:
