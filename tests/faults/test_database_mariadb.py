@@ -42,11 +42,14 @@ def mariadb() -> Iterator[MariaDB]:
 
 @pytest.fixture
 def installation(mariadb: MariaDB, tmp_path: Path) -> Iterator[Scenario]:
-    """An installation on that server; its user has the rights docs/schema.md gives, and no more."""
-    yield from installed(mariadb, tmp_path)
+    with installed(mariadb, tmp_path) as made:
+        yield made
+    mariadb.execute(f"DROP DATABASE {made.project.database.url.database}")
 
 
+@contextmanager
 def installed(mariadb: MariaDB, folder: Path) -> Iterator[Scenario]:
+    """An installation on that server; its user has the rights docs/schema.md gives, and no more."""
     name = f"faults_{next(_numbers)}"
     mariadb.execute(f"CREATE DATABASE {name} CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
     mariadb.execute("CREATE OR REPLACE USER plain@'127.0.0.1' IDENTIFIED BY 'first'")
@@ -57,10 +60,11 @@ def installed(mariadb: MariaDB, folder: Path) -> Iterator[Scenario]:
     database.dispose()
     project = Project(folder, url)
     made = Scenario(project)
-    yield made
-    made.close()
-    project.database.dispose()
-    mariadb.execute(f"DROP DATABASE {name}")
+    try:
+        yield made
+    finally:
+        made.close()
+        project.database.dispose()
 
 
 def disconnect(mariadb: MariaDB) -> None:
@@ -284,18 +288,30 @@ def test_lock_wait_timeouts(installation: Scenario, mariadb: MariaDB, server: Re
         mariadb.execute("SET GLOBAL innodb_lock_wait_timeout = 50")
 
 
+def back(mariadb: MariaDB, sending: Sending) -> bool:
+    """Whether the senders have it back; a server that has ended is started again."""
+    assert mariadb.process is not None
+    if mariadb.process.poll() is not None:
+        mariadb.stop()
+        mariadb.start()
+    return len(sending.events("database_back")) >= WORKERS
+
+
 def test_a_disk_that_is_full(tmp_path: Path, server: RecordingServer) -> None:
+    """Tables first, then the redo log: MariaDB may end itself, and is started again once there is room."""
     # Not in tmp_path: the server's own user must get there.
     with tempfile.TemporaryDirectory() as above, small_disk(Path(above) / "disk", 320) as disk:
         Path(above).chmod(0o755)
         mariadb = MariaDB(durable=True, where=str(disk.folder), log_megabytes=16)
         try:
-            with contextmanager(installed)(mariadb, tmp_path) as installation:
+            with installed(mariadb, tmp_path) as installation:
                 sending = Sending(installation, server, RECIPIENTS)
                 sending.wait_for(300)
                 disk.fill()
-                sending.until_away("full")
+                sending.until_away()
+                assert sending.away("full") >= 1
                 disk.make_room()
+                until(lambda: back(mariadb, sending), "the database is back", 60, sending.log)
                 sending.until_ended()
                 sending.assert_intact(foreseen=["database_back"])
         finally:
