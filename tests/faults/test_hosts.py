@@ -108,7 +108,7 @@ def test_a_host_that_is_lost_is_given_up_after_a_lease_and_settled_when_it_comes
 def test_a_throttled_service_of_a_lost_host_goes_on_elsewhere_and_its_gap_is_kept(
     scenario: Scenario, server: RecordingServer
 ) -> None:
-    recipients = 24
+    recipients = 16
     hosts = prepared(scenario, server, recipients, throttle_sec=0.5, connections=1)
     first = hosts[0].worker()
     scheduler = hosts[1].scheduler()
