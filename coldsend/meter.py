@@ -5,7 +5,7 @@ scheduler as one line of JSON, and the sum of several processes is the sum of th
 are those of ``metrics/catalogue.py``. Labels take few values: services, outcomes, phases; never a recipient.
 
 Sending is counted by the turn: one call for all results that a transaction has written, under half a
-microsecond each (``benchmarks/meter.py``).
+microsecond each; a test measures it.
 """
 
 from __future__ import annotations

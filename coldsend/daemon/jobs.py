@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from coldsend import clock, logbook, meter
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
-from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.enlisting import enlist, keep_journal
 from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
 from coldsend.pacing import quota
@@ -53,25 +53,8 @@ class Jobs:
         self.lead()
 
     def _enrol(self) -> None:
-        host = host_id(self.settings.state_dir)
-        started_at = clock.now()
-        self.worker_id = self.database.run(
-            lambda connection: workers.register(
-                connection,
-                kind="scheduler",
-                host=socket.gethostname(),
-                host_id=host,
-                pid=os.getpid(),
-                now=started_at,
-                lease_seconds=self.settings.delivery.lease_seconds,
-            )
-        )
         # The lock that goes with a journal tells others on this host whether this process lives.
-        try:
-            self._presence = Journal(Path(self.settings.state_dir), self.worker_id, started_at)
-        except ColdsendError:
-            self.database.run(lambda connection: workers.stop(connection, self.worker_id, clock.now()))
-            raise
+        self.worker_id, self._presence = enlist(self.database, self.settings, "scheduler")
         self._rescuer = Rescuer(
             self.database,
             Path(self.settings.state_dir),
@@ -111,14 +94,7 @@ class Jobs:
             logbook.leading(self.worker_id, leads=leads)
         self.leads = leads
         meter.beat()
-        self._repair_presence()
-
-    def _repair_presence(self) -> None:
-        try:
-            if self._presence.repair():
-                logbook.journal_repaired(self.worker_id)
-        except OSError as error:
-            logbook.journal_failed(str(error))
+        keep_journal(self._presence, self.worker_id)
 
     def plan(self) -> None:
         """Move campaigns and tasks along."""

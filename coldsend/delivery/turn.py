@@ -30,7 +30,7 @@ from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.states import RowStatus
 from coldsend.pacing import services as health
-from coldsend.stores import ledger
+from coldsend.stores import claims, ledger
 
 REPEATS = 20
 
@@ -124,7 +124,7 @@ class Turns:
     def _put_back_doubtful(self, connection: Connection, view: View, now: datetime, fresh: int) -> None:
         """Rows of an earlier turn whose COMMIT was in doubt and did happen: they are ours and unsent."""
         for row_ids, _token, _claimed_at in self._doubtful:
-            ledger.fence(connection, row_ids, fresh)  # that COMMIT may still be under way
+            claims.fence(connection, row_ids, fresh)  # that COMMIT may still be under way
         released = [
             outcomes.released(Claim(row, token, 0, claimed_at).attempt, now, "commit_in_doubt")
             for row_ids, token, claimed_at in self._doubtful

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -32,7 +30,8 @@ from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.composers import Composers
-from coldsend.delivery.journal import Journal, StateFolder, host_id
+from coldsend.delivery.enlisting import enlist, keep_journal
+from coldsend.delivery.journal import Journal, StateFolder
 from coldsend.delivery.lanes import UNUSABLE_REST, Lanes, Opening
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.rescue import Rescuer
@@ -110,36 +109,17 @@ class Worker:
             self._thread.shutdown(wait=False)
 
     async def _register(self) -> None:
-        host = host_id(self.settings.state_dir)
         delivery = self.settings.delivery
+        started = clock.monotonic()
 
-        def work(connection: Connection) -> tuple[int, datetime, bytes, bytes]:
-            started, now = clock.monotonic(), clock.now()
-            worker_id = workers.register(
-                connection,
-                kind="sender",
-                host=socket.gethostname(),
-                host_id=host,
-                pid=os.getpid(),
-                now=now,
-                lease_seconds=delivery.lease_seconds,
-            )
-            self._extend_lease(started)
-            return (
-                worker_id,
-                now,
-                signing_keys.load(connection, self.keys, "links"),
-                signing_keys.load(connection, self.keys, "suppression"),
-            )
+        def work() -> tuple[int, Journal, bytes, bytes]:
+            with self.database.read() as connection:
+                link_secret = signing_keys.load(connection, self.keys, "links")
+                pepper = signing_keys.load(connection, self.keys, "suppression")
+            return *enlist(self.database, self.settings, "sender"), link_secret, pepper
 
-        registered = await self._in_thread(lambda: self.database.run(work))
-        self.worker_id, started_at, link_secret, pepper = registered
-        logbook.worker_started(self.worker_id, kind="sender", host=socket.gethostname(), pid=os.getpid())
-        try:
-            self._journal = Journal(Path(self.settings.state_dir), self.worker_id, started_at)
-        except ColdsendError:
-            await self._in_thread(partial(self.database.run, self._sign_off_unused))
-            raise
+        self.worker_id, self._journal, link_secret, pepper = await self._in_thread(work)
+        self._extend_lease(started)
         self._composers = Composers(site_of(self.settings, link_secret))
         policy = RetryPolicy(delivery.retry_minutes, delivery.give_up_days)
         self._lanes = Lanes(
@@ -245,7 +225,7 @@ class Worker:
     async def _refresh(self) -> None:
         """Heartbeat, view, lanes; rescue now and then. All in the database thread but the arranging."""
         self._refreshed = clock.monotonic()
-        self._repair_journal()
+        keep_journal(self._journal, self.worker_id)
         summary = {**self._lanes.summary(), "sent": self.sent}
         known = self._composers.known()
         busy = self._lanes.busy() | {result.claim.row.service_id for result in self._results}

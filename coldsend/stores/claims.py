@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,6 +12,8 @@ from coldsend.database import dialect
 from coldsend.database.tables import task_contacts, tasks, workers
 from coldsend.domain.states import RowStatus
 from coldsend.stores.ledger import token_of, worker_of
+
+_CHUNK = 1000  # rows one statement names
 
 rows = task_contacts.c
 
@@ -49,3 +52,15 @@ def _in(connection: Connection, status: RowStatus, columns: sa.Select[Any]) -> s
         columns.where(rows.task_id.in_(list(begun)), rows.status == status.value)
     )
     return statement
+
+
+def fence(connection: Connection, row_ids: Sequence[int], token: int) -> None:
+    """Let no other transaction take those of the rows that are pending, also not one that is under way.
+
+    On one server it waits for that transaction, as a lock does. On another node of a cluster, where
+    locks do not reach, writing the same rows makes it fail.
+    """
+    pending = sa.update(task_contacts).where(rows.status == RowStatus.PENDING.value)
+    for start in range(0, len(row_ids), _CHUNK):
+        some = rows.id.in_(row_ids[start : start + _CHUNK])
+        connection.execute(pending.where(some).values(claim_token=token))

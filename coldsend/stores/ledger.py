@@ -256,17 +256,6 @@ def lock(connection: Connection, row_ids: Sequence[int]) -> None:
         connection.execute(sa.select(rows.id).where(bulk.among(rows.id, ids)).with_for_update()).all()
 
 
-def fence(connection: Connection, row_ids: Sequence[int], token: int) -> None:
-    """Let no other transaction take those of the rows that are pending, also not one that is under way.
-
-    On one server it waits for that transaction, as :func:`lock` does. On another node of a cluster, where
-    locks do not reach, writing the same rows makes it fail.
-    """
-    for ids in chunks(row_ids):
-        pending = sa.update(task_contacts).where(rows.id.in_(ids), rows.status == RowStatus.PENDING.value)
-        connection.execute(pending.values(claim_token=token))
-
-
 def put_back(connection: Connection, row_ids: Sequence[int], token: int) -> int:
     """Undo intents of this very transaction that the quota does not cover."""
     if not row_ids:

@@ -92,9 +92,9 @@ def test_a_host_that_is_lost_is_given_up_after_a_lease_and_settled_when_it_comes
     rate = 300 / (time.monotonic() - since)
     kill(gone)  # and nobody on that host is left to look after it
     until(lambda: others[0].events("worker_rescued") != [], "the lost host's worker is given up", hosts)
-    assert 0 < scenario.count("unknown") <= 2 * rate, (
-        "a second of its work and of what was under way, no more"
-    )
+    in_doubt = scenario.count("unknown")
+    print(f"{in_doubt} unknown at {rate:.0f} messages a second of three hosts")
+    assert 0 < in_doubt <= rate / 2 + CONNECTIONS, "about a second of its own work, no more"
     assert not ended(scenario, recipients), "the others go on"
     back = lost.worker()  # its journal tells what became of those rows
     until(lambda: scenario.count("unknown") <= CONNECTIONS, "what was answered is known again", hosts)
@@ -108,7 +108,7 @@ def test_a_host_that_is_lost_is_given_up_after_a_lease_and_settled_when_it_comes
 def test_a_throttled_service_of_a_lost_host_goes_on_elsewhere_and_its_gap_is_kept(
     scenario: Scenario, server: RecordingServer
 ) -> None:
-    recipients = 24
+    recipients = 16
     hosts = prepared(scenario, server, recipients, throttle_sec=0.5, connections=1)
     first = hosts[0].worker()
     scheduler = hosts[1].scheduler()

@@ -115,6 +115,7 @@ def test_a_database_that_hangs_is_away_and_is_not_asked_twice_at_once(
     go_on.set()
     assert collector._asked is not None
     assert collector._asked.result(20) == UP
+    assert len(asked) == 1, "and nothing has piled up"
     assert survey.of_silence() != UP
 
 

@@ -6,9 +6,12 @@ import contextlib
 import gzip
 import io
 import socket
+import threading
 import time
 import urllib.error
 import urllib.request
+from typing import Any
+from wsgiref.simple_server import WSGIServer, make_server
 from wsgiref.types import WSGIApplication
 
 import pytest
@@ -16,6 +19,7 @@ import pytest
 from coldsend import logbook
 from coldsend.meter import Counts
 from coldsend.metrics import collecting
+from coldsend.metrics import listener as listening
 from coldsend.metrics.application import application
 from coldsend.metrics.listener import Listener
 from tests.servers.ports import free_port
@@ -99,14 +103,22 @@ def test_port_0_is_off() -> None:
         pass
 
 
-def test_a_port_that_becomes_free_is_taken(log: io.StringIO) -> None:
+def test_a_port_that_becomes_free_is_taken(log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = threading.Semaphore(0)
+
+    def counted(*given: Any) -> WSGIServer:
+        tried.release()
+        return make_server(*given)
+
+    monkeypatch.setattr(listening, "make_server", counted)
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
         listener = Listener("127.0.0.1", port, made, again=0.01)
         listener.__enter__()
-        wait_for("metrics_unavailable", log)
+        for _ in range(4):
+            assert tried.acquire(timeout=20)
     assert ask(port, "/healthz")[0] == 200
     listener.__exit__(None, None, None)
     assert log.getvalue().count("metrics_unavailable") == 1, "told once, however often it is tried"

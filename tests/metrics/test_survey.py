@@ -119,6 +119,11 @@ def test_the_oldest_due_row_is_found_whatever_its_bucket_and_those_due_later_do_
     assert numbers(world, "oldest_due_seconds") == {(): 240}
 
 
+def test_rows_that_are_due_later_are_not_late(world: World) -> None:
+    world.rows(sending(world), "pending", 3, scheduled_send_at=NOW + MINUTE)
+    assert numbers(world, "oldest_due_seconds") == {(): 0}
+
+
 def test_services_show_quota_health_and_pauses(world: World) -> None:
     main = world.service("main", daily_quota=100, throttle_sec=1.5)
     world.service("bad", health_status="frozen", frozen_code="manual", consecutive_errors=4)
