@@ -29,8 +29,8 @@ _PHASES = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 class Delivery:
     """One message on its way. ``done``: its Answer; a Connection to send it over alone; None: a free slot.
 
-    answered: told of the answer to the final dot at once. deadline: of the event loop's clock. reused: it went
-    over a connection that had carried another one. keeps_slot: its connection broke before it had heard
+    answered: told of the answer to the final dot at once. deadline: of the event loop's clock. reused: it
+    went over a connection that had carried another one. keeps_slot: its connection broke before it had heard
     anything of this message; the place is still its own.
     """
 
