@@ -100,7 +100,10 @@ class Lane:
         return max(0.0, wake - clock.monotonic())
 
     def put(self, claim: Claim, composer: Composer) -> None:
-        """A committed claim to be sent."""
+        """A committed claim to be sent; given back where the lane has closed since it was asked for."""
+        if clock.monotonic() < self._closed_until:
+            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_failed")))
+            return
         if len(self._runners) < self.channel.appetite:
             self._runners.append(asyncio.create_task(self._run()))
         self._queue.put_nowait((claim, composer))
