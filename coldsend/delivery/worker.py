@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -141,9 +139,6 @@ class Worker:
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
 
-    def _sign_off_unused(self, connection: Connection) -> None:
-        workers.stop(connection, self.worker_id, clock.now())
-
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
         try:
@@ -186,13 +181,6 @@ class Worker:
     def _settle_journal(self, taken: Taken) -> None:
         try:
             self._journal.settle(taken.written)
-        except OSError as error:
-            logbook.journal_failed(str(error))
-
-    def _repair_journal(self) -> None:
-        try:
-            if self._journal.repair():
-                logbook.journal_repaired(self.worker_id)
         except OSError as error:
             logbook.journal_failed(str(error))
 
