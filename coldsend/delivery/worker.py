@@ -144,9 +144,6 @@ class Worker:
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
 
-    def _sign_off_unused(self, connection: Connection) -> None:
-        workers.stop(connection, self.worker_id, clock.now())
-
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
         try:
@@ -198,13 +195,6 @@ class Worker:
             self._journal.flush()
         except OSError as error:
             # The answers are known all the same: only a crash before this turn's commit makes them unknown.
-            logbook.journal_failed(str(error))
-
-    def _repair_journal(self) -> None:
-        try:
-            if self._journal.repair():
-                logbook.journal_repaired(self.worker_id)
-        except OSError as error:
             logbook.journal_failed(str(error))
 
     async def _load_templates(self, template_ids: set[int]) -> None:
