@@ -133,6 +133,13 @@ class Chaos:
         """Its journals settle what was given up with its processes."""
         self.senders += [self._sender(host) for host in HOSTS]
 
+    def until_it_goes_on(self) -> None:
+        """Until messages come again, or for as long as a lease and a start may take."""
+        seen, ends = len(self.crew.server.messages()), time.monotonic() + 30
+        while len(self.crew.server.messages()) == seen and time.monotonic() < ends:
+            self.mend()
+            time.sleep(0.05)
+
     def mend(self) -> None:
         """Start again what has ended by itself: a scheduler or sender that could not reach its database."""
         if self.scheduler.poll() is not None:
@@ -160,8 +167,10 @@ def test_chaos(soaked: tuple[Scenario, MariaDB | None], server: RecordingServer)
             flush=True,
         )
         deed()
-        time.sleep(chaos.chance.uniform(0, 4))  # at any moment
         chaos.mend()
+        if chaos.chance.random() < 0.7:
+            chaos.until_it_goes_on()
+        time.sleep(chaos.chance.uniform(0, 3))  # at any moment
         assert_nobody_twice(server.messages())
     scenario.clock.write_text("100000")  # later than any moment a row may be due
     server.control(latency={})
