@@ -259,3 +259,13 @@ class Lanes:
             "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
             "rate": round(sum(lane.rate for lane in self._lanes.values()), 3),
         }
+
+
+def rest_unusable(connection: Connection, complaints: Mapping[int, str], now: datetime) -> None:
+    """Services that could not be opened rest, with the reason: seen by ``why``, and by whoever waits for them.
+
+    They come back by themselves, or are mended.
+    """
+    for service_id, reason in complaints.items():
+        until, unless_after = now + UNUSABLE_REST, now + UNUSABLE_REST / 2
+        services.rest(connection, service_id, until, reason, now, unless_after=unless_after)

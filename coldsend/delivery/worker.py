@@ -32,7 +32,7 @@ from coldsend.delivery.claim import Claimer
 from coldsend.delivery.composers import Composers
 from coldsend.delivery.enlisting import enlist, keep_journal
 from coldsend.delivery.journal import Journal, StateFolder
-from coldsend.delivery.lanes import UNUSABLE_REST, Lanes, Opening
+from coldsend.delivery.lanes import Lanes, Opening, rest_unusable
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.rescue import Rescuer
 from coldsend.delivery.turn import DatabaseAway, Taken, Turns
@@ -41,7 +41,7 @@ from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import RowStatus
 from coldsend.errors import ColdsendError, Unreachable
-from coldsend.stores import services, signing_keys, workers
+from coldsend.stores import signing_keys, workers
 
 T = TypeVar("T")
 
@@ -259,16 +259,7 @@ class Worker:
             lease = self.settings.delivery.lease_seconds
             if not workers.beat(connection, self.worker_id, now, lease, summary):
                 return None
-            for service_id, reason in complaints.items():
-                # Seen by `why`, and by whoever waits for this service: it comes back by itself or is mended.
-                services.rest(
-                    connection,
-                    service_id,
-                    now + UNUSABLE_REST,
-                    reason,
-                    now,
-                    unless_after=now + UNUSABLE_REST / 2,
-                )
+            rest_unusable(connection, complaints, now)
             view = views.read(connection, now)
             gaps = self._lanes.own_throttled(connection, view, now, busy)
             # Owners may have changed just now: read the view again only where they did.
