@@ -21,6 +21,8 @@ class Proxy:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._hangs = threading.Event()
+        self._strands = threading.Event()
+        self._stranded: list[socket.socket] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._forward, daemon=True)
 
@@ -31,9 +33,10 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(5)
-        for key in list(self._selector.get_map().values()):
+        open_now = [key.fileobj for key in self._selector.get_map().values()]
+        for one in [*open_now, *self._stranded]:
             with contextlib.suppress(OSError):
-                key.fileobj.close()  # type: ignore[union-attr]
+                one.close()  # type: ignore[union-attr]
         self._selector.close()
 
     def hang(self) -> None:
@@ -43,11 +46,24 @@ class Proxy:
     def go_on(self) -> None:
         self._hangs.clear()
 
+    def strand(self) -> None:
+        """Pass nothing on any more over the connections there are, and tell nobody; new ones work."""
+        self._strands.set()
+
+    def _leave_stranded(self) -> None:
+        for key in list(self._selector.get_map().values()):
+            if key.fileobj is not self._listener:
+                self._selector.unregister(key.fileobj)
+                self._stranded.append(key.fileobj)  # kept open
+        self._strands.clear()
+
     def _forward(self) -> None:
         while not self._ended.is_set():
             if self._hangs.is_set():
                 self._ended.wait(0.02)
                 continue
+            if self._strands.is_set():
+                self._leave_stranded()
             for key, _events in self._selector.select(0.05):
                 if key.fileobj is self._listener:
                     self._connect()

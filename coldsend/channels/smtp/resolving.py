@@ -3,7 +3,7 @@
 asyncio looks names up in a small pool of threads that all of a process share: a few connections to one host
 whose name servers are silent would fill it, and no other service could connect any more; and a process that
 is told to stop would wait for them. Here a host has one lookup at a time, which all who want it wait for, in
-a thread of its own that ends with the process.
+a thread of its own that ends with the process. Nothing is remembered: that is the resolver's business.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ _under_way: dict[tuple[asyncio.AbstractEventLoop, str], Lookup] = {}
 async def addresses(host: str) -> list[str]:
     """IP addresses of ``host`` in the system's order; OSError or UnicodeError where it has none.
 
-    An address is its own. Cancelling gives up waiting, not the lookup.
+    An address is its own. Who is cancelled leaves the lookup to end by itself; the next to ask begins anew,
+    since a resolver may be stuck in a question that it would answer by now.
     """
     if _is_address(host):
         return [host]
@@ -30,8 +31,11 @@ async def addresses(host: str) -> list[str]:
     lookup = _under_way.get(key)
     if lookup is None:
         lookup = _under_way[key] = _begin(host)
-        lookup.add_done_callback(lambda _done: _under_way.pop(key, None))
-    return await asyncio.shield(lookup)
+    try:
+        return await asyncio.shield(lookup)
+    finally:
+        if _under_way.get(key) is lookup:
+            del _under_way[key]
 
 
 def _begin(host: str) -> Lookup:
