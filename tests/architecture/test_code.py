@@ -24,6 +24,7 @@ DIALECTS = {"sqlite", "mysql", "mariadb"}
 KNOWS_DIALECTS = {
     "config/checking.py",
     "database/administration.py",
+    "database/bulk.py",
     "database/dialect.py",
     "database/engine.py",
     "database/expressions.py",
