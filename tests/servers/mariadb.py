@@ -106,6 +106,8 @@ class MariaDB:
                     *self._as_user,
                     f"--datadir={self.folder}/data",
                     f"--socket={self.folder}/s.sock",
+                    # A server that starts deletes what others have in the same one.
+                    f"--tmpdir={self.folder}/data",
                     f"--port={self.port}",
                     f"--pid-file={self.folder}/data/server.pid",
                     "--bind-address=127.0.0.1",
