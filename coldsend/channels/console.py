@@ -27,12 +27,7 @@ class ConsoleChannel:
         self._folder = Path(folder) if folder else None
         self._transcript = transcript
 
-    async def send(
-        self,
-        message: Message,
-        before_commit: Callable[[], None],
-        answered: Callable[[Answer], None] | None = None,
-    ) -> Answer:
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
         """Write the message down; the answer is a failure where the disk refuses."""
         if self._folder is None:
             before_commit()

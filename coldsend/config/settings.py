@@ -87,7 +87,9 @@ class SmtpSettings:
         180.0, "Seconds for each block of the body to be taken.", minimum=0.1, maximum=3600
     )
     final_timeout: float = key(600.0, "Seconds for the answer to the final dot.", minimum=0.1, maximum=3600)
-    session_deadline: float = key(900.0, "Seconds one message may take in all.", minimum=0.1, maximum=7200)
+    session_deadline: float = key(
+        900.0, "Seconds one message may take up to its final dot.", minimum=0.1, maximum=7200
+    )
     idle_seconds: float = key(20.0, "An unused connection is closed after this long.", minimum=0, maximum=300)
     ca_file: str = key("", "Extra certificate authorities (PEM) for servers with private certificates.")
     helo_name: str = key("", "Name given in EHLO; empty: this host's name.")

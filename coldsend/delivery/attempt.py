@@ -90,13 +90,8 @@ class Attempter:
                 return self._released(claim, "lease_lost")
             message = composer.compose(_recipient(claim.row), claim.attempt_at)
             message_id = message.message_id
-            judged: list[Result] = []
-            answer = await channel.send(
-                message,
-                lambda: self._before_commit(claim),
-                lambda answer: judged.append(self._judged(claim, answer, message.message_id)),
-            )
-            return judged[0] if judged else self._judged(claim, answer, message_id)
+            answer = await channel.send(message, lambda: self._before_commit(claim))
+            return self._judged(claim, answer, message_id)
         except CannotCompose as error:
             skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
             return Result(claim, skipped, render_error=True)

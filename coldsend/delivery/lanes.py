@@ -262,7 +262,7 @@ class Lanes:
 
 
 def rest_unusable(connection: Connection, complaints: Mapping[int, str], now: datetime) -> None:
-    """Services that could not be opened rest, with the reason: seen by ``why``, and by whoever waits for them.
+    """Services that could not be opened rest, with the reason: ``why`` shows it.
 
     They come back by themselves, or are mended.
     """

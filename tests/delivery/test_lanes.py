@@ -50,12 +50,7 @@ class Held:
         self.answer = asyncio.Event()
         self.closed = False
 
-    async def send(
-        self,
-        message: Message,
-        before_commit: Callable[[], None],
-        answered: Callable[[Answer], None] | None = None,
-    ) -> Answer:
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
         assert not self.closed
         self.begun.append((message.row_id, clock.monotonic()))
         await self.dot.wait()

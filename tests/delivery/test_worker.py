@@ -19,6 +19,7 @@ from coldsend.config.loading import load
 from coldsend.config.secrets import load_key_ring
 from coldsend.database.engine import Database
 from coldsend.database.tables import task_contacts, workers
+from coldsend.delivery.rescue import Rescuer
 from coldsend.delivery.view import OpenTask, View
 from coldsend.delivery.worker import Worker
 from coldsend.planning import lifecycle
@@ -36,6 +37,7 @@ class Troubled:
         self._engine = engine
         self.away = False
         self.loses_commits = False
+        self.ends_with: Exception | None = None
         self.asked = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -54,6 +56,8 @@ class Troubled:
             raise OperationalError("COMMIT", None, pymysql.err.OperationalError(2013, "lost, for the test"))
 
     def _ask(self) -> None:
+        if self.ends_with is not None:
+            raise self.ends_with
         if self.away:
             self.asked += 1
             raise OperationalError("connect", None, pymysql.err.OperationalError(2003, "away, for the test"))
@@ -76,8 +80,15 @@ class Running:
         self.database.engine = self.trouble  # type: ignore[assignment]
         self.stop = threading.Event()
         self.worker = Worker(settings, load_key_ring(settings), self.database, self.stop.is_set)
-        self._thread = threading.Thread(target=self.worker.run)
+        self.ended_with: list[Exception] = []
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self.worker.run()
+        except Exception as error:
+            self.ended_with.append(error)
 
     def until(self, true: Callable[[], bool]) -> None:
         ends = time.monotonic() + 60
@@ -90,6 +101,7 @@ class Running:
         self._thread.join(30)
         assert not self._thread.is_alive()
         self.database.dispose()
+        assert [error for error in self.ended_with if error is not self.trouble.ends_with] == []
 
 
 def test_a_database_that_is_away_is_asked_now_and_then_and_what_was_answered_is_not_lost(
@@ -131,6 +143,24 @@ def test_rows_whose_commit_was_in_doubt_are_not_left_behind_at_the_end(
         assert left == []
         status = sa.select(task_contacts.c.status).where(task_contacts.c.message_id.is_(None))
         assert connection.execute(status).scalars().all() == ["pending"]
+
+
+def test_a_worker_that_ends_by_an_error_leaves_every_answer_to_its_rescuer(
+    project: Project, smtp_server: RecordingServer
+) -> None:
+    smtp_server.control(latency={"final": 0.05})
+    running = Running(project, smtp_server, 60, throttle_sec=0, connections=10)
+    smtp_server.wait_for(15)
+    running.trouble.ends_with = ArithmeticError("a bug, for the test")
+    running.until(lambda: bool(running.ended_with))
+    running.end()
+    accepted = len(smtp_server.messages())
+    assert accepted > 0
+    settings = load(str(project.config), environ={})
+    rescuer = Rescuer(project.database, settings.state_dir, settings.delivery.lease_seconds, own_id=0)
+    assert rescuer.rescue_own_host() == 1
+    statuses = running.scenario.statuses()
+    assert (statuses["sent"], statuses["pending"]) == (accepted, 60 - accepted)
 
 
 @pytest.mark.parametrize("throttle", [0, 0.05])

@@ -87,6 +87,7 @@ class Node:
         settings = {
             "user": "mysql",
             "datadir": self.folder / "data",
+            "tmpdir": self.folder / "data",
             "socket": self.folder / "s.sock",
             "pid-file": self.folder / "data" / "server.pid",
             "port": self.port,

@@ -72,12 +72,7 @@ class JiguangChannel:
     def __repr__(self) -> str:
         return f"JiguangChannel({self._url})"
 
-    async def send(
-        self,
-        message: Message,
-        before_commit: Callable[[], None],
-        answered: Callable[[Answer], None] | None = None,
-    ) -> Answer:
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
         """Hand ``message`` over; see the seam for what callers may rely on."""
         if refused := payload.refusal(message):
             return refused

@@ -12,12 +12,13 @@ from coldsend import meter
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp import wire
 from coldsend.channels.smtp.auth import Secrets
+from coldsend.channels.smtp.behind import Behind
 from coldsend.channels.smtp.connection import Connection
 from coldsend.channels.smtp.handshake import HandshakeFailed, Route, open_connection
 from coldsend.channels.smtp.pipeline import Delivery, Pipeline, closed_while_idle, fits
 from coldsend.channels.smtp.transaction import deliver
 from coldsend.config.settings import SmtpSettings
-from coldsend.domain.answers import Answer
+from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.message import Message
 from coldsend.domain.service import Service
 from coldsend.errors import InvalidInput
@@ -56,6 +57,7 @@ class SmtpChannel:
             self._context = default_context(settings)
         # The next message's envelope travels with the body of the one before: one more for each is welcome.
         self.appetite = 2 * self.capacity if service.throttle_sec == 0 else self.capacity
+        self._behind = Behind(allowed=settings.idle_seconds > 0)
         self._connections = 0  # open or being opened
         self._waiting: deque[Delivery] = deque()
         self._idle: list[Connection] = []  # the one used last is used next, so that the others can close
@@ -63,48 +65,47 @@ class SmtpChannel:
         self._sweep: asyncio.TimerHandle | None = None
         self._leaving: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._all_free = asyncio.Event()  # no connection is open or being opened
 
     def __repr__(self) -> str:
         return f"SmtpChannel({self._route.host}:{self._route.port}, tls={self._route.tls})"
 
-    async def send(
-        self,
-        message: Message,
-        before_commit: Callable[[], None],
-        answered: Callable[[Answer], None] | None = None,
-    ) -> Answer:
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
         """Hand ``message`` over; the answer says how far it came."""
         if self._closed:
             raise RuntimeError("the channel is closed")
-        deadline = asyncio.get_running_loop().time() + self._settings.session_deadline
-        delivery = Delivery(message, before_commit, answered, deadline)
+        delivery = Delivery(message, before_commit)
         answer = await self._first_try(delivery)
-        if not closed_while_idle(delivery, answer):
-            return answer
-        keeps_slot = delivery.keeps_slot
-        delivery.renew()
-        if keeps_slot:
-            return await self._over_new(delivery)
-        return await self._first_try(delivery, fresh=True)
+        if delivery.keeps_slot:
+            delivery.renew()
+            answer = await self._over_new(delivery)
+        return answer
 
     async def close(self) -> None:
-        """Say goodbye to the server and let go of all connections."""
+        """Let what is under way end, say goodbye to the server and let go of all connections.
+
+        Whoever does not want to wait cancels the sends first. Messages that still wait for a connection are
+        answered as if there were none.
+        """
         self._closed = True
         if self._sweep is not None:
             self._sweep.cancel()
             self._sweep = None
-        idle, self._idle = self._idle, []
-        await asyncio.gather(*(connection.goodbye() for connection in idle))
-        if self._leaving:
+        while self._waiting:
+            self._waiting.popleft().settle(_not_any_more())
+        while self._idle:
+            self._let_go(self._idle.pop())
+        while self._connections:
+            self._all_free.clear()
+            await self._all_free.wait()
+        while self._leaving:
             await asyncio.wait(self._leaving)
 
-    async def _first_try(self, delivery: Delivery, *, fresh: bool = False) -> Answer:
-        """Over an idle connection (not if ``fresh``), else a new one, else whichever is free first."""
-        connection = None if fresh else self._take_idle()
+    async def _first_try(self, delivery: Delivery) -> Answer:
+        """Over an idle connection, else a new one, else whichever is free first."""
+        connection = self._take_idle()
         if connection is not None:
             return await self._over(connection, delivery)
-        if fresh and self._connections >= self.capacity and self._idle:
-            self._let_go(self._idle.pop(0))
         if self._connections < self.capacity:
             self._connections += 1
             return await self._over_new(delivery)
@@ -118,10 +119,14 @@ class SmtpChannel:
 
     async def _over_new(self, delivery: Delivery) -> Answer:
         """Open a connection in a slot that is ours, and send over it."""
+        if self._closed:
+            self._slot_is_free()
+            return _not_any_more()
         meter.connection_opened(self._service_id)
+        deadline = delivery.begins(self._settings.session_deadline)
         try:
             connection = await open_connection(
-                self._route, self._secrets, self._settings, self._context, delivery.deadline, self.transcript
+                self._route, self._secrets, self._settings, self._context, deadline, self.transcript
             )
         except HandshakeFailed as failure:
             self._could_not_open(failure.answer)
@@ -129,6 +134,9 @@ class SmtpChannel:
         except BaseException:
             self._slot_is_free()
             raise
+        if self._closed:
+            self._let_go(connection)
+            return _not_any_more()
         return await self._over(connection, delivery)
 
     async def _over(self, connection: Connection, delivery: Delivery) -> Answer:
@@ -152,10 +160,10 @@ class SmtpChannel:
                 self._waiting.remove(delivery)
             for pipeline in list(self._pipelines.values()):
                 pipeline.give_up(delivery)
-            if delivery.done.done() and not delivery.done.cancelled():
+            if delivery.done.done() and not delivery.done.cancelled() and not delivery.done.exception():
                 # It was given a connection or a slot this very moment: others wait for it.
                 given = delivery.done.result()
-                if given is None:
+                if given is None or delivery.keeps_slot:
                     self._slot_is_free()
                 elif isinstance(given, Connection):
                     self._give_back(given)
@@ -168,7 +176,7 @@ class SmtpChannel:
         if refused is not None:
             self._give_back(connection)
             return refused
-        connection.deadline = delivery.deadline
+        connection.deadline = delivery.begins(self._settings.session_deadline)
         delivery.reused = connection.used
         try:
             answer = await deliver(connection, message, self._settings, delivery.before_commit)
@@ -188,16 +196,18 @@ class SmtpChannel:
     def _pipeline(self, connection: Connection) -> Pipeline:
         found = self._pipelines.get(connection)
         if found is None:
-            found = Pipeline(connection, self._settings, self._more, self._give_back, self._ended)
+            found = Pipeline(
+                connection, self._settings, self._behind, self._more, self._give_back, self._ended
+            )
             self._pipelines[connection] = found
         return found
 
-    def _more(self, connection: Connection) -> Delivery | None:
-        """The next message whose envelope may go out now, behind the dot of another one."""
-        while self._waiting and not self._closed:
+    def _more(self, connection: Connection, behind: bool) -> Delivery | None:
+        """The next message whose envelope may go out now. behind: behind the dot of another one."""
+        while self._waiting:
             delivery = self._waiting[0]
             if not delivery.done.done():
-                if not fits(connection, delivery.message):
+                if not fits(connection, delivery.message) or (behind and not self._behind.may(connection)):
                     return None
                 refused = wire.refusal(delivery.message, connection.extensions)
                 if refused is None:
@@ -219,7 +229,7 @@ class SmtpChannel:
         if not connection.quiet or self._closed or self._settings.idle_seconds == 0:
             self._let_go(connection)
             return
-        following = self._more(connection)
+        following = self._more(connection, False)
         if following is not None:
             self._pipeline(connection).begin(following)
             return
@@ -230,6 +240,7 @@ class SmtpChannel:
                 return
         loop = asyncio.get_running_loop()
         connection.idle_since = loop.time()
+        self._behind.ended(connection)
         self._idle.append(connection)
         if self._sweep is None:
             self._sweep = loop.call_later(self._settings.idle_seconds, self._close_idle)
@@ -247,11 +258,16 @@ class SmtpChannel:
             if not delivery.done.done():
                 delivery.settle(None)
                 return
+        self._no_connection_more()
+
+    def _no_connection_more(self) -> None:
         self._connections -= 1
+        if not self._connections:
+            self._all_free.set()
 
     def _could_not_open(self, told: Answer) -> None:
         """Who waits may use the connections there are; without any, asking again would not help."""
-        self._connections -= 1
+        self._no_connection_more()
         if self._connections == 0:
             while self._waiting:
                 self._waiting.popleft().settle(told)
@@ -276,6 +292,10 @@ class SmtpChannel:
         task = asyncio.get_running_loop().create_task(connection.goodbye())
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
+
+
+def _not_any_more() -> Answer:
+    return Answer(Phase.CONNECT, 0, text="the channel was closed", lost=True)
 
 
 def default_context(settings: SmtpSettings) -> ssl.SSLContext:

@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
         self.transcript = transcript
         self.extensions = Extensions()
         self.failure = ""  # why it cannot be used any more
+        self.timed_out = False  # that is why
         self.uninvited: Reply | None = None  # a reply that nobody asked for
         self.used = False  # has carried a message before
         self.needs_reset = False  # a transaction was left open
@@ -227,6 +228,7 @@ class Connection(asyncio.Protocol):
         if self._loop.time() < self._wait_ends - 0.001:
             self._timer = self._loop.call_at(self._wait_ends, self._time_is_up)
         else:
+            self.timed_out = not self.failure
             self.fail("the server did not answer in time")
 
     def _show_replies(self, arrived: list[Reply]) -> None:

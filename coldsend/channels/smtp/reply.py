@@ -16,6 +16,7 @@ LINE_LIMIT = 4096  # the standard says 512; some servers explain themselves at l
 REPLY_LIMIT = 65536
 TEXT_LIMIT = 1000  # characters of a reply that are kept
 
+_CODES = {b"%d" % code: code for code in range(200, 600)}
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:[ :]+|$)")
 
 
@@ -79,12 +80,12 @@ class ReplyReader:
 
 
 def _single(line: bytes) -> Reply:
-    digits = line[:3]
-    if not digits.isdigit() or not b"200" <= digits < b"600":
+    code = _CODES.get(line[:3])
+    if code is None:
         raise Unreadable(f"not a reply: {line[:80]!r}")
     if len(line) > LINE_LIMIT:
         raise Unreadable(f"a line of more than {LINE_LIMIT} octets")
-    return Reply(int(digits), line[4:])
+    return Reply(code, line[4:])
 
 
 def answer(phase: Phase, reply: Reply, secrets: Secrets) -> Answer:

@@ -8,6 +8,7 @@ that the engine takes the message for possibly delivered. Before it, a lost conn
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 
 from coldsend.channels.smtp import wire
 from coldsend.channels.smtp.connection import Connection
@@ -20,6 +21,7 @@ BLOCK = 65536  # bodies up to this go out in one write together with the final d
 
 START_DATA = 354
 CLOSING = 421
+RESET_DONE = 250
 
 _PHASES = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 
@@ -100,19 +102,27 @@ async def _send_body(
         raise
     connection.write((data[position:] if position else data) + b".\r\n", 1)
     connection.say(f"(message of {len(data)} octets)\n.")
+    connection.deadline = inf  # cut short, the outcome would be unknown
     replies = await connection.replies(1, (settings.final_timeout,))
     if not replies:
         return lost(Phase.FINAL, connection)
-    code = replies[0].code
-    if connection.uninvited is not None and code >= 300:
-        # Two answers to one dot: the refusal may belong to something else.
-        return lost(Phase.FINAL, connection)
+    told = final_answer(replies[0], connection.uninvited, connection)
+    if told.code == CLOSING:
+        connection.fail("the server closes the connection")
+    return told
+
+
+def final_answer(reply: Reply, another: Reply | None, connection: Connection) -> Answer:
+    """The answer to the final dot. another: a reply that came with it, and that nothing was asked for."""
+    code = reply.code
     if 300 <= code < 400:
         connection.fail(f"the server answered the final dot with {code}")
         return lost(Phase.FINAL, connection)
-    if code == CLOSING:
-        connection.fail("the server closes the connection")
-    return answer(Phase.FINAL, replies[0], connection.secrets)
+    if another is not None and another.code != CLOSING and (another.code < 300) != (code < 300):
+        # Yes and no to one dot: which of them is the answer?
+        connection.fail("the server spoke out of turn")
+        return lost(Phase.FINAL, connection)
+    return answer(Phase.FINAL, reply, connection.secrets)
 
 
 async def _send_nothing(connection: Connection, settings: SmtpSettings, *, recipient_refused: bool) -> None:
@@ -130,7 +140,7 @@ async def _reset(connection: Connection, settings: SmtpSettings) -> bool:
     connection.say("RSET")
     connection.write(b"RSET\r\n", 1)
     replies = await connection.replies(1, (settings.mail_timeout,))
-    if connection.failure or not replies or replies[0].code != 250:
+    if connection.failure or not replies or replies[0].code != RESET_DONE:
         connection.fail("the server refused RSET")
         return False
     connection.needs_reset = False
