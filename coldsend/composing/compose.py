@@ -33,7 +33,7 @@ from coldsend.composing.language import (
     missing_name,
 )
 from coldsend.composing.layout import Token
-from coldsend.composing.mime import Alternative, encoded, shorter
+from coldsend.composing.mime import Alternative, encoded, shorter, with_final_break
 from coldsend.composing.plan import Filled, plan
 from coldsend.composing.source import (
     BAD_HEADER,
@@ -220,7 +220,7 @@ class Composer:
         if self._reply_to:
             extra["Reply-To"] = self._reply_to.removeprefix("Reply-To: ").strip()
         to_header = headers.readable_mailbox(self._to_name(recipient), rcpt_to)
-        return Contents(self._from_readable, to_header, self._checked_subject(subject), html, text, extra)
+        return Contents(self._from_readable, to_header, subject, html, text, extra)
 
     def _values(self, recipient: Recipient, now: datetime, tokens: str) -> dict[str, Any]:
         """Everything that a template can name, checked."""
@@ -268,7 +268,7 @@ class Composer:
         parts = self._parts
         subject = self._checked_subject(self._part(parts.subject, values))
         html, text = self._part(parts.html, values), self._part(parts.text, values)
-        return subject, _with_final_break(text), _with_final_break(html)
+        return subject, with_final_break(text), with_final_break(html)
 
     def _part(self, part: Rendering, values: dict[str, Any]) -> str:
         try:
@@ -339,10 +339,6 @@ class _Link:
 
     def __call__(self, address: str, *, track: bool) -> Markup:
         return self.composer.link(self.row_id, self.unsubscribe_url, address, track=track)
-
-
-def _with_final_break(text: str) -> str:
-    return text if text.endswith("\n") else text + "\n"
 
 
 def _reply_to(service: Service) -> str:

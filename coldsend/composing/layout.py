@@ -12,7 +12,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from operator import itemgetter
-from typing import Any
 
 from coldsend.composing import mime
 from coldsend.composing.tokens import STRIDE, URL_LENGTH
@@ -48,20 +47,23 @@ class _Weave:
     """Fixed texts with places between them that are filled from a table."""
 
     def __init__(self, parts: Iterable[str | int]) -> None:
-        self._fixed, places = [""], []
+        self._fixed = [""]
+        places: list[int] = []
         for part in parts:
             if isinstance(part, str):
                 self._fixed[-1] += part
             else:
                 places.append(part)
                 self._fixed += ["", ""]
-        # One place or none, too, have to give a sequence: that of a slice.
-        keys: list[Any] = places if len(places) > 1 else [slice(at, at + 1) for at in places] or [slice(0)]
-        self._pick = itemgetter(*keys)
+        self._pick = itemgetter(*places) if len(places) > 1 else None
+        self._only = places[0] if len(places) == 1 else None
 
     def fill(self, table: list[str]) -> str:
+        if self._only is not None:  # the usual case for a line: not worth a list
+            return f"{self._fixed[0]}{table[self._only]}{self._fixed[2]}"
         texts = self._fixed.copy()
-        texts[1::2] = self._pick(table)
+        if self._pick:
+            texts[1::2] = self._pick(table)
         return "".join(texts)
 
 

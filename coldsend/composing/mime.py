@@ -72,6 +72,11 @@ def encoded(text: str, transfer: str) -> str:
     return base64(text) if transfer == BASE64 else quoted_printable(text)
 
 
+def with_final_break(text: str) -> str:
+    """``text`` with a line end at its end, as :func:`encoded` wants it."""
+    return text if text.endswith("\n") else text + "\n"
+
+
 def boundary(seed: str) -> str:
     """A boundary, the same for every message of one template."""
     return f"=_{hashlib.blake2b(seed.encode(), digest_size=12).hexdigest()}"

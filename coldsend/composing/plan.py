@@ -26,6 +26,8 @@ MOST_LAYOUTS = 64  # of one part: a template with many choices must not fill the
 # quoted-printable as long as it is ASCII.
 _REMARKABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff{%\\[*<>&\"'=]").search
 
+_STRAIGHT: tuple[Path, list[str]] = ((), [])  # no choices, nothing to compute
+
 Known = Mapping[str, Sequence[str | Token]]
 
 
@@ -55,12 +57,8 @@ class _Part:
 
     def fill(self, written: list[str], absent: set[int], tokens: str, values: dict[str, Any]) -> str | None:
         """The part for the values ``written`` like this; None where it has to be rendered."""
-        path, computed = self.outline.decide(values)
-        if path not in self._layouts:
-            if len(self._layouts) >= MOST_LAYOUTS:
-                return None
-            self._layouts[path] = self._layout(path)
-        layout = self._layouts[path]
+        path, computed = self.outline.decide(values) if self.outline.decides else _STRAIGHT
+        layout = self._layouts.get(path) or self._layout(path)
         if layout is None or (absent and not absent.isdisjoint(layout.values)):
             return None
         if computed:
@@ -70,6 +68,11 @@ class _Part:
         return layout.fill(tokens, written)
 
     def _layout(self, path: Path) -> Layout | None:
+        if path not in self._layouts and len(self._layouts) < MOST_LAYOUTS:
+            self._layouts[path] = self._laid_out(path)
+        return self._layouts.get(path)
+
+    def _laid_out(self, path: Path) -> Layout | None:
         atoms: list[Atom] = []
         size = len(self._places)
         for item in self.outline.along(path):

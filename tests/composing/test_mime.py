@@ -55,7 +55,9 @@ def assert_lines_are_sound(encoded: bytes) -> None:
 def test_a_line_quoted_piece_by_piece_is_the_line_quoted_whole(pieces: list[str]) -> None:
     by_piece = mime.line("".join(mime.quoted(piece) for piece in pieces))
     whole = "".join(pieces)
-    assert quopri.decodestring(by_piece) == quopri.decodestring(mime.line(mime.quoted(whole))) == whole.encode()
+    assert (
+        quopri.decodestring(by_piece) == quopri.decodestring(mime.line(mime.quoted(whole))) == whole.encode()
+    )
     assert_lines_are_sound(by_piece.encode("ascii"))
 
 

@@ -83,7 +83,9 @@ def test_anything_else_reads_as_nothing(text: str) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(Kind), st.text(max_size=9)), max_size=6), ROWS)
-def test_the_tokens_of_a_message_equal_those_issued_one_by_one(links: list[tuple[Kind, str]], row: int) -> None:
+def test_the_tokens_of_a_message_equal_those_issued_one_by_one(
+    links: list[tuple[Kind, str]], row: int
+) -> None:
     text, own = TOKENS.of_rows(links)(row)
     one_by_one = [TOKENS.issue(kind, row, target) for kind, target in links]
     assert [text[at : at + URL_LENGTH] for at in range(0, len(links) * STRIDE, STRIDE)] == one_by_one
