@@ -4,8 +4,8 @@
 
 Both make the same message: personalised HTML and text, tracked links, open pixel, List-Unsubscribe. ``note``
 is the template of ``end_to_end.py``, about 4 KB; ``returns`` is longer, has a choice in it and a text part
-derived from the HTML. Composing fills the templates and signs the links as well; ``EmailMessage`` is handed the
-rendered text, so the ratio is a lower bound. Processor time, best of several interleaved rounds.
+derived from the HTML. Composing fills the templates and signs the links as well; ``EmailMessage`` is handed
+the rendered text, so the ratio is a lower bound. Processor time, best of several interleaved rounds.
 """
 
 from __future__ import annotations

@@ -161,7 +161,9 @@ VALUES = st.none() | st.sampled_from(
         ".", "=?utf-8?q?=0a?=", "a\u2028b", "50%", "\x85", "Acme", "nul\0",
     ]
 )  # fmt: skip
-BOB = recipient(tags=("vip",))
+BOB = recipient(nickname="Bob & <b>", tags=("vip",))
+OWN_FOOTER = "{{ unsubscribe_url }} {{ postal_address }}\n"
+UNSEEN = "<a data-no-track='{{ contact.note | d }}' href='https://acme.example/'>x</a>"
 TAGS = st.lists(st.sampled_from(["vip", "x", "city:Bonn", "city: ", "city:a\nb"]), unique=True).map(tuple)
 RECIPIENTS = st.builds(
     lambda nickname, company, note, tags, row: recipient(
@@ -173,12 +175,12 @@ RECIPIENTS = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(BODIES, SUBJECTS, st.none() | BODIES, st.lists(RECIPIENTS, min_size=1, max_size=4), st.booleans())
+@example("x", "x", OWN_FOOTER + "{% if vip %}{{ contact.note | d }}{% endif %}\n", [BOB], True)
 @example(
-    "{% if vip %}{{ contact.note | default('') }}{% endif %}\n", "x", "a\n", [recipient(tags=("vip",))], True
+    "x", "x", "{{ contact.note | d }}.\n{{ contact.note | d }} \n{{ contact.note | d }}x \nx\n", [BOB], True
 )
-@example(
-    "{{ contact.note | default('') }}.\n", "x", "{{ contact.note | default('') }} \n.", [recipient()], True
-)
+@example("{{ contact.nickname }}", "{{ contact.nickname }}", "{{ contact.nickname }}\n", [BOB], True)
+@example(UNSEEN, "x", None, [BOB, recipient(fields={"note": "bell\x07"})], True)
 @example("中文" * 40 + "{{ contact.company | d('é') }}\n{{ vip }}", "é", None, [BOB], False)
 def test_a_planned_message_is_the_rendered_one(
     body: str, subject: str, text: str | None, everybody: list[Recipient], tracked: bool
