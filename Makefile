@@ -32,6 +32,10 @@ demo: $(STAMP)  ## a whole campaign on loopback, from installation to report
 test: $(STAMP) servers lint  ## everything: lint, types, architecture, all tests on SQLite and MariaDB
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
 
+.PHONY: soak
+soak: $(STAMP) servers  ## the fault suite's long variants, each for SOAK_MINUTES (10)
+	SOAK_MINUTES=$${SOAK_MINUTES:-10} $(BIN)/python -m pytest -q -m soak --timeout 0 $(TESTS)
+
 .PHONY: check
 check: $(STAMP) lint  ## what needs no servers, in under a minute
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not servers and not slow" $(TESTS)
@@ -71,8 +75,9 @@ schema: $(STAMP)  ## write the snapshots schema/mysql.sql and schema/sqlite.sql
 	$(BIN)/python schema/snapshot.py
 
 .PHONY: docs
-docs: $(STAMP)  ## write docs/cli.md from the commands' help
+docs: $(STAMP)  ## write docs/cli.md and the tables of docs/events.md and docs/metrics.md
 	$(BIN)/python docs/write_cli.py
+	$(BIN)/python docs/write_tables.py
 
 .PHONY: clean
 clean:  ## remove .venv, caches and what builds and the demo left behind

@@ -1,71 +1,56 @@
 """One function per business event; nobody else formats log lines.
 
-Each event has a stable name and fields. ``log.format = "text"`` writes ``time level event key=value ..``,
-``"json"`` one object a line. Logs go to stderr; they hold ids and addresses, never credentials or bodies.
+Each event has a stable name and fields, listed in docs/events.md. ``log.format = "text"`` writes ``time level
+event key=value ..``, ``"json"`` one object a line (``log_lines.py``). Logs go to stderr; they hold ids, never
+credentials, bodies, or addresses.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from coldsend import clock
+from coldsend import clock, meter
+from coldsend.log_lines import LineHandler
 
 _logger = logging.getLogger("coldsend")
 
 
-class _TextFormat(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields = getattr(record, "fields", {})
-        shown = " ".join(f"{name}={_plain(value)}" for name, value in fields.items() if value is not None)
-        stamp = clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        line = f"{stamp} {record.levelname.lower():7} {record.getMessage()} {shown}".rstrip()
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
-
-
-class _JsonFormat(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        body: dict[str, Any] = {
-            "ts": clock.now().isoformat().replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **getattr(record, "fields", {}),
-        }
-        if record.exc_info:
-            body["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(body, ensure_ascii=False, default=str)
-
-
-def _plain(value: Any) -> str:
-    text = value.isoformat() if isinstance(value, datetime) else str(value)
-    # A value from outside must not be able to forge a second line.
-    text = text.replace("\\", "\\\\").replace("\r", "\\r").replace("\n", "\\n")
-    return json.dumps(text, ensure_ascii=False) if " " in text or "=" in text or not text else text
-
-
 def configure(level: str = "info", style: str = "text") -> None:
-    """Send coldsend's events to stderr; called once by each process."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_JsonFormat() if style == "json" else _TextFormat())
+    """Send coldsend's events, and warnings of libraries, to stderr; called once by each process."""
+    handler = LineHandler(sys.stderr, style)
+    libraries = logging.getLogger()
+    for old in [one for one in libraries.handlers if isinstance(one, LineHandler)]:
+        libraries.removeHandler(old)
+        old.close()
+    libraries.addHandler(handler)
+    # A connection that broke is told of by whoever used it; the pool would add a traceback for each.
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
     _logger.handlers[:] = [handler]
     _logger.setLevel(level.upper())
     _logger.propagate = False
     if clock.test_clock_file():
-        _event(logging.WARNING, "test_clock_in_force", file=clock.test_clock_file(), now=clock.now())
+        test_clock_in_force(str(clock.test_clock_file()), clock.now())
 
 
-def _event(level: int, name: str, **fields: Any) -> None:
+def _event(level: int, name: str, *, error: BaseException | None = None, **fields: Any) -> None:
+    meter.event(name)
     if _logger.isEnabledFor(level):
-        _logger.log(level, name, extra={"fields": fields})
+        _logger.log(level, name, exc_info=error, extra={"fields": fields})
+
+
+def test_clock_in_force(file: str, now: datetime) -> None:
+    """The time is set by a file, for tests: nothing here happens when it seems to."""
+    _event(logging.WARNING, "test_clock_in_force", file=file, now=now)
 
 
 def unexpected_error(where: str, error: BaseException) -> None:
     """A bug: logged with its traceback."""
-    _logger.error("unexpected_error", exc_info=error, extra={"fields": {"where": where}})
+    _event(logging.ERROR, "unexpected_error", error=error, where=where)
 
 
 def service_frozen(
@@ -153,6 +138,11 @@ def recipients_skipped(task: str, task_id: int, reason: str, count: int) -> None
     _event(logging.INFO, "recipients_skipped", task=task, task_id=task_id, reason=str(reason), count=count)
 
 
+def host_doubtful(subject: str, message: str, hint: str) -> None:
+    """Something about this host, its clock or its state directory is not as it should be."""
+    _event(logging.WARNING, "host_doubtful", subject=subject, message=message, hint=hint)
+
+
 def worker_started(worker_id: int, *, kind: str, host: str, pid: int) -> None:
     """A process has registered and begins to work."""
     _event(logging.INFO, "worker_started", worker=worker_id, kind=kind, host=host, pid=pid)
@@ -175,12 +165,32 @@ def worker_declared_dead(worker_id: int) -> None:
 
 def worker_rescued(worker_id: int, rows: dict[str, int], *, by_journal: bool) -> None:
     """A dead process's rows were settled; ``rows``: how many ended in which state."""
-    _event(logging.WARNING, "worker_rescued", worker=worker_id, by_journal=by_journal, **rows)
+    _event(
+        logging.WARNING,
+        "worker_rescued",
+        worker=worker_id,
+        by_journal=by_journal,
+        sent=rows.get("sent", 0),
+        pending=rows.get("pending", 0),
+        unknown=rows.get("unknown", 0),
+        failed_to_send=rows.get("failed_to_send", 0),
+        hint="coldsend unknown list" if rows.get("unknown") else None,
+    )
 
 
 def worker_process_ended(pid: int, code: int | None, *, restart_in: float) -> None:
     """A sender process of this scheduler ended by itself and is started again."""
     _event(logging.ERROR, "worker_process_ended", pid=pid, code=code, restart_in=restart_in)
+
+
+def worker_process_not_started(reason: str, *, again_in: float) -> None:
+    """A sender process of this scheduler could not be started; it is tried again."""
+    _event(logging.ERROR, "worker_process_not_started", reason=reason, again_in=again_in)
+
+
+def clock_jumped(seconds: float) -> None:
+    """The machine's clock was set: forward, or (negative) back."""
+    _event(logging.WARNING, "clock_jumped", seconds=round(seconds, 1))
 
 
 def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
@@ -191,6 +201,16 @@ def paused_by_engine(kind: str, row_id: int, reason: str) -> None:
 def journal_failed(reason: str) -> None:
     """The outcome journal cannot be written (a full disk?): nothing more is sent until it can."""
     _event(logging.ERROR, "journal_failed", reason=reason)
+
+
+def own_limit(reason: str) -> None:
+    """This process may open no more files or connections: it sends less than it could (see ``ulimit -n``)."""
+    _event(logging.ERROR, "own_limit", reason=reason)
+
+
+def journal_repaired(worker_id: int) -> None:
+    """A process found its journal or lock file deleted, replaced or cut off, and wrote it anew."""
+    _event(logging.WARNING, "journal_repaired", worker=worker_id)
 
 
 def database_away(reason: str, *, outcomes_held: int) -> None:
@@ -206,6 +226,23 @@ def database_back(*, outcomes_held: int) -> None:
 def service_unusable(service: str, service_id: int, reason: str) -> None:
     """A service cannot be opened by this worker (its credentials or settings); its rows wait."""
     _event(logging.ERROR, "service_unusable", service=service, service_id=service_id, reason=reason)
+
+
+def metrics_served(host: str, port: int) -> None:
+    """Metrics can be read at this address."""
+    _event(logging.INFO, "metrics_served", host=host, port=port)
+
+
+def metrics_unavailable(host: str, port: int, reason: str) -> None:
+    """Metrics cannot be served at this address; sending goes on, and it is tried again."""
+    _event(
+        logging.WARNING,
+        "metrics_unavailable",
+        host=host,
+        port=port,
+        reason=reason,
+        hint="another [metrics] port, or COLDSEND_METRICS_PORT for this process",
+    )
 
 
 def leading(worker_id: int, *, leads: bool) -> None:
@@ -231,17 +268,17 @@ def contacts_imported(file: str, imported: int, updated: int, unchanged: int, re
     )
 
 
-def contact_removed(contact_id: int, email: str, by: str) -> None:
+def contact_removed(contact_id: int, by: str) -> None:
     """A contact was removed by an operator; its row stays."""
-    _event(logging.INFO, "contact_removed", contact_id=contact_id, email=email, by=by)
+    _event(logging.INFO, "contact_removed", contact_id=contact_id, by=by)
 
 
 def suppression_lifted(key: str, reason: str, campaign_id: int, by: str, *, detail: str | None) -> None:
-    """A suppression was taken away: mail may reach this address again."""
+    """A suppression was taken away: mail may reach this address again. The hash is that of ``a:ADDRESS``."""
     _event(
         logging.WARNING,
         "suppression_lifted",
-        key=key,
+        key_sha256=hashlib.sha256(key.encode()).hexdigest(),
         reason=str(reason),
         campaign_id=campaign_id,
         by=by,
@@ -262,6 +299,24 @@ def suppressions_imported(file: str, added: int, strengthened: int, known: int, 
     )
 
 
+def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) -> None:
+    """A person decided what becomes of rows whose outcome nobody knows; the event log names each of them."""
+    _event(
+        logging.WARNING,
+        "unknown_decided",
+        task=task,
+        task_id=task_id,
+        decision=str(decision),
+        rows=rows,
+        by=by,
+    )
+
+
 def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> None:
     """Everything sealed was sealed anew with the key ``current``; keys are named by their ids only."""
     _event(logging.INFO, "secret_key_rotated", key=current, resealed=resealed, dropped=",".join(dropped))
+
+
+def dkim_key_changed(key: str, change: str, *, by: str) -> None:
+    """An admin added, activated, retired or removed a DKIM key; ``key``: domain and selector."""
+    _event(logging.INFO, "dkim_key_changed", key=key, change=change, by=by)

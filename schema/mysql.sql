@@ -1,4 +1,4 @@
--- coldsend's schema at revision 0001, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0002, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
 
 CREATE TABLE contact_tags (
@@ -29,6 +29,22 @@ CREATE TABLE contacts (
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
+
+CREATE TABLE dkim_keys (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  domain VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  selector VARCHAR(63) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  algorithm ENUM('rsa','ed25519') NOT NULL,
+  bits INTEGER NOT NULL,
+  public_key TEXT NOT NULL,
+  private_key JSON NOT NULL,
+  status ENUM('new','active','retired') NOT NULL DEFAULT 'new',
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  activated_at DATETIME(6),
+  retired_at DATETIME(6),
+  CONSTRAINT pk_dkim_keys PRIMARY KEY (id),
+  CONSTRAINT uq_dkim_keys_domain_selector UNIQUE (domain, selector)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event_log (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -359,4 +375,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0002') RETURNING alembic_version.version_num;

@@ -1,4 +1,4 @@
--- coldsend's schema at revision 0001, for SQLite 3.35+. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0002, for SQLite 3.35+. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
 
 CREATE TABLE contact_tags (
@@ -28,6 +28,23 @@ CREATE TABLE contacts (
 );
 
 CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
+
+CREATE TABLE dkim_keys (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  domain VARCHAR(255) NOT NULL,
+  selector VARCHAR(63) NOT NULL,
+  algorithm VARCHAR(32) NOT NULL,
+  bits INTEGER NOT NULL,
+  public_key TEXT NOT NULL,
+  private_key JSON NOT NULL,
+  status VARCHAR(32) DEFAULT 'new' NOT NULL,
+  created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  activated_at DATETIME,
+  retired_at DATETIME,
+  CONSTRAINT uq_dkim_keys_domain_selector UNIQUE (domain, selector),
+  CONSTRAINT ck_dkim_keys_dkim_algorithm CHECK (algorithm IN ('rsa', 'ed25519')),
+  CONSTRAINT ck_dkim_keys_dkim_key_status CHECK (status IN ('new', 'active', 'retired'))
+);
 
 CREATE TABLE event_log (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -353,4 +370,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0001') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0002') RETURNING alembic_version.version_num;

@@ -20,15 +20,27 @@ def of_task(connection: Connection, task: RowMapping, tally: Tally, now: datetim
     All services the task may use are looked at, also when another one is open: the one whose quota is used
     up explains why things are slower than they were.
     """
+    return closed_gates(connection, task, now, tally.pending, tally.later, tally.next_due_at)
+
+
+def closed_gates(
+    connection: Connection,
+    task: RowMapping,
+    now: datetime,
+    pending: int,
+    later: int,
+    next_due_at: datetime | None,
+) -> list[Blocked]:
+    """The same, of counted rows: how many are pending, how many of these only later, the first when."""
     to_be_made = task["expanded_at"] is None and task["status"] not in TASK_ENDED
-    if not (tally.pending or to_be_made):
+    if not (pending or to_be_made):
         return []
     blocked = gates.state_gates(task["campaign_status"], task["status"])
     if to_be_made:
         blocked += _before_it_begins(connection, task, now)
-    if tally.later:
-        blocked.append(Blocked(Gate.NOT_DUE, f"due later: {tally.later:,}", tally.next_due_at))
-    if tally.pending:
+    if later:
+        blocked.append(Blocked(Gate.NOT_DUE, f"due later: {later:,}", next_due_at))
+    if pending:
         blocked += _services(connection, task, now)
         blocked += gates.worker_gate(_alive(connection, "sender", now))
     return blocked

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.audience import rule, rule_sql
+from coldsend.composing.message_ids import message_id
+from coldsend.composing.tokens import Tokens
 from coldsend.database.tables import contacts as contacts_table
 from coldsend.domain import address, gates
 from coldsend.domain.gates import Blocked
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import RowStatus
+from coldsend.domain.states import RowReason, RowStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound, Refused
 from coldsend.pacing.facts import service_facts
-from coldsend.stores import contacts, events, ledger, reports, suppressions, tasks, workers
+from coldsend.stores import contacts, events, ledger, reports, services, suppressions, tasks, workers
 
 NOT_LISTED = "not_in_send_list"
 
@@ -47,12 +50,13 @@ def explain(
     now: datetime,
     *,
     pepper: bytes | None,
+    links: bytes,
     lease: timedelta,
 ) -> dict[str, Any]:
     """The answer for one address: ``{"state", "blocked_by": [{"gate", "detail", "until"}], ..}``.
 
-    task: as stores/tasks.py finds it. pepper: key of hashed suppressions. lease: silence after which a
-    process counts as gone. NotFound where the address is no contact.
+    task: as stores/tasks.py finds it. pepper: key of hashed suppressions. links: secret of the tokens in
+    Message-IDs. lease: silence after which a process counts as gone. NotFound where it is no contact.
     """
     contact = _contact(connection, email)
     row = ledger.row_of(connection, task["id"], contact["id"])
@@ -66,14 +70,14 @@ def explain(
         "task": tasks.reference(task),
         "email": contact["email"],
         "state": row["status"],
-        "explanation": _sentence(row, blocked),
+        "explanation": _sentence(row, blocked, tasks.reference(task)),
         "reason": row["reason"],
         "error": row["error_message"],
         "blocked_by": [_as_json(gate) for gate in blocked],
         "template": reports.template_names(connection).get(row["selected_template_id"]),
         "service": reports.service_names(connection).get(row["sender_service_id"]),
         "attempts": row["attempt"],
-        "message_id": row["message_id"],
+        "message_id": row["message_id"] or _message_id(connection, row, links),
         "times": {name: row[name] for name in _TIMES if row[name] is not None},
         "events": events.named(
             connection, events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
@@ -164,7 +168,15 @@ def _matches(connection: Connection, task: RowMapping, contact: Mapping[str, Any
     return connection.execute(query).first() is not None
 
 
-def _sentence(row: RowMapping, blocked: Sequence[Blocked]) -> str:
+def _message_id(connection: Connection, row: RowMapping, links: bytes) -> str | None:
+    """What to search the server's log for, where the process was lost before it could note it."""
+    if row["status"] != RowStatus.UNKNOWN or row["sender_service_id"] is None:
+        return None
+    service = services.row(connection, row["sender_service_id"])
+    return message_id(Tokens(links), row["id"], services.as_service(service)) if service else None
+
+
+def _sentence(row: RowMapping, blocked: Sequence[Blocked], reference: str) -> str:
     """One sentence for people."""
     reason = f" ({row['reason'].replace('_', ' ')})" if row["reason"] else ""
     match row["status"]:
@@ -173,11 +185,16 @@ def _sentence(row: RowMapping, blocked: Sequence[Blocked]) -> str:
         case RowStatus.SENDING:
             return "is being sent right now"
         case RowStatus.UNKNOWN:
-            return "may have been delivered; it is not sent again by itself"
+            return (
+                "may have been delivered; it is not sent again by itself. "
+                f"To decide: coldsend unknown list {quote(reference)}"
+            )
         case RowStatus.SKIPPED:
             return f"was skipped: we declined to send it{reason}"
         case RowStatus.FAILED_TO_SEND:
             return f"failed and is not tried again{reason}"
+        case RowStatus.SENT if row["reason"] == RowReason.MARKED_SENT:
+            return "was counted as sent by hand (unknown mark-sent): no server's answer is known"
         case RowStatus.SENT:
             return "was accepted by the receiving server"
         case other:

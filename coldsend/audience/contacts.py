@@ -91,7 +91,7 @@ def remove(database: Database, given: Sequence[str], now: datetime, *, by: str) 
 
     removed = database.run(work)
     for row in removed:
-        logbook.contact_removed(row["id"], row["email"], by)
+        logbook.contact_removed(row["id"], by)
     return [str(row["email"]) for row in removed]
 
 

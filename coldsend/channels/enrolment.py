@@ -7,7 +7,7 @@ one transaction. Nothing here shows a credential: problems name options, not wha
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any
@@ -81,6 +81,11 @@ def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: d
     values["settings"], more = registry.checked(type_name, settings, has_credentials=bool(sealed))
     _raise(f"service {row['name']!r} cannot be changed so", "update", [*problems, *more])
     services.change(connection, service_id, values, now)
+    before = services.as_service(row)
+    today = replace(before, time_zone=values.get("time_zone", before.time_zone)).quota_day(now)
+    if today != before.quota_day(now):
+        # What went out this very day must not be allowed once more because the day has another date now.
+        quota.carry_over(connection, service_id, before.quota_day(now), today)
     thawed = form.login and services.thaw(connection, service_id, now, FreezeCode.CREDENTIALS)
     return service_id, bool(thawed)
 

@@ -19,7 +19,7 @@ from coldsend.channels.jiguang import DEFAULT_API_URL
 from coldsend.channels.seam import Channel, Transcript
 from coldsend.channels.smtp.channel import SmtpChannel
 from coldsend.config.settings import Settings
-from coldsend.domain import sender
+from coldsend.domain import dkim, sender
 from coldsend.domain.service import DEFAULT_CONNECTIONS, Service
 from coldsend.errors import InvalidInput
 
@@ -210,6 +210,12 @@ def _reply_to(value: Any) -> str:
     return sender.parse(str(value)).email
 
 
+def _dkim(value: Any) -> str:
+    if value != dkim.BY_SERVER:
+        raise ValueError(f"must be {dkim.BY_SERVER} (the mail server signs) or '', not {value!r}")
+    return str(value)
+
+
 def _flag(value: Any) -> bool:
     return bool(value)
 
@@ -272,6 +278,7 @@ def _open_console(
 
 _CONNECTIONS = Setting("connections", _whole(1, MAX_CONNECTIONS), default=DEFAULT_CONNECTIONS)
 _REPLY_TO = Setting("reply_to", _reply_to)
+_DKIM = Setting(dkim.SETTING, _dkim)
 
 TYPES: dict[str, ChannelType] = {
     kind.name: kind
@@ -287,6 +294,7 @@ TYPES: dict[str, ChannelType] = {
                 Setting("allow_plaintext_auth", _flag),
                 _CONNECTIONS,
                 _REPLY_TO,
+                _DKIM,
             ),
             _open_smtp,
             credentials=_smtp_credentials,
@@ -303,7 +311,7 @@ TYPES: dict[str, ChannelType] = {
         ChannelType(
             "console",
             "dry runs: messages go to a folder, or are only named on stderr",
-            (Setting("folder", _folder), _CONNECTIONS, _REPLY_TO),
+            (Setting("folder", _folder), _CONNECTIONS, _REPLY_TO, _DKIM),
             _open_console,
         ),
     )

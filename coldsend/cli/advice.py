@@ -5,10 +5,12 @@ People read them on stderr; scripts find warnings in the document.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from shlex import quote
 
 from coldsend.cli.context import Run
 from coldsend.domain.finding import Finding
+from coldsend.domain.states import RowStatus
 
 
 def next_step(run: Run, sentence: str) -> None:
@@ -27,6 +29,13 @@ def warn(run: Run, warnings: Sequence[Finding]) -> None:
 
 def as_json(warnings: Sequence[Finding]) -> list[dict[str, str]]:
     return [{"subject": one.subject, "message": one.message, "hint": one.hint} for one in warnings]
+
+
+def unknown(run: Run, by_status: Mapping[str, int], where: str) -> None:
+    """How recipients are decided about whose outcome nobody knows. where: CAMPAIGN or CAMPAIGN/TASK."""
+    count = by_status.get(RowStatus.UNKNOWN.value, 0)
+    if count:
+        next_step(run, f"outcome unknown for {people(count)}: coldsend unknown list {quote(where)}")
 
 
 def people(count: int) -> str:

@@ -26,6 +26,7 @@ class Run:
     acting_as: str | None = None
     json: bool = False
     assume_yes: bool = False
+    answer_timeout: float | None = None  # seconds a statement may take; None: as long as people wait
 
     @cached_property
     def out(self) -> Output:
@@ -48,10 +49,16 @@ class Run:
     @cached_property
     def database_unchecked(self) -> Database:
         """The database as it is: for `init`, `db` and `doctor`, which must work with an old schema."""
+        from coldsend.database.dialect import ANSWER_SECONDS  # noqa: PLC0415
         from coldsend.database.engine import Database  # noqa: PLC0415
 
         wanted = self.settings.database
-        return Database(wanted.url, pool_size=wanted.pool_size, connect_timeout=wanted.connect_timeout)
+        return Database(
+            wanted.url,
+            pool_size=wanted.pool_size,
+            connect_timeout=wanted.connect_timeout,
+            answer_timeout=self.answer_timeout or ANSWER_SECONDS,
+        )
 
     @cached_property
     def database(self) -> Database:

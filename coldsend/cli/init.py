@@ -12,7 +12,7 @@ from coldsend import clock
 from coldsend.cli.context import current
 from coldsend.cli.noun import single, verb
 from coldsend.config.settings import CONFIG_FILE_NAME, Settings
-from coldsend.database.engine import parse_url
+from coldsend.database.engine import parse_url, shown_url
 from coldsend.errors import UsageError
 from coldsend.installation.setup import Step, Wish, initialise
 
@@ -61,7 +61,7 @@ def init(
 def _document(settings: Settings, steps: list[Step], following: list[str]) -> dict[str, Any]:
     return {
         "config": settings.source,
-        "database": parse_url(settings.database.url).render_as_string(hide_password=True),
+        "database": shown_url(parse_url(settings.database.url)),
         "made": [step.thing for step in steps if step.made],
         "existed": [step.thing for step in steps if not step.made],
         "notes": [note for step in steps for note in step.notes],

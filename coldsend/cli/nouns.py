@@ -12,6 +12,7 @@ NOUNS: dict[str, str] = {
     "key": "The keys that encrypt credentials.",
     "user": "Users and their roles.",
     "service": "Sender services: the accounts that mail goes out through.",
+    "dkim": "DKIM: the keys that messages are signed with, and their DNS records.",
     "quota": "Daily quotas of sender services.",
     "contact": "The people campaigns write to; shared by all users.",
     "suppression": "Addresses and domains that get nothing, whatever a campaign says.",
@@ -20,10 +21,12 @@ NOUNS: dict[str, str] = {
     "variable": "Template variables: names for contact fields, tags and system values.",
     "campaign": "Campaigns: create, start, pause, resume, cancel.",
     "task": "Tasks of a campaign: who gets which templates, and when.",
+    "unknown": "Recipients whose outcome is unknown: list them, and decide what becomes of each.",
     "report": "Reports: what became of a campaign, a task, a sender service.",
     "event": "The event log: what was tried, accepted and refused, and what came back.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
     "worker": "Sender processes.",
+    "metrics": "Metrics for Prometheus.",
 }
 
 # Commands without a noun: ``app = single()`` with one verb in it, whose docstring begins with this sentence.

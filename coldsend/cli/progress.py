@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -42,19 +43,23 @@ class LiveProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.shown:
-            self._look()
-        self._progress.stop()
+        with suppress(OSError):
+            if self.shown:
+                self._look()
+            self._progress.stop()
 
     def line(self, text: str) -> None:
-        """Print a log line of a sender process above the bars."""
+        """Print a log line of a sender process above the bars; OSError where the terminal is gone."""
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def tick(self) -> None:
         """Look again if it is time."""
         started = clock.monotonic()
         if self.shown and started >= self._next_look:
-            self._look()
+            try:
+                self._look()
+            except OSError:
+                self.shown = False  # the terminal was closed: that must not end what runs in it
             self._next_look = clock.monotonic() + max(EVERY, 10 * (clock.monotonic() - started))
 
     def _look(self) -> None:

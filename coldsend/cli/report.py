@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from coldsend import clock
 from coldsend.analytics import reporting
+from coldsend.cli import advice
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.output import shown
@@ -38,6 +39,7 @@ def campaign(
         return
     _head(run, f"campaign {found['campaign']}", found, {"start (UTC)": found["start_time"]})
     _sections(run, found)
+    advice.unknown(run, found["by_status"], found["campaign"])
     _section(
         run,
         "tasks",
@@ -79,6 +81,7 @@ def task(
     }
     _head(run, f"task {found['campaign']}/{found['name']}", found, times)
     _sections(run, found)
+    advice.unknown(run, found["by_status"], f"{found['campaign']}/{found['name']}")
 
 
 @verb(app, "coldsend report service main", "coldsend report service main --days 7")

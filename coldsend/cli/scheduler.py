@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
-from coldsend import logbook
+from coldsend import clock, logbook
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.progress import LiveProgress
+from coldsend.daemon import hosts
+from coldsend.daemon.reports import Reports, served
 from coldsend.daemon.scheduler import Scheduler
 from coldsend.daemon.stopping import Stopping
 from coldsend.domain.access import require_admin
+from coldsend.metrics import survey
 from coldsend.stores import signing_keys
 
 app = noun("The daemon: plans campaigns and keeps sender processes running.")
@@ -48,6 +52,8 @@ def run_scheduler(
     with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:
         # After the bar is there: the log lines must go through it.
         logbook.configure(run.settings.log.level, run.settings.log.format)
+        hosts.require_fit(run.database, run.settings)
+        reports = Reports()
         scheduler = Scheduler(
             run.settings,
             run.database,
@@ -56,11 +62,16 @@ def run_scheduler(
             until_idle=until_idle,
             on_tick=progress.tick,
             on_line=progress.line if progress.shown else None,
+            reports=reports if run.settings.metrics.port else None,
         )
-        with Stopping(scheduler.stop):
+        with Stopping(scheduler.stop), served(run.settings, reports.total, _survey(run)):
             scheduler.run()
     if run.json:
         run.out.data({"stopped": True})
+
+
+def _survey(run: Run) -> Callable[[], survey.Readings]:
+    return lambda: survey.taken(run.database, clock.now(), run.settings.delivery.lease_seconds)
 
 
 def global_options(run: Run) -> list[str]:

@@ -18,6 +18,7 @@ from coldsend.cli.service_options import (
     ApiUrl,
     Connections,
     DailyQuota,
+    Dkim,
     Folder,
     From,
     HeloName,
@@ -75,6 +76,7 @@ def add(
     connections: Connections = None,
     max_errors: MaxErrors = None,
     reply_to: ReplyTo = None,
+    dkim: Dkim = None,
     host: Host = None,
     port: Port = None,
     tls: Tls = None,
@@ -99,7 +101,7 @@ def add(
     settings = {
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
-        "connections": connections, "reply_to": reply_to,
+        "connections": connections, "reply_to": reply_to, "dkim": dkim,
     }  # fmt: skip
     form = Form(
         sender,
@@ -137,6 +139,7 @@ def update(
     connections: Connections = None,
     max_errors: MaxErrors = None,
     reply_to: ReplyTo = None,
+    dkim: Dkim = None,
     host: Host = None,
     port: Port = None,
     tls: Tls = None,
@@ -161,7 +164,7 @@ def update(
     settings = {
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
-        "connections": connections, "reply_to": reply_to,
+        "connections": connections, "reply_to": reply_to, "dkim": dkim,
     }  # fmt: skip
     given = login.read(options, may_prompt=False)
     form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given)

@@ -37,6 +37,12 @@ Connections = Annotated[
 TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of its quota day; IANA name.")]
 MaxErrors = Annotated[int | None, typer.Option(help="Failures in a row that freeze it.")]
 ReplyTo = Annotated[str | None, typer.Option(help="Address that answers go to.")]
+Dkim = Annotated[
+    str | None,
+    typer.Option(
+        metavar="server", help="The mail server signs (DKIM): coldsend does not, and `doctor` is content."
+    ),
+]
 ApiUrl = Annotated[str | None, typer.Option(help="jiguang: base URL of the data centre.")]
 Folder = Annotated[str | None, typer.Option(help="console: folder that messages are written to.")]
 HeloName = Annotated[str | None, typer.Option(help="smtp: name given in EHLO.")]

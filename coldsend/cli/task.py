@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock
-from coldsend.analytics import overview
+from coldsend.analytics import overview, pace
 from coldsend.audience import rule
 from coldsend.audience.preview import preview as preview_rule
 from coldsend.cli import advice, moment
@@ -121,10 +121,16 @@ def list_tasks(
 
 @verb(app, "coldsend task show spring/intro", "coldsend task show 7 --json")
 def show(task: Task) -> None:
-    """Show a task: its state, its recipients by status, its rule and times."""
-    run = current()
+    """Show a task: its state, its recipients by status, how fast it is sent and until when about, its rule.
+
+    The rate is that of the last minute. The time left holds if it goes on like this and no other task uses up
+    the same quotas; without anything being sent there is none.
+    """
+    run, now = current(), clock.now()
     with run.database.read() as connection:
-        found = overview.of_tasks(connection, [_owned(run, connection, task)], anew=True)[0]
+        row = _owned(run, connection, task)
+        found = overview.of_tasks(connection, [row], anew=True)[0]
+        found |= pace.of_task(connection, row, found["by_status"], now)
     if run.json:
         run.out.data(found)
         return
@@ -135,6 +141,8 @@ def show(task: Task) -> None:
         "why": found["status_reason"],
         "recipients": f"{found['recipients']:,}",
         **{f"  {status.replace('_', ' ')}": f"{count:,}" for status, count in found["by_status"].items()},
+        "rate": _rate(found),
+        "time left": found["pace"]["estimate"] or "-",
         "rule": rule.to_text(rule.load(found["recipient_rule"])),
         "template set": found["template_set"],
         "services": found["services"] or "all that its creator may use",
@@ -144,6 +152,40 @@ def show(task: Task) -> None:
         "created by": found["created_by"],
     }
     run.out.fields({label: value for label, value in shown.items() if value is not None})
+    _section(run, "held back by", found["blocked_by"], {"detail": "WHAT", "until": "UNTIL (UTC)"})
+    columns = {"name": "SERVICE", "state": "STATE", "left": "LEFT TODAY#", "throttle": "THROTTLE#"}
+    columns |= {"next_quota_day": "NEXT DAY (UTC)"}
+    _section(run, "services", [_service(one) for one in found["pace"]["services"]], columns)
+    advice.unknown(run, found["by_status"], shown["task"])
+
+
+def _rate(found: dict[str, Any]) -> str:
+    """The rate as people read it: a second, or a minute or hour where that is slow."""
+    rate, about = found["rate_per_second"], found["pace"]
+    if rate is None:
+        return "-"
+    per, unit = next(((n, u) for n, u in ((1, "second"), (60, "minute")) if rate * n >= 1), (3600, "hour"))
+    shown_rate = f"{rate * per:,.0f}" if rate * per >= 100 else f"{rate * per:.3g}"
+    more = "" if about["counted_all"] else "more than "
+    return (
+        f"{shown_rate} a {unit} ({about['sent_last_minute']:,} in the last minute, "
+        f"{more}{about['sent_last_hour']:,} in the last hour)"
+    )
+
+
+def _service(one: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **one,
+        "state": "; ".join(gate["detail"] for gate in one["blocked_by"]) or "may send",
+        "left": f"{one['quota_left']:,} of {one['daily_quota']:,}",
+        "throttle": f"{one['throttle_sec']:g} s" if one["throttle_sec"] else "-",
+    }
+
+
+def _section(run: Run, title: str, rows: list[dict[str, Any]], columns: dict[str, str]) -> None:
+    if rows:
+        run.out.console.print(f"\n[dim]{title}[/]")
+        run.out.table(rows, columns, empty="")
 
 
 @verb(app, "coldsend task preview spring/intro", "coldsend task preview spring/intro --limit 50")

@@ -13,7 +13,7 @@ from coldsend.cli import advice
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.composing import templates as use
-from coldsend.composing.load import template_of
+from coldsend.composing.load import load_signer, template_of
 from coldsend.composing.source import Site, TemplateSource, site_of
 from coldsend.composing.templates import Checked
 from coldsend.database.engine import Connection
@@ -141,7 +141,10 @@ def preview(
         person = contacts.find(connection, contact)
         through = use.preview_service(connection, actor, service)
         site = _site(run, connection)
-        message = use.preview(connection, template, person, through or STAND_IN, site, now)
+        signer = None
+        if through is not None:
+            signer = load_signer(connection, through, run.keys, run.settings.dkim.expire_days)
+        message = use.preview(connection, template, person, through or STAND_IN, site, now, signer)
     if through is None:
         run.out.note("no sender service yet: a stand-in is shown as the sender")
     if out is not None:

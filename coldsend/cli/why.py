@@ -35,6 +35,7 @@ def why(
             email,
             clock.now(),
             pepper=signing_keys.load(connection, run.keys, "suppression"),
+            links=signing_keys.load(connection, run.keys, "links"),
             lease=timedelta(seconds=run.settings.delivery.lease_seconds),
         )
     if run.json:

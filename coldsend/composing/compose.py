@@ -6,22 +6,19 @@ made whole or not at all: anything missing or malformed raises CannotCompose bef
 
 from __future__ import annotations
 
-import html as html_module
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import UndefinedError
-from markupsafe import Markup, escape
 
 from coldsend.composing import headers
 from coldsend.composing.build import Parts, Reading, build, read
-from coldsend.composing.instrument import is_web_address
+from coldsend.composing.dkim import Signer
+from coldsend.composing.dynamic_links import DynamicLink
 from coldsend.composing.language import (
     PLACEHOLDER,
     UNFIT,
@@ -55,13 +52,18 @@ __all__ = ["CannotCompose", "Composer", "Site", "composer"]
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 
-_SCHEME = re.compile(r"(?:https?://[^\s/]|mailto:[^\s]|tel:[+\d]|sms:[+\d]|#)[^\s]*", re.IGNORECASE)
-
 
 def composer(
-    template: TemplateSource, variables: Sequence[Variable], service: Service, site: Site
+    template: TemplateSource,
+    variables: Sequence[Variable],
+    service: Service,
+    site: Site,
+    signer: Signer | None = None,
 ) -> Composer:
-    """Compile a template for a service; InvalidInput where the template, service or site is broken."""
+    """Compile a template for a service; InvalidInput where the template, service or site is broken.
+
+    ``signer``: signs its messages (DKIM); None: they stay unsigned.
+    """
     if not site.base_url or not site.postal_address:
         absent = "[web] base_url" if not site.base_url else "postal_address"
         raise InvalidInput(f"{absent} is not configured: messages need it", hint="see coldsend.toml.example")
@@ -69,7 +71,7 @@ def composer(
     faults = [str(fault) for fault in reading.faults]
     if not faults:
         try:
-            return Composer(reading, build(reading, site), service, site)
+            return Composer(reading, build(reading, site), service, site, signer)
         except Broken as broken:
             faults = [str(fault.message) for fault in broken.faults]
     raise InvalidInput(
@@ -91,8 +93,11 @@ class _Wanted:
 class Composer:
     """Makes the messages of one template through one service. Compiled once; not shared between threads."""
 
-    def __init__(self, reading: Reading, parts: Parts, service: Service, site: Site) -> None:
+    def __init__(
+        self, reading: Reading, parts: Parts, service: Service, site: Site, signer: Signer | None
+    ) -> None:
         self._template = reading.template.name
+        self._signer = signer
         self._site = site
         self._unsubscribe = f"{site.base_url}/u/"
         self._parts = parts
@@ -183,12 +188,13 @@ class Composer:
             f"List-Unsubscribe: <{self._unsubscribe}{tokens[:URL_LENGTH]}>\r\n"
             f"{self._last_fields}"
         )
+        data = self._frame.assemble(head, text, html)
         return Message(
             recipient.row_id,
             self._mail_from,
             rcpt_to,
             message_id,
-            self._frame.assemble(head, text, html),
+            data if self._signer is None else self._signer.sign(data, now),
             partial(self._contents, recipient, now),
             to_utf8 or self._from_utf8,
         )
@@ -231,7 +237,9 @@ class Composer:
         for number, name in enumerate(self._link_names, 1):
             values[name] = tokens[number * STRIDE : number * STRIDE + URL_LENGTH]
         if self._parts.instrumented.dynamic:
-            values["_link"] = _Link(self, recipient.row_id, unsubscribe_url)
+            values["_link"] = DynamicLink(
+                self._template, self._site, self._tokens, recipient.row_id, unsubscribe_url
+            )
         for wanted in self._wanted:
             value = wanted.get(recipient, now)
             if isinstance(value, str):
@@ -313,32 +321,6 @@ class Composer:
         if self._date[0] is not now:
             self._date = (now, headers.date(now))
         return self._date[1]
-
-    def link(self, row_id: int, unsubscribe_url: str, address: str, *, track: bool) -> Markup:
-        """A link whose address came out of rendering: checked, and tracked where it may be."""
-        url = html_module.unescape(address).strip()
-        if not _SCHEME.fullmatch(url):
-            raise CannotCompose(
-                TEMPLATE_ERROR,
-                f"a link of template {self._template!r} leads to {url[:80]!r} for this recipient: it must "
-                "begin with https://, mailto: or tel:",
-            )
-        if track and self._site.track_clicks and is_web_address(url) and url != unsubscribe_url:
-            token = self._tokens.issue(Kind.CLICK, row_id, url)
-            url = f"{self._site.base_url}/c/{token}?u={quote(url, safe='')}"
-        return escape(url)
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """:meth:`Composer.link` for one recipient, as the compiled template calls it."""
-
-    composer: Composer
-    row_id: int
-    unsubscribe_url: str
-
-    def __call__(self, address: str, *, track: bool) -> Markup:
-        return self.composer.link(self.row_id, self.unsubscribe_url, address, track=track)
 
 
 def _reply_to(service: Service) -> str:

@@ -79,15 +79,28 @@ def _default(value: Any, fallback: Any = "") -> Any:
 
 
 def _concatenated(parts: list[Any]) -> str:
-    return _bounded(str_join(parts))
+    return _bounded(str_join(_fitting(parts)))
 
 
 def _concatenated_html(parts: list[Any]) -> str:
-    return _bounded(markup_join(parts))
+    return _bounded(markup_join(_fitting(parts)))
 
 
 def _joined(parts: Any, between: str = "") -> str:
-    return _bounded(between.join([str(part) for part in parts]))
+    texts = [str(part) for part in parts]
+    return between.join(_fitting(texts, len(str(between))))
+
+
+def _url_encoded(value: Any) -> str:
+    return _bounded(FILTERS["urlencode"](value))
+
+
+def _fitting(parts: list[Any], between: int = 0) -> list[Any]:
+    """``parts``, unless they make too long a text: found out before the memory for it is taken."""
+    size = sum(len(part) for part in parts if isinstance(part, str)) + between * len(parts)
+    if size > MAX_OUTPUT:
+        raise TooMuch
+    return parts
 
 
 def _bounded(text: str) -> str:
@@ -124,12 +137,13 @@ def _check_link(context: Context, value: str) -> Any:
     return context.parent["_link"](value, track=False)
 
 
-_KEPT_FILTERS = ("upper", "lower", "title", "capitalize", "trim", "truncate", "urlencode", "length", "first")
+_KEPT_FILTERS = ("upper", "lower", "title", "capitalize", "trim", "truncate", "length", "first")
 _FILTERS: dict[str, Any] = {
     **{name: FILTERS[name] for name in (*_KEPT_FILTERS, "last", "escape", "e")},
     "default": _default,
     "d": _default,
     "join": _joined,
+    "urlencode": _url_encoded,
     "date_format": _date_format,
     "_link": _link,
     "_check_link": _check_link,

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.composing import lint
 from coldsend.composing.compose import composer
+from coldsend.composing.dkim import Signer
 from coldsend.composing.load import load_variables, recipient_of, sampled_fields, template_of
 from coldsend.composing.source import Site, TemplateSource
 from coldsend.domain.access import Actor, require_granted, require_owner
@@ -145,9 +146,10 @@ def preview(
     service: Service,
     site: Site,
     now: datetime,
+    signer: Signer | None = None,
 ) -> Message:
     """The message a contact would get; CannotCompose says what is missing."""
-    made = composer(template, load_variables(connection), service, site)
+    made = composer(template, load_variables(connection), service, site, signer)
     return made.compose(recipient_of(contact), now)
 
 

@@ -5,10 +5,12 @@ ValueErrors here never quote a value that may hold a password.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from coldsend.config import hosts
 from coldsend.config.settings import Key
 
 DATABASE_EXAMPLES = "sqlite:///coldsend.db or mysql://user:password@localhost:3306/coldsend"
@@ -21,6 +23,27 @@ def check(key: Key, value: Any) -> None:
         _check_database_url(value)
     elif key.path == "web.base_url" and value:
         _check_base_url(value)
+    elif key.path == "dkim.dns_servers":
+        name_servers(value)
+
+
+def name_servers(text: str) -> list[tuple[str, int]]:
+    """Addresses and ports in ``9.9.9.9, 127.0.0.1:5353, [::1]:53``; ValueError where one is neither."""
+    found = []
+    for given in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append((str(ipaddress.ip_address(given)), 53))
+            continue
+        except ValueError:
+            host, _, port = given.rpartition(":")
+        try:
+            number = int(port)
+            found.append((str(ipaddress.ip_address(host.removeprefix("[").removesuffix("]"))), number))
+        except ValueError:
+            number = 0
+        if not 0 < number < 65536:
+            raise ValueError(f"must be addresses such as 9.9.9.9 or 127.0.0.1:5353, not {given!r}")
+    return found
 
 
 def absolute(key: Key, value: Any, base: Path) -> Any:
@@ -43,7 +66,7 @@ def _below(base: Path, path: str) -> Path:
 
 def _check_database_url(url: str) -> None:
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(hosts.split(url)[0])
         host, _port = parts.hostname, parts.port
     except ValueError:
         raise ValueError(f"cannot be read; it is like {DATABASE_EXAMPLES}") from None

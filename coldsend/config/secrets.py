@@ -40,6 +40,11 @@ def signing_key_owner(purpose: str) -> str:
     return f"signing_keys/{purpose}"
 
 
+def dkim_key_owner(domain: str, selector: str) -> str:
+    """The owner to seal a DKIM key for."""
+    return f"dkim_keys/{domain}/{selector}"
+
+
 class KeyRing:
     """The keys in force. Its repr and str never show them.
 
@@ -211,6 +216,8 @@ def key_id(key: bytes) -> str:
 def _replace_hint(owner: str) -> str:
     if owner.startswith("sender_services/"):
         return f"enter them again: coldsend service update {owner.rpartition('/')[2]} --password-stdin"
+    if owner.startswith("dkim_keys/"):
+        return f"make a new key: coldsend dkim add {owner.split('/')[1]}; then publish and activate it"
     return "restore the database from a backup"
 
 

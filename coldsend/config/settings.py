@@ -34,7 +34,8 @@ def key(
 class DatabaseSettings:
     url: str = key(
         "sqlite:///coldsend.db",
-        "Database URL: sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME (MariaDB too).",
+        "Database URL: sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME (MariaDB too). "
+        "Nodes of a Galera cluster: HOST:PORT,HOST:PORT, the nearest first.",
         secret=True,
     )
     pool_size: int = key(5, "Connections one process keeps open.", minimum=1, maximum=100)
@@ -93,6 +94,27 @@ class SmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DkimSettings:
+    expire_days: float = key(
+        0.0, "Days after which signatures are no longer good (x=); 0: they stay good.", minimum=0, maximum=365
+    )
+    dns_servers: str = key(
+        "", "Name servers that check keys, such as 9.9.9.9, 127.0.0.1:5353; empty: those of the system."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    host: str = key("127.0.0.1", "Address that metrics are served on, without a password: keep it private.")
+    port: int = key(
+        0,
+        "Port that schedulers and workers serve /metrics and /healthz on; 0: none.",
+        minimum=0,
+        maximum=65535,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     level: str = key(
         "info", "Least severe level that is logged.", choices=("debug", "info", "warning", "error")
@@ -117,6 +139,8 @@ class Settings:
     web: WebSettings = field(default_factory=WebSettings)
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
+    dkim: DkimSettings = field(default_factory=DkimSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
 
@@ -149,6 +173,8 @@ SECTIONS: dict[str, type[Any]] = {
     "web": WebSettings,
     "delivery": DeliverySettings,
     "smtp": SmtpSettings,
+    "dkim": DkimSettings,
+    "metrics": MetricsSettings,
     "log": LogSettings,
 }
 

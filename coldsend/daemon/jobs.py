@@ -1,10 +1,12 @@
 """The periodic jobs. Each is idempotent and safe to run late, twice, or from two schedulers at once.
 
 name      every   who         what
-lead      5 s     everyone    renew the heartbeat and the leader lease
+lead      5 s *   everyone    renew the heartbeat and the leader lease
 plan      1 s     the leader  begin due tasks, make send lists, skip what was cancelled, close what has ended
-rescue    5 s     everyone    settle rows of dead processes of this host; the leader also of silent ones
+rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
+
+* with a short lease a quarter of it: who looks more rarely sees no silence, who beats more rarely is silent
 """
 
 from __future__ import annotations
@@ -17,18 +19,20 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
-from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.enlisting import enlist, keep_journal
+from coldsend.delivery.journal import Journal
 from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
 from coldsend.pacing import quota
 from coldsend.planning import lifecycle
 from coldsend.stores import leases, workers
 
-LEADER = "scheduler"
-LEADER_SECONDS = 20.0
+LEADER = leases.SCHEDULER
+LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
+BEAT_SECONDS = 5.0  # at most
 
 
 @dataclass
@@ -50,20 +54,8 @@ class Jobs:
         self.lead()
 
     def _enrol(self) -> None:
-        host = host_id(self.settings.state_dir)
-        self.worker_id = self.database.run(
-            lambda connection: workers.register(
-                connection,
-                kind="scheduler",
-                host=socket.gethostname(),
-                host_id=host,
-                pid=os.getpid(),
-                now=clock.now(),
-                lease_seconds=self.settings.delivery.lease_seconds,
-            )
-        )
         # The lock that goes with a journal tells others on this host whether this process lives.
-        self._presence = Journal(Path(self.settings.state_dir), self.worker_id)
+        self.worker_id, self._presence = enlist(self.database, self.settings, "scheduler")
         self._rescuer = Rescuer(
             self.database,
             Path(self.settings.state_dir),
@@ -74,10 +66,11 @@ class Jobs:
 
     def table(self) -> list[tuple[str, float, Callable[[], None]]]:
         """(name, seconds between runs, function), each guarded so that a failure is logged, not fatal."""
+        beat = min(BEAT_SECONDS, self.settings.delivery.lease_seconds / 4)
         return [
-            ("lead", 5.0, self._guarded("lead", self.lead)),
+            ("lead", beat, self._guarded("lead", self.lead)),
             ("plan", 1.0, self._guarded("plan", self.plan)),
-            ("rescue", 5.0, self._guarded("rescue", self.rescue)),
+            ("rescue", beat, self._guarded("rescue", self.rescue)),
             ("quota", 60.0, self._guarded("quota", self.roll_quota)),
         ]
 
@@ -89,7 +82,7 @@ class Jobs:
             lease = self.settings.delivery.lease_seconds
             if not workers.beat(connection, self.worker_id, now, lease, {"leads": self.leads}):
                 return None
-            return leases.lead(connection, LEADER, self.worker_id, now, LEADER_SECONDS)
+            return leases.lead(connection, LEADER, self.worker_id, now, min(LEADER_SECONDS, lease))
 
         leads = self.database.run(work)
         if leads is None:
@@ -101,6 +94,8 @@ class Jobs:
         if leads != self.leads:
             logbook.leading(self.worker_id, leads=leads)
         self.leads = leads
+        meter.beat()
+        keep_journal(self._presence, self.worker_id)
 
     def plan(self) -> None:
         """Move campaigns and tasks along."""
@@ -137,8 +132,10 @@ class Jobs:
 
     def _guarded(self, name: str, job: Callable[[], None]) -> Callable[[], None]:
         def run() -> None:
+            started, done = clock.monotonic(), False
             try:
                 job()
+                done = True
             except (ColdsendError, DBAPIError) as error:
                 if name not in self._failing:  # once per outage, not once a second
                     logbook.job_failed(name, str(error))
@@ -147,5 +144,7 @@ class Jobs:
                 logbook.unexpected_error(f"job {name}", error)
             else:
                 self._failing.discard(name)
+            finally:
+                meter.job(name, clock.monotonic() - started, done=done)
 
         return run

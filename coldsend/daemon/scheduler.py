@@ -12,17 +12,37 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock
+from coldsend import clock, logbook
 from coldsend.config.settings import Settings
 from coldsend.daemon import idle
 from coldsend.daemon.jobs import Jobs
 from coldsend.daemon.processes import Processes
+from coldsend.daemon.reports import Reports
 from coldsend.database.engine import Database
 from coldsend.errors import Unreachable
 
 TICK = 0.2
 IDLE_CHECK = 1.0
 IDLE_TWICE = 2  # looks in a row that must find nothing: between two of them a job may have made work
+
+
+class _ClockWatch:
+    """Compares the machine's clock with the steady one."""
+
+    def __init__(self) -> None:
+        self._offset = self._measured()
+
+    def jumped(self) -> bool:
+        """Whether the clock was set by a second or more since this was asked last."""
+        before, self._offset = self._offset, self._measured()
+        seconds = self._offset - before
+        if abs(seconds) < 1:
+            return False
+        logbook.clock_jumped(seconds)
+        return True
+
+    def _measured(self) -> float:
+        return clock.unshifted_now().timestamp() - clock.monotonic()
 
 
 class SendersEnd(Unreachable):
@@ -35,7 +55,8 @@ class SendersEnd(Unreachable):
 class Scheduler:
     """See the module. workers: sender processes to run, 0 only plans.
 
-    on_tick: for live progress. on_line: takes the log lines of sender processes, see :class:`Processes`.
+    on_tick: for live progress. on_line, reports: take what sender processes log and count, see
+    :class:`Processes`.
     """
 
     settings: Settings
@@ -45,6 +66,7 @@ class Scheduler:
     until_idle: bool = False
     on_tick: Callable[[], None] = lambda: None
     on_line: Callable[[str], None] | None = None
+    reports: Reports | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
@@ -59,11 +81,11 @@ class Scheduler:
         jobs = Jobs(self.settings, self.database, self._stop.is_set)
         jobs.register()
         timer = self._timer(jobs)
-        processes = Processes(self.workers, self.options, self.on_line)
+        processes = Processes(self.workers, self.options, self.on_line, self.reports)
         timer.start()
         try:
             processes.start()
-            self._watch(jobs, processes)
+            self._watch(jobs, processes, timer)
         finally:
             self._stop.set()
             processes.drain()
@@ -88,10 +110,18 @@ class Scheduler:
             )
         return timer
 
-    def _watch(self, jobs: Jobs, processes: Processes) -> None:
+    def _run_now(self, timer: BackgroundScheduler) -> None:
+        """The timer goes by the machine's clock: set back an hour, it would rest for an hour."""
+        for job in timer.get_jobs():
+            job.modify(next_run_time=clock.unshifted_now())
+
+    def _watch(self, jobs: Jobs, processes: Processes, timer: BackgroundScheduler) -> None:
         quiet = 0
         looked = clock.monotonic()
+        watch = _ClockWatch()
         while not self._stop.wait(TICK):
+            if watch.jumped():
+                self._run_now(timer)
             processes.keep()
             self.on_tick()
             if not self.until_idle or clock.monotonic() - looked < IDLE_CHECK:

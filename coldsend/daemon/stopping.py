@@ -20,7 +20,10 @@ LIMIT_SECONDS = 9.5
 
 
 class Stopping:
-    """A context manager; within it SIGTERM and SIGINT call ``stop`` instead of ending the process at once."""
+    """A context manager; within it SIGTERM, SIGINT and SIGHUP call ``stop`` instead of ending it at once.
+
+    SIGHUP (the terminal was closed) stays ignored where it is: that is what nohup asks for.
+    """
 
     def __init__(self, stop: Callable[[], None], limit: float = LIMIT_SECONDS) -> None:
         self._stop = stop
@@ -29,8 +32,9 @@ class Stopping:
         self._requested = False
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._signalled)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -80,6 +81,14 @@ def settings(connection: Connection) -> dict[str, str]:
         if "tx_isolation" in found:  # what MariaDB before 11.1 calls it
             found.setdefault("transaction_isolation", found.pop("tx_isolation"))
     return {name: str(value).lower() for name, value in found.items()}
+
+
+def server_time(connection: Connection) -> datetime | None:
+    """What the database server's clock says; None where it is this host's own (SQLite)."""
+    if connection.dialect.name == "sqlite":
+        return None
+    told: datetime = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()
+    return told.replace(tzinfo=UTC)
 
 
 def product(connection: Connection) -> tuple[str, tuple[int, ...]]:

@@ -2,8 +2,10 @@
 
 Engine set-up, error codes, and the few constructs that differ. Error codes of MySQL and MariaDB:
 1213 deadlock, 1205 lock wait, 1020 row changed since read (MariaDB snapshot isolation), 3101 conflict in
-Group Replication, 1180 error at COMMIT, 2006/2013/2055 connection lost, 1047 node not ready (Galera),
-1290 read-only, 1114 table full, 2002/2003 cannot connect, 1040 too many connections.
+Group Replication, 1180 error at COMMIT, 1317/1927/1969/3024 interrupted (KILL, time limit), 2006/2013/2055
+connection lost, 1047 node not ready (Galera), 1290 read-only, 1114 table full, 2002/2003 cannot connect,
+1040/1203/1226 too many connections, 1129/1130 host refused, 1044/1045/1698 login or database refused,
+1142/1143/1227/1370 right missing, 1049 no such database.
 """
 
 from __future__ import annotations
@@ -17,52 +19,96 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import ColumnElement, Insert, Table, event
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.engine import URL, Connection, Engine
+from sqlalchemy.engine import URL, Connection, Engine, ExceptionContext
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from coldsend import clock
+from coldsend.config.hosts import address
+from coldsend.database.connecting import connector, in_cluster
 
 REPEAT = frozenset({1213, 1205, 1020, 3101})
-RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 4031})
-PAUSE = frozenset({1047, 1290, 1114, 2002, 2003, 1040, 1053, 1021, 1836})
+RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 1317, 1927, 1969, 3024, 4031})
+REFUSED = frozenset({1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698})
+PAUSE = frozenset({1047, 1290, 1114, 2002, 2003, 1040, 1053, 1021, 1836}) | REFUSED
+PAUSE_SQLITE = ("disk I/O error", "database or disk is full", "readonly database", "unable to open database")
 SCHEMA_MISSING = frozenset({1146, 1054})
+LEAVE = frozenset({1047, 1053, 1180, 1290, 1836})  # this node cannot be worked with, another one may
+
+OTHER_HOSTS = "other_hosts"  # in a URL's query: nodes of a cluster besides the first
+DEFAULT_PORT = 3306
+ANSWER_SECONDS = 300.0
 
 SQLITE_BUSY_SECONDS = 30
+BUSY_TIMEOUT = "timeout"  # in a URL's query: other than that
 
 
-def create_engine(url: URL, *, pool_size: int, connect_timeout: float) -> Engine:
-    """An engine whose sessions are in UTC, READ COMMITTED (SQLite: serialised) and durable at COMMIT."""
+def create_engine(
+    url: URL, *, pool_size: int, connect_timeout: float, answer_timeout: float = ANSWER_SECONDS
+) -> Engine:
+    """An engine whose sessions are in UTC, READ COMMITTED (SQLite: serialised) and durable at COMMIT.
+
+    Seconds: connect_timeout until a server greets, answer_timeout until a statement is answered.
+    """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url)
+    others = hosts_of(url.query.get(OTHER_HOSTS, ()))
     engine = sa.create_engine(
-        url.update_query_dict({"charset": "utf8mb4"}),
+        url.difference_update_query([OTHER_HOSTS]).update_query_dict({"charset": "utf8mb4"}),
         pool_size=pool_size,
         max_overflow=10,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
         connect_args={
             "connect_timeout": int(max(1, connect_timeout)),
-            "read_timeout": 300,
-            "write_timeout": 300,
+            "read_timeout": answer_timeout,
+            "write_timeout": answer_timeout,
         },
         json_serializer=_compact_json,
     )
-
-    @event.listens_for(engine, "connect")
-    def _session(dbapi_connection: Any, _record: Any) -> None:
-        with dbapi_connection.cursor() as cursor:
-            cursor.execute(
-                "SET SESSION time_zone='+00:00', "
-                "sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
-            )
-
+    event.listen(engine, "connect", _mysql_session)
+    event.listen(engine, "handle_error", _forget_refused)
+    if url.host:
+        hosts = [(url.host, url.port or DEFAULT_PORT), *(address(host, DEFAULT_PORT) for host in others)]
+        event.listen(engine, "do_connect", connector(hosts, connect_timeout))
+    event.listen(engine, "handle_error", _leave_node)
     return engine
 
 
+def hosts_of(value: str | tuple[str, ...]) -> tuple[str, ...]:
+    """The hosts in a URL's query, where one of them is plain text."""
+    return (value,) if isinstance(value, str) else value
+
+
+def _mysql_session(dbapi_connection: Any, _record: Any) -> None:
+    with dbapi_connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION time_zone='+00:00', "
+            "sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
+        )
+        if in_cluster(dbapi_connection):
+            # Each transaction begins with what other nodes had committed by then: a suppression, a pause and
+            # the rows of a dead worker must be seen whichever node they were written on. Waited for once a
+            # transaction, by its first statement, whatever that is (1 reads, 2 updates, 4 inserts).
+            cursor.execute("SET SESSION wsrep_sync_wait=7")
+
+
+def _forget_refused(context: ExceptionContext) -> None:
+    """A session keeps the rights it was opened with: only a new one sees that they were given back."""
+    if isinstance(context.sqlalchemy_exception, DBAPIError):
+        context.is_disconnect |= error_code(context.sqlalchemy_exception) in REFUSED
+
+
+def _leave_node(context: ExceptionContext) -> None:
+    """The next connection goes to a node that is ready; whether this one was committed is not known."""
+    if isinstance(context.sqlalchemy_exception, DBAPIError):
+        context.is_disconnect |= error_code(context.sqlalchemy_exception) in LEAVE
+
+
 def _sqlite_engine(url: URL) -> Engine:
+    busy = url.query.get(BUSY_TIMEOUT, SQLITE_BUSY_SECONDS)
     engine = sa.create_engine(
         url,
-        connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": float(str(busy)), "check_same_thread": False},
         json_serializer=_compact_json,
     )
 
@@ -114,14 +160,13 @@ def must_repeat(error: DBAPIError) -> bool:
 
 
 def connection_lost(error: DBAPIError) -> bool:
-    """The connection broke: whether the transaction was committed is not known."""
+    """The connection broke: whether this one was committed is not known."""
     return error_code(error) in RECONNECT or bool(error.connection_invalidated)
 
 
 def must_pause(error: DBAPIError) -> bool:
-    """The server is away, read-only or full: wait and try again; nothing is wrong with the work."""
-    text = str(error.orig)
-    return error_code(error) in PAUSE or "disk I/O error" in text or "database or disk is full" in text
+    """The server is away, read-only, full, or refuses us: wait and try again; the work is all right."""
+    return error_code(error) in PAUSE or any(sign in str(error.orig) for sign in PAUSE_SQLITE)
 
 
 def unusable(error: DBAPIError) -> bool:

@@ -19,20 +19,34 @@ import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from coldsend import clock, meter
+from coldsend.config import hosts
 from coldsend.database import administration, dialect
 from coldsend.errors import InvalidInput, Unreachable
 
 T = TypeVar("T")
 
 RETRIES = 8
+PATIENCE = 20.0  # seconds after which nothing is repeated any more: somebody holds locks for long
+_SOME_HOST = "host.of.several.invalid"
 
 
 class Database:
     """An engine with coldsend's transaction rules. Cheap to create; connects on first use."""
 
-    def __init__(self, url: str, *, pool_size: int = 5, connect_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        connect_timeout: float = 10.0,
+        answer_timeout: float = dialect.ANSWER_SECONDS,
+    ) -> None:
+        """Seconds: connect_timeout until a server greets, answer_timeout until a statement is answered."""
         self.url = parse_url(url)
-        self.engine = dialect.create_engine(self.url, pool_size=pool_size, connect_timeout=connect_timeout)
+        self.engine = dialect.create_engine(
+            self.url, pool_size=pool_size, connect_timeout=connect_timeout, answer_timeout=answer_timeout
+        )
 
     @property
     def dialect_name(self) -> str:
@@ -40,8 +54,7 @@ class Database:
 
     def display_url(self) -> str:
         """The URL as people write it, without its password."""
-        plain = self.url.set(drivername=self.url.get_backend_name())
-        return plain.render_as_string(hide_password=True)
+        return shown_url(self.url)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -65,12 +78,15 @@ class Database:
 
     def run(self, work: Callable[[Connection], T]) -> T:
         """Run ``work`` in a transaction and commit; repeat it whole where the database says so."""
+        began = clock.monotonic()
         for attempt in range(RETRIES):
             try:
                 with self.engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
-                if attempt + 1 < RETRIES and dialect.must_repeat(error):
+                hopeful = attempt + 1 < RETRIES and clock.monotonic() - began < PATIENCE
+                if hopeful and dialect.must_repeat(error):
+                    meter.transaction_repeated(dialect.error_code(error))
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))
                     continue
                 raise self._translated(error) from error
@@ -102,9 +118,13 @@ class Database:
 
 
 def parse_url(text: str) -> URL:
-    """A SQLAlchemy URL from what people write: mysql://, mariadb:// and sqlite:/// are understood."""
+    """A SQLAlchemy URL from what people write: mysql://, mariadb:// and sqlite:/// are understood.
+
+    Several hosts, the nodes of a cluster, are separated by commas.
+    """
     try:
-        url = make_url(text)
+        first, others = hosts.split(text)
+        url = make_url(first)
     except (ArgumentError, ValueError) as error:
         raise InvalidInput(
             "the database URL cannot be read",
@@ -112,13 +132,35 @@ def parse_url(text: str) -> URL:
         ) from error
     backend = url.get_backend_name()
     if backend in {"mysql", "mariadb"}:
-        return url.set(drivername="mysql+pymysql")
+        url = url.set(drivername="mysql+pymysql")
+        return url.update_query_dict({dialect.OTHER_HOSTS: others}) if others else url
     if backend == "sqlite":
+        timeout = str(url.query.get(dialect.BUSY_TIMEOUT, "0"))
+        if not timeout.replace(".", "", 1).isdecimal():
+            raise InvalidInput(
+                f"timeout={timeout} in the database URL is no number",
+                hint="the seconds to wait for a lock: sqlite:///coldsend.db?timeout=30",
+            )
         return url.set(drivername="sqlite")
     raise InvalidInput(
         f"databases of type {backend!r} are not supported",
         hint="use sqlite:///FILE or mysql://USER:PASSWORD@HOST:PORT/NAME",
     )
+
+
+def shown_url(url: URL) -> str:
+    """A URL of :func:`parse_url` as people write it, without its password."""
+    others = url.query.get(dialect.OTHER_HOSTS)
+    plain = url.set(drivername=url.get_backend_name()).difference_update_query([dialect.OTHER_HOSTS])
+    if not others:
+        return plain.render_as_string(hide_password=True)
+    first = f"[{url.host}]" if ":" in (url.host or "") else url.host
+    if url.port:
+        first = f"{first}:{url.port}"
+    one = URL.create(
+        plain.drivername, plain.username, plain.password, _SOME_HOST, None, plain.database, plain.query
+    ).render_as_string(hide_password=True)
+    return one.replace(_SOME_HOST, f"{first},{','.join(dialect.hosts_of(others))}")
 
 
 def sqlite_file(url: URL) -> Path | None:

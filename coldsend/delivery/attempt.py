@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from coldsend import clock, logbook
+from coldsend.channels.limits import OwnLimit
 from coldsend.channels.seam import Channel
 from coldsend.composing.compose import CannotCompose, Composer
 from coldsend.delivery.journal import Journal
@@ -19,7 +20,7 @@ from coldsend.domain import outcome as outcomes
 from coldsend.domain.answers import Answer, Verdict
 from coldsend.domain.message import Recipient
 from coldsend.domain.outcome import Attempt, RetryPolicy, RowOutcome
-from coldsend.domain.replies import judge, provider_of
+from coldsend.domain.replies import judge, provider_of, repeated
 from coldsend.domain.retry import next_attempt
 from coldsend.stores.ledger import ClaimedRow
 
@@ -95,6 +96,9 @@ class Attempter:
             return Result(claim, skipped, render_error=True)
         except LeaseLost:
             return self._released(claim, "lease_lost")
+        except OwnLimit as error:
+            logbook.own_limit(str(error))
+            return replace(self._released(claim, "own_limit"), cannot_send=True)
         except JournalFailed as error:
             logbook.journal_failed(str(error.__cause__))
             return replace(self._released(claim, "journal_failed"), cannot_send=True)
@@ -115,6 +119,8 @@ class Attempter:
     def _judged(self, claim: Claim, answer: Answer, message_id: str) -> Result:
         now = clock.now()
         verdict = judge(answer, provider=provider_of(claim.row.email_domain))
+        if claim.row.first_attempt_at is not None:
+            verdict = repeated(verdict, answer)
         again = next_attempt(
             now,
             claim.row.first_attempt_at or claim.attempt_at,

@@ -18,6 +18,7 @@ from coldsend.domain import outcome as outcomes
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.outcome import PROVIDER_RETRY, RowOutcome
 from coldsend.domain.replies import provider_of
+from coldsend.domain.states import HealthStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
@@ -125,7 +126,7 @@ class Claimer:
                 connection, service_id, now, probe_minutes=self.probe_minutes
             ):
                 continue
-            ledger.intend(
+            intended = ledger.intend(
                 connection,
                 row_ids=row_ids,
                 task_id=task.id,
@@ -135,7 +136,13 @@ class Claimer:
                 owner=self.worker_id if facts.service.throttled else None,
                 probe=probe,
             )
+            if probe and not intended:
+                self._probe_again(connection, service_id, now)
             claimed.row_ids.extend(row_ids)
+
+    def _probe_again(self, connection: Connection, service_id: int, now: datetime) -> None:
+        """The row that was to be the probe is none: the next one may be."""
+        health.probe_again(connection, service_id, now, now, probe_minutes=self.probe_minutes)
 
     def _decline(
         self, connection: Connection, claims: list[Claim], view: View, now: datetime, claimed: Claimed
@@ -160,6 +167,9 @@ class Claimer:
                 kept.append(claim)
         if refused:
             ledger.record(connection, refused)
+            for service_id in {outcome.service_id for outcome in refused}:
+                if view.services[service_id].service.health_status == HealthStatus.FROZEN:
+                    self._probe_again(connection, service_id, now)
         return kept
 
     def _suppressed(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, str]:

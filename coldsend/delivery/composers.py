@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from coldsend.composing.compose import Composer, composer
+from coldsend.composing.dkim import Signer
 from coldsend.composing.load import load_template, load_variables
 from coldsend.composing.source import Site, TemplateSource, Variable
 from coldsend.database.engine import Connection
@@ -58,15 +59,15 @@ class Composers:
             for key in [key for key in self._compiled if key[0] == template_id]:
                 del self._compiled[key]
 
-    def get(self, template_id: int, service: Service) -> Composer | str | None:
+    def get(self, template_id: int, service: Service, signer: Signer | None) -> Composer | str | None:
         """The composer of a template for a sender; a sentence if it is broken, None if it was not read."""
-        key = (template_id, service.id, service.from_email, service.from_name, str(service.settings))
+        key = (template_id, service.id, service.from_email, service.from_name, str(service.settings), signer)
         if key not in self._compiled:
             source = self._sources.get(template_id)
             if source is None:
                 return None
             try:
-                self._compiled[key] = composer(source, self._variables, service, self.site)
+                self._compiled[key] = composer(source, self._variables, service, self.site, signer)
             except ColdsendError as error:
                 self.drop([template_id])  # it, or a variable, may have been mended when it is asked for again
                 return error.message

@@ -1,8 +1,9 @@
 """A lane: one open sender service in one worker, with its channel, its connections and its claimed rows.
 
 As many runners as the channel has capacity take rows from the lane's queue. A failure that says nothing
-about the recipient (connect, TLS, login) empties the queue: those rows are pending again for other services,
-and the lane waits a little longer each time before it asks for one more row.
+about the recipient (connect, TLS, login; an answer lost after the final dot; all connections lost one after
+another) empties the queue: those rows are pending again for other services, and the lane waits a little
+longer each time before it asks for one more row, until one is accepted.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ class Lane:
         self._measured_at = clock.monotonic()
         self._done_since = 0
         self._backoff = 0.0
+        self._breaks = 0  # connections lost under a message since one was accepted
         self._closed_until = 0.0  # on the steady clock
         self.last_answer = last_answer  # on the steady clock: when a message through this service ended
         self._held_until = 0.0  # on the steady clock: end of the throttle gap that the database knows
@@ -62,8 +64,9 @@ class Lane:
 
     @property
     def rate(self) -> float:
-        """Rows a second of late."""
-        return self._rate
+        """Rows a second of late; it falls while no result comes."""
+        silence = clock.monotonic() - self._measured_at
+        return min(self._rate, max(1, self._done_since) / silence) if silence > 1 else self._rate
 
     @property
     def next_send_at(self) -> float:
@@ -126,9 +129,14 @@ class Lane:
         if result.verdict is None or result.answer is None:
             return
         if result.verdict.outcome == Outcome.ACCEPTED:
-            self._backoff = 0.0
+            self._backoff, self._breaks = 0.0, 0
         elif result.answer.phase in BEFORE_MESSAGE or result.verdict.action in _STOPS_LANE:
             self._back_off(moment)
+        elif result.answer.lost and result.verdict.blames_sender:
+            self._breaks += 1
+            # In doubt: each further row would be, too. Before the dot: when every connection had its turn.
+            if result.verdict.outcome == Outcome.UNKNOWN or self._breaks > self.channel.capacity:
+                self._back_off(moment)
 
     def _back_off(self, moment: float) -> None:
         if moment < self._closed_until:

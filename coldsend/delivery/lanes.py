@@ -10,6 +10,8 @@ from typing import Any
 
 from coldsend import clock, logbook
 from coldsend.channels import registry
+from coldsend.composing.dkim import Signer
+from coldsend.composing.load import open_signer
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -19,11 +21,13 @@ from coldsend.delivery.claim import sendable
 from coldsend.delivery.composers import Composers
 from coldsend.delivery.lane import Lane
 from coldsend.delivery.view import View
+from coldsend.domain import dkim
 from coldsend.domain import outcome as outcomes
+from coldsend.domain.dkim import DkimKey
 from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
 from coldsend.pacing import services as health
-from coldsend.stores import leases, services
+from coldsend.stores import dkim_keys, leases, services
 
 # With the seconds that channels take to say goodbye to a server that hangs, and a last turn at the database,
 # this must stay under the ten seconds in which a process ends.
@@ -42,6 +46,7 @@ class Opening:
     settings: Mapping[str, Any]
     throttle_sec: float
     sealed: Mapping[str, Any] | None
+    signs_with: tuple[DkimKey, ...] = ()
 
 
 @dataclass
@@ -57,6 +62,7 @@ class Lanes:
     worker_id: int
     _lanes: dict[int, Lane] = field(default_factory=dict)
     _openings: dict[int, Opening] = field(default_factory=dict)
+    _signers: dict[int, Signer | None] = field(default_factory=dict)
     _unusable: dict[int, tuple[Opening, float]] = field(default_factory=dict)  # not tried again until then
     _complaints: dict[int, str] = field(default_factory=dict)
     _closing: dict[asyncio.Task[None], Lane] = field(default_factory=dict)
@@ -104,9 +110,16 @@ class Lanes:
         """What each service that is wanted would be opened with. Runs in the database thread."""
         found: dict[int, tuple[Service, Opening]] = {}
         sealed = services.sealed_credentials(connection)
+        active = dkim_keys.active(connection)
         for service_id in view.wanted() & sealed.keys():
             service = view.services[service_id].service
-            opening = Opening(service.type, service.settings, service.throttle_sec, sealed[service_id])
+            opening = Opening(
+                service.type,
+                service.settings,
+                service.throttle_sec,
+                sealed[service_id],
+                dkim.keys_for(service, active),
+            )
             found[service_id] = (service, opening)
         return found
 
@@ -136,9 +149,22 @@ class Lanes:
                 mine.append(service_id)
         gaps = leases.sender_leases_all(connection)
         return {
-            sid: (gaps[sid]["next_send_at"] - now).total_seconds() if gaps[sid]["next_send_at"] else 0.0
+            sid: self._gap(connection, view.services[sid].service, gaps[sid]["next_send_at"], now)
             for sid in mine
         }
+
+    def _gap(self, connection: Connection, service: Service, ends: datetime | None, now: datetime) -> float:
+        """Seconds until a service that is ours may send.
+
+        An end too far ahead was written before the clock was set back, or by a host whose clock is wrong: the
+        gap begins anew, and is written so, or it would begin anew each time somebody looks.
+        """
+        seconds = (ends - now).total_seconds() if ends is not None else 0.0
+        if seconds > service.throttle_sec + LONGEST_TEST:
+            seconds = service.throttle_sec
+            begun_anew = now + timedelta(seconds=seconds)
+            leases.set_next_send(connection, service.id, self.worker_id, begun_anew)
+        return seconds
 
     def arrange(self, openings: Mapping[int, tuple[Service, Opening]], gaps: Mapping[int, float]) -> None:
         """Open lanes that are wanted and missing, close those that are not wanted or have changed.
@@ -163,12 +189,13 @@ class Lanes:
                 self._open(service, opening)
         for service_id, seconds in gaps.items():
             if service_id in self._lanes and self._lanes[service_id].idle:
-                longest = self._lanes[service_id].service.throttle_sec + LONGEST_TEST
-                self._lanes[service_id].hold_until(clock.monotonic() + min(seconds, longest))
+                self._lanes[service_id].hold_until(clock.monotonic() + seconds)
 
     def _open(self, service: Service, opening: Opening) -> None:
         try:
             credentials = self.keys.open(opening.sealed, service_owner(service.id)) if opening.sealed else {}
+            # Never unsigned where there is a key: receivers would take such mail for forged.
+            signer = open_signer(opening.signs_with, self.keys, self.settings.dkim.expire_days)
             channel = registry.open_channel(service, credentials, self.settings)
         except ColdsendError as error:
             self._unusable[service.id] = (opening, clock.monotonic() + UNUSABLE_REST.total_seconds())
@@ -179,10 +206,11 @@ class Lanes:
         last_answer = self._last_answers.get(service.id, float("-inf"))
         self._lanes[service.id] = Lane(service, channel, self.attempter, self.report, last_answer)
         self._openings[service.id] = opening
+        self._signers[service.id] = signer
 
     def _close(self, service_id: int) -> None:
         lane = self._lanes.pop(service_id)
-        del self._openings[service_id]
+        del self._openings[service_id], self._signers[service_id]
         task = asyncio.create_task(lane.close(DRAIN))
         self._closing[task] = lane
         task.add_done_callback(self._closed)
@@ -204,7 +232,9 @@ class Lanes:
         if lane is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_closed")))
             return
-        composer = self.composers.get(claim.row.template_id, lane.service)
+        composer = self.composers.get(
+            claim.row.template_id, lane.service, self._signers[lane.service.id]
+        )
         if composer is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
             return
@@ -225,5 +255,5 @@ class Lanes:
         return {
             "services": sorted(lane.service.name for lane in self._lanes.values()),
             "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
-            "rate": round(sum(lane.rate for lane in self._lanes.values() if not lane.idle), 2),
+            "rate": round(sum(lane.rate for lane in self._lanes.values()), 3),
         }

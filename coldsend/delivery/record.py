@@ -23,6 +23,7 @@ from coldsend.domain.replies import provider_of
 from coldsend.domain.states import (
     CampaignStatus,
     EventType,
+    FreezeCode,
     RowStatus,
     SuppressionReason,
     SuppressionScope,
@@ -158,8 +159,31 @@ def consequences(
         _after_failure(connection, recorder, result, now, recorded, counts=counts)
         if breaks:
             broken.add(service_id)
+    _inconclusive_probes(connection, recorder, results, services, now)
     _throttle_gaps(connection, recorder, results, services)
     return recorded
+
+
+def _inconclusive_probes(
+    connection: Connection,
+    recorder: Recorder,
+    results: Sequence[Result],
+    services: Mapping[int, ServiceFacts],
+    now: datetime,
+) -> None:
+    """A probe whose row was skipped, or refused for its own sake, is followed by another at once."""
+    for result in results:
+        facts = services.get(result.claim.row.service_id)
+        if facts is None or facts.service.frozen_code != FreezeCode.ERRORS:
+            continue
+        if health.tells_nothing(result.verdict, result.answer):
+            health.probe_again(
+                connection,
+                facts.service.id,
+                result.claim.attempt_at,
+                now,
+                probe_minutes=recorder.probe_minutes,
+            )
 
 
 def _accepted(result: Result) -> bool:

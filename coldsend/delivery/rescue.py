@@ -11,8 +11,8 @@ row keeps its token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,17 +54,30 @@ class Rescuer:
         host_id = journals.host_id(self.state_dir)
         with self.database.read() as connection:
             here = [row for row in workers.unstopped(connection) if row["host_id"] == host_id]
-        return sum(self._rescue_if_dead(row["id"]) for row in here)
+        self._settle_by_late_journals({row["id"] for row in here})
+        return sum(self._rescue_if_dead(row["id"], row["started_at"]) for row in here)
+
+    def _settle_by_late_journals(self, present: Collection[int]) -> None:
+        """Journals of processes that were given up and died later, or whose host was away: late proof.
+
+        Answers in them settle rows that are unknown, and rows they have no dot of were never sent. Files of
+        another installation that shares the folder are left alone.
+        """
+        late = {wid: start for wid, start in journals.journals_in(self.state_dir) if wid not in present}
+        if not late:
+            return
+        with self.database.read() as connection:
+            stopped = {row["id"]: row["started_at"] for row in workers.stopped(connection, list(late))}
+        for worker_id, started_at in stopped.items():
+            if journals.is_start(started_at, late[worker_id]):
+                self._rescue_if_dead(worker_id, started_at)
 
     def rescue_silent(self) -> int:
         """Give up processes whose heartbeat stood still for a lease while we watched; returns how many."""
         moment = clock.monotonic()
         with self.database.read() as connection:
-            present = {
-                row["id"]: row["heartbeat_at"]
-                for row in workers.unstopped(connection)
-                if row["id"] != self.own_id
-            }
+            others = {row["id"]: row for row in workers.unstopped(connection) if row["id"] != self.own_id}
+        present = {worker_id: row["heartbeat_at"] for worker_id, row in others.items()}
         if moment - self._looked > self.lease_seconds / 2:
             self._seen.clear()  # while we could not look the others may not have been able to beat
         self._looked = clock.monotonic()
@@ -76,7 +89,7 @@ class Rescuer:
         }
         silent = [wid for wid, (_beat, since) in self._seen.items() if moment - since >= self.lease_seconds]
         for worker_id in silent:
-            if not self._rescue_if_dead(worker_id):
+            if not self._rescue_if_dead(worker_id, others[worker_id]["started_at"]):
                 self._settle(worker_id, None)
         return len(silent)
 
@@ -95,9 +108,9 @@ class Rescuer:
         """Stop the watcher itself. Rows still in ``sending`` are settled by its own journal's ``memory``."""
         self._settle(self.own_id, memory, orderly=True)
 
-    def _rescue_if_dead(self, worker_id: int) -> bool:
+    def _rescue_if_dead(self, worker_id: int, started_at: datetime) -> bool:
         """Rescue by journal where the process is provably dead; False where it lives or is another host's."""
-        dead = journals.open_dead(self.state_dir, worker_id)
+        dead = journals.open_dead(self.state_dir, worker_id, started_at)
         if dead is None:
             return False
         settled = False
@@ -116,8 +129,12 @@ class Rescuer:
             rows = claims.of_worker(connection, worker_id)
             settled = [_outcome(row, memory, now) for row in rows]
             settled += _answers_of_others(rows, memory)
-            outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
-            return workers.stop(connection, worker_id, now), _counts(settled)
+            if memory is not None and memory.intact:
+                given_up = claims.of_worker(connection, worker_id, RowStatus.UNKNOWN)
+                settled += _never_sent(given_up, memory, now)
+            open_keys = outcomes_of_rows(connection, settled, service_facts(connection, now), check=True)
+            written = [outcome for outcome in settled if (outcome.row_id, outcome.token) in open_keys]
+            return workers.stop(connection, worker_id, now), _counts(written)
 
         stopped, counts = self.database.run(work)
         if counts or (stopped and not orderly):
@@ -126,7 +143,19 @@ class Rescuer:
 
 def _outcome(row: sa.Row[Any], memory: Memory | None, now: datetime) -> RowOutcome:
     """What becomes of one row in ``sending``."""
-    attempt = Attempt(
+    attempt = _attempt(row, now)
+    if memory is None:
+        return replace(outcomes.unknown(attempt, now, NO_JOURNAL), reason=RowReason.PROCESS_LOST)
+    key = (row.id, row.claim_token)
+    if key in memory.outcomes:
+        return memory.outcomes[key]
+    if key in memory.dots or not memory.intact:
+        return outcomes.unknown(attempt, now, NO_ANSWER if key in memory.dots else NO_JOURNAL)
+    return outcomes.released(attempt, now, "rescued")
+
+
+def _attempt(row: sa.Row[Any], now: datetime) -> Attempt:
+    return Attempt(
         row.id,
         row.claim_token,
         row.sender_service_id,
@@ -135,14 +164,16 @@ def _outcome(row: sa.Row[Any], memory: Memory | None, now: datetime) -> RowOutco
         row.first_attempt_at,
         keeps_service=row.reason == RowReason.KEEPS_SERVICE,
     )
-    if memory is None:
-        return outcomes.unknown(attempt, now, NO_JOURNAL)
-    key = (row.id, row.claim_token)
-    if key in memory.outcomes:
-        return memory.outcomes[key]
-    if key in memory.dots or not memory.intact:
-        return outcomes.unknown(attempt, now, NO_ANSWER if key in memory.dots else NO_JOURNAL)
-    return outcomes.released(attempt, now, "rescued")
+
+
+def _never_sent(rows: Sequence[sa.Row[Any]], memory: Memory, now: datetime) -> list[RowOutcome]:
+    """Of rows that were given up without a journal, those that it proves were never on the wire."""
+    on_the_wire = memory.dots | memory.outcomes.keys()
+    return [
+        outcomes.released(_attempt(row, now), now, "rescued")
+        for row in rows
+        if row.reason == RowReason.PROCESS_LOST and (row.id, row.claim_token) not in on_the_wire
+    ]
 
 
 def _answers_of_others(rows: Sequence[sa.Row[Any]], memory: Memory | None) -> list[RowOutcome]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -20,6 +20,8 @@ from typing import Any
 
 from coldsend.channels.registry import open_channel
 from coldsend.channels.seam import Channel
+from coldsend.composing.dkim import Signer
+from coldsend.composing.load import load_signer
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -77,7 +79,7 @@ class _Permit:
 
     service: Service
     credentials: dict[str, Any]
-    to: address.Address
+    signer: Signer | None
     wait: float = 0.0
     gap_held: datetime | None = None
 
@@ -97,8 +99,11 @@ def run_trial(
     """
     recipient = address.parse(to)
     started = clock_now()
-    permit = database.run(lambda connection: _permit(connection, keys, given, recipient, started))
+    days = settings.dkim.expire_days
+    permit = database.run(lambda connection: _permit(connection, keys, given, recipient, started, days))
     message = compose(permit.service, recipient, started)
+    if permit.signer is not None:
+        message = replace(message, data=permit.signer.sign(message.data, started))
     dialogue: list[tuple[str, str]] = []
     channel = open_channel(
         permit.service, permit.credentials, settings, lambda who, line: dialogue.append((who, line))
@@ -142,11 +147,19 @@ def compose(service: Service, to: address.Address, now: datetime) -> Message:
     )
 
 
-def _permit(connection: Connection, keys: KeyRing, given: str, to: address.Address, now: datetime) -> _Permit:
+def _permit(
+    connection: Connection,
+    keys: KeyRing,
+    given: str,
+    to: address.Address,
+    now: datetime,
+    dkim_expire_days: float,
+) -> _Permit:
     row = services.find(connection, given)
     service = services.as_service(row)
     sealed = row["credentials"]
     credentials = keys.open(sealed, service_owner(service.id)) if sealed else {}
+    signer = load_signer(connection, service, keys, dkim_expire_days)
     _refuse_suppressed(connection, keys, to)
     if not quota.reserve(connection, service.id, service.quota_day(now), 1, service.daily_quota):
         begins = next_quota_day_start(service, now)
@@ -155,9 +168,9 @@ def _permit(connection: Connection, keys: KeyRing, given: str, to: address.Addre
             hint=f"its next day begins {begins:%Y-%m-%d %H:%M} UTC",
         )
     if not service.throttled:
-        return _Permit(service, credentials, to)
+        return _Permit(service, credentials, signer)
     wait, held = _hold_gap(connection, service, now)
-    return _Permit(service, credentials, to, wait, held)
+    return _Permit(service, credentials, signer, wait, held)
 
 
 def _refuse_suppressed(connection: Connection, keys: KeyRing, to: address.Address) -> None:

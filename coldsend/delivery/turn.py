@@ -1,7 +1,7 @@
 """One turn of a worker at the database: outcomes of the last rows, intents of the next, one transaction.
 
 What is done about database errors (codes in ``database/dialect.py``):
-undone by the server (deadlock, conflict, lock wait) - run the whole turn again;
+undone by the server (deadlock, conflict, lock wait) - run the whole turn again, not for ever;
 connection lost, so that nobody knows whether it was committed - run it again, which the tokens make safe:
 outcomes that were written match no row any more, and rows whose intent was committed are found under their
 token and put back, because what was checked for them then may not be true any more;
@@ -19,17 +19,18 @@ from datetime import datetime
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.database import dialect
-from coldsend.database.engine import Database
+from coldsend.database.engine import PATIENCE, Database
 from coldsend.delivery import record
 from coldsend.delivery.attempt import Claim, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
 from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
+from coldsend.domain.states import RowStatus
 from coldsend.pacing import services as health
-from coldsend.stores import ledger
+from coldsend.stores import claims, ledger
 
 REPEATS = 20
 
@@ -62,18 +63,25 @@ class Turns:
 
     def take(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
         """Write ``results``, claim rows for ``wants`` (service id -> how many); else DatabaseAway."""
+        began = clock.monotonic()
         for repeat in range(REPEATS):
             try:
                 return self._once(results, wants, view)
             except StaleOutcomes:
                 self._check = True
             except DBAPIError as error:
-                self._digest(error, repeat)
+                self._digest(error, repeat, clock.monotonic() - began)
         raise DatabaseAway(f"the transaction was undone {REPEATS} times in a row")
 
-    def _digest(self, error: DBAPIError, repeat: int) -> None:
-        """Decide whether a turn that failed is run again (return) or waits (DatabaseAway)."""
+    def _digest(self, error: DBAPIError, repeat: int, spent: float) -> None:
+        """Decide whether a turn that failed is run again (return) or waits (DatabaseAway).
+
+        spent: seconds since the turn began; waits for locks can take nearly a minute each.
+        """
         if dialect.must_repeat(error):
+            if spent > PATIENCE:
+                raise DatabaseAway(str(error.orig)) from error
+            meter.transaction_repeated(dialect.error_code(error))
             time.sleep(random.uniform(0, min(0.5, 0.005 * 2**repeat)))
             return
         if dialect.connection_lost(error):
@@ -92,7 +100,7 @@ class Turns:
         doubt: tuple[list[int], int, datetime] | None = None
         try:
             with self.database.engine.begin() as connection:
-                self._put_back_doubtful(connection, view, now)
+                self._put_back_doubtful(connection, view, now, token)
                 recorded = self._record(connection, results, view)
                 claims: list[Claim] = []
                 if wants:
@@ -108,13 +116,15 @@ class Turns:
         self._check = False
         self._doubtful.clear()
         self._tell(recorded)
-        written = [(result.outcome.row_id, result.outcome.token) for result in results]
+        # The journal keeps what is in doubt: nothing else tells that such a row may have been sent.
+        decided = [result.outcome for result in results if result.outcome.status != RowStatus.UNKNOWN]
+        written = [(outcome.row_id, outcome.token) for outcome in decided]
         return Taken(claims, written)
 
-    def _put_back_doubtful(self, connection: Connection, view: View, now: datetime) -> None:
+    def _put_back_doubtful(self, connection: Connection, view: View, now: datetime, fresh: int) -> None:
         """Rows of an earlier turn whose COMMIT was in doubt and did happen: they are ours and unsent."""
         for row_ids, _token, _claimed_at in self._doubtful:
-            ledger.lock(connection, row_ids)  # that COMMIT may still be under way
+            claims.fence(connection, row_ids, fresh)  # that COMMIT may still be under way
         released = [
             outcomes.released(Claim(row, token, 0, claimed_at).attempt, now, "commit_in_doubt")
             for row_ids, token, claimed_at in self._doubtful

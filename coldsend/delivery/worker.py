@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import clock, logbook
+from coldsend import clock, logbook, meter
 from coldsend.composing.source import site_of
 from coldsend.config.secrets import KeyRing
 from coldsend.config.settings import Settings
@@ -31,7 +31,8 @@ from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.composers import Composers
-from coldsend.delivery.journal import Journal, host_id
+from coldsend.delivery.enlisting import enlist, keep_journal
+from coldsend.delivery.journal import Journal, StateFolder
 from coldsend.delivery.lanes import UNUSABLE_REST, Lanes, Opening
 from coldsend.delivery.record import Recorder
 from coldsend.delivery.rescue import Rescuer
@@ -77,7 +78,7 @@ class Worker:
     _view: View = field(default_factory=View)
     _lease_ends: float = 0.0
     _declared_dead: bool = False
-    _away: bool = False
+    _away: set[str] = field(default_factory=set)  # reasons given since the database was there last
 
     def run(self) -> None:
         """Work until told to stop; registers anew where others had declared this process dead."""
@@ -105,30 +106,17 @@ class Worker:
             self._thread.shutdown(wait=False)
 
     async def _register(self) -> None:
-        host = host_id(self.settings.state_dir)
         delivery = self.settings.delivery
+        started = clock.monotonic()
 
-        def work(connection: Connection) -> tuple[int, bytes, bytes]:
-            started = clock.monotonic()
-            worker_id = workers.register(
-                connection,
-                kind="sender",
-                host=socket.gethostname(),
-                host_id=host,
-                pid=os.getpid(),
-                now=clock.now(),
-                lease_seconds=delivery.lease_seconds,
-            )
-            self._extend_lease(started)
-            return (
-                worker_id,
-                signing_keys.load(connection, self.keys, "links"),
-                signing_keys.load(connection, self.keys, "suppression"),
-            )
+        def work() -> tuple[int, Journal, bytes, bytes]:
+            with self.database.read() as connection:
+                link_secret = signing_keys.load(connection, self.keys, "links")
+                pepper = signing_keys.load(connection, self.keys, "suppression")
+            return *enlist(self.database, self.settings, "sender"), link_secret, pepper
 
-        self.worker_id, link_secret, pepper = await self._in_thread(lambda: self.database.run(work))
-        logbook.worker_started(self.worker_id, kind="sender", host=socket.gethostname(), pid=os.getpid())
-        self._journal = Journal(Path(self.settings.state_dir), self.worker_id)
+        self.worker_id, self._journal, link_secret, pepper = await self._in_thread(work)
+        self._extend_lease(started)
         self._composers = Composers(site_of(self.settings, link_secret))
         policy = RetryPolicy(delivery.retry_minutes, delivery.give_up_days)
         self._lanes = Lanes(
@@ -153,6 +141,9 @@ class Worker:
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
 
+    def _sign_off_unused(self, connection: Connection) -> None:
+        workers.stop(connection, self.worker_id, clock.now())
+
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
         try:
@@ -176,11 +167,13 @@ class Worker:
         results, self._results = self._results, []
         if not results and not wants:
             return 0
+        started = clock.monotonic()
         try:
             taken: Taken = await self._in_thread(lambda: self._turns.take(results, wants, self._view))
         except BaseException:
             self._results = results + self._results
             raise
+        meter.turn(results, len(taken.claims), clock.monotonic() - started)
         self._settle_journal(taken)
         self.sent += sum(result.outcome.status == RowStatus.SENT for result in results)
         await self._load_templates({claim.row.template_id for claim in taken.claims})
@@ -193,6 +186,13 @@ class Worker:
     def _settle_journal(self, taken: Taken) -> None:
         try:
             self._journal.settle(taken.written)
+        except OSError as error:
+            logbook.journal_failed(str(error))
+
+    def _repair_journal(self) -> None:
+        try:
+            if self._journal.repair():
+                logbook.journal_repaired(self.worker_id)
         except OSError as error:
             logbook.journal_failed(str(error))
 
@@ -214,6 +214,7 @@ class Worker:
     async def _refresh(self) -> None:
         """Heartbeat, view, lanes; rescue now and then. All in the database thread but the arranging."""
         self._refreshed = clock.monotonic()
+        keep_journal(self._journal, self.worker_id)
         summary = {**self._lanes.summary(), "sent": self.sent}
         known = self._composers.known()
         busy = self._lanes.busy() | {result.claim.row.service_id for result in self._results}
@@ -223,6 +224,7 @@ class Worker:
             self._declared_dead = True
             return
         self._view = seen.view
+        meter.look(seen.view.services, summary["held"], self._journal.size)
         self._composers.drop(seen.edited)
         self._lanes.arrange(seen.openings, seen.gaps)
         self._lanes.withdraw(seen.view, clock.now())
@@ -235,6 +237,8 @@ class Worker:
             self._rescuer.rescue_own_host()
         except Unreachable:
             raise
+        except StateFolder as error:
+            logbook.journal_failed(error.message)
         except Exception as error:
             # A bug met in what another process left must not end this one as well.
             logbook.unexpected_error("rescue", error)
@@ -314,15 +318,12 @@ class Worker:
                 return
         # Wait for company: a turn writes many outcomes at the price of one, and claims as many.
         waited_until = clock.monotonic() + FLUSH
-        while self._results and clock.monotonic() < waited_until and not self._lanes_hungry():
+        while self._results and clock.monotonic() < waited_until and not self._wants():
             self._wake.clear()
             # A throttle gap that ends meanwhile makes its lane hungry without waking anybody.
             patience = min(waited_until - clock.monotonic(), self._lanes.opens_in())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), patience)
-
-    def _lanes_hungry(self) -> bool:
-        return bool(self._wants())
 
     def _extend_lease(self, started: float) -> None:
         """Counted from before the heartbeat was written, with a margin: never longer than others count."""
@@ -333,11 +334,13 @@ class Worker:
         return clock.monotonic() < self._lease_ends
 
     def _database_is(self, away: str | None) -> None:
-        if away is not None and not self._away:
+        if away is not None and away not in self._away:
+            # Each reason once: a connection that was lost, and then "access denied", say different things.
             logbook.database_away(away, outcomes_held=len(self._results))
+            self._away.add(away)
         elif away is None and self._away:
             logbook.database_back(outcomes_held=len(self._results))
-        self._away = away is not None
+            self._away.clear()
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         """Run ``work`` in the database thread; lost and away databases become DatabaseAway."""

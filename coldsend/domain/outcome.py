@@ -138,10 +138,12 @@ def decide(
         return outcome(RowStatus.FAILED_TO_SEND, **failure)
     if answer.phase in BEFORE_MESSAGE or verdict.action in _SENDER_ACTIONS:
         # Nothing about this recipient: it is free for other services at once (but one that waits for this
-        # service); no retry, no lifetime is used.
-        return outcome(
-            RowStatus.PENDING, scheduled_send_at=now, first_attempt_at=attempt.first_attempt_at, **failure
-        )
+        # service); no retry, no lifetime is used. A rest said behind RCPT may be about the recipient after
+        # all: its lifetime begins, so that it cannot go on for ever.
+        begun = attempt.first_attempt_at
+        if verdict.action == Action.COOL_DOWN and answer.phase in _BEHIND_RCPT:
+            begun = begun or attempt.attempt_at
+        return outcome(RowStatus.PENDING, scheduled_send_at=now, first_attempt_at=begun, **failure)
     if next_attempt is None:
         return outcome(RowStatus.FAILED_TO_SEND, **{**failure, "reason": "expired"})
     wait = _UNCOUNTED_WAITS.get(verdict.action)
@@ -157,6 +159,7 @@ def decide(
     )
 
 
+_BEHIND_RCPT = (Phase.RCPT, Phase.DATA, Phase.FINAL)
 _FINAL_ACTIONS = frozenset({Action.FAIL, Action.SUPPRESS, Action.FAIL_CONTENT, Action.FAIL_TEMPLATE})
 _SENDER_ACTIONS = frozenset(
     {Action.FREEZE_SERVICE, Action.COOL_DOWN, Action.NEXT_QUOTA_DAY, Action.PAUSE_CAMPAIGN}
@@ -172,7 +175,10 @@ _WAITING_ACTIONS = (
 
 
 def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
-    """Never put on the wire (shutdown, lease lost, service stopped): pending again as if nothing had been."""
+    """Never put on the wire (shutdown, lease lost, service stopped): pending again as if nothing had been.
+
+    It stays due when it was: ``now`` would let it wait where the clock is set back afterwards.
+    """
     return RowOutcome(
         attempt.row_id,
         attempt.token,
@@ -181,7 +187,6 @@ def released(attempt: Attempt, now: datetime, reason: str) -> RowOutcome:
         now,
         retries=attempt.retries,
         reason=reason,
-        scheduled_send_at=now,
         keep_service=attempt.kept_service,
         refund=True,
         tried=False,

@@ -7,11 +7,13 @@ refusal for good blames the sender (a quota, a reputation, a password) the recip
 
 from __future__ import annotations
 
-from coldsend.domain.answers import Action, Answer, Outcome, Phase, Verdict
+from dataclasses import replace
+
+from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Phase, Verdict
 from coldsend.domain.providers import provider_of
 from coldsend.domain.reply_rules import RULES, UNEXPECTED, Rule
 
-__all__ = ["judge", "provider_of"]
+__all__ = ["judge", "provider_of", "repeated"]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED, Action.NONE, "accepted")
 # Counts against the sender: a server that keeps falling silent after the dot must not make a whole list
@@ -41,6 +43,24 @@ def judge(answer: Answer, *, provider: str = "") -> Verdict:
         # The words tell of an end, the code of another try: the code is what the server commits itself to.
         action = Action.RETRY
     return Verdict(outcome, action, rule.name, rule.blames_sender, rule.wait_seconds, rule.freeze)
+
+
+def repeated(verdict: Verdict, answer: Answer) -> Verdict:
+    """The verdict where this recipient's earlier attempt came as far as the envelope, and is tried again.
+
+    One recipient at whom a server hangs up, or says "slow down", each time must not make its service rest or
+    freeze each time: what it meets again counts against itself, by growing waits and an end.
+    """
+    if answer.phase in BEFORE_MESSAGE or verdict.outcome is Outcome.UNKNOWN:
+        return verdict
+    if answer.lost:
+        return replace(verdict, blames_sender=False)
+    if answer.phase is not Phase.MAIL and verdict.action in _RESTS:
+        return replace(verdict, action=Action.RETRY, blames_sender=False, wait_seconds=0.0)
+    return verdict
+
+
+_RESTS = frozenset({Action.SLOW_DOWN, Action.COOL_DOWN})
 
 
 def _outcome(answer: Answer, rule: Rule) -> Outcome:

@@ -262,8 +262,7 @@ CODE_RULES = (
     Rule("temporary", Action.RETRY, codes=(4,)),
     Rule("refused", Action.FAIL, codes=(5,)),
     Rule("refused", Action.FAIL, codes=(0,), words=words.ANY_REFUSAL),
-    Rule("lost_before_final_dot", Action.RETRY, _MAIL, codes=(0,), blames_sender=True),
-    Rule("lost_before_final_dot", Action.RETRY, codes=(0,)),
+    Rule("lost_before_final_dot", Action.RETRY, codes=(0,), blames_sender=True),
 )
 
 RULES: tuple[Rule, ...] = (

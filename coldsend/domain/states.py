@@ -70,7 +70,10 @@ class RowReason(StrEnum):
 
     CANCELLED = "cancelled"  # skipped: its task or campaign was cancelled, or the task failed
     EXPIRED = "expired"  # failed: only passing failures until its lifetime of retries ran out
+    PROCESS_LOST = "process_lost"  # unknown: given up with its process, whose journal nobody has read yet
     KEEPS_SERVICE = "keeps_service"  # sending: waited for this service only, and does again if put back
+    MARKED_SENT = "marked_sent"  # sent: its outcome was unknown, and a person decided so
+    GIVEN_UP = "given_up"  # failed: its outcome was unknown, and a person decided so
 
 
 class HealthStatus(StrEnum):

@@ -22,7 +22,7 @@ from coldsend.database import checks
 from coldsend.database.engine import Database, parse_url
 from coldsend.domain.finding import Finding
 from coldsend.errors import ColdsendError
-from coldsend.installation import contents, versions
+from coldsend.installation import contents, dkim, dkim_dns, hosts, versions
 
 _KEYS_HINT = "every key is documented in coldsend.toml.example"
 
@@ -78,6 +78,7 @@ def _configuration(settings: Settings, environ: Mapping[str, str], broken: set[s
         yield from _base_url(settings.web.base_url)
     if "state_dir" not in broken:
         yield from _state_dir(settings.state_dir)
+        yield from hosts.state_dir_findings(settings.state_dir)
 
 
 def _secrets_in_file(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -153,7 +154,12 @@ def _database(
         if any(finding.subject == "database" for finding in found):
             return found  # it is away, or its schema is not ours: there is nothing to read
         with database.read() as connection:
+            found += hosts.clock_findings(connection)
+            found += hosts.neighbour_findings(connection, now())
             found += contents.findings(connection, keys, patient.acting_as or settings.user or None, now)
+            found += dkim.unsigned(connection)
+            signing = dkim.in_use(connection)
+        found += dkim_dns.findings(signing, settings.dkim.dns_servers)
     except ColdsendError as error:
         found.append(_as_finding("database", error))
     finally:

@@ -18,7 +18,7 @@ from typing import Literal
 from coldsend import logbook
 from coldsend.database.engine import Connection
 from coldsend.domain.access import Actor
-from coldsend.domain.answers import Action, Verdict
+from coldsend.domain.answers import Action, Answer, Outcome, Phase, Verdict
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus
 from coldsend.errors import NotAllowed
@@ -175,6 +175,34 @@ def begin_probe(
 ) -> bool:
     """Take the right to probe a service with one message; of all workers that ask, one gets True."""
     return services.move_probe(connection, service_id, now + timedelta(minutes=probe_minutes), now)
+
+
+def probe_again(
+    connection: Connection,
+    service_id: int,
+    begun: datetime,
+    now: datetime,
+    *,
+    probe_minutes: float = DEFAULT_PROBE_MINUTES,
+) -> bool:
+    """The probe taken at ``begun`` found nothing out about the service: another row may be one at once.
+
+    Nothing happens where a later probe, a thaw or another freeze has come since.
+    """
+    return services.reopen_probe(connection, service_id, begun + timedelta(minutes=probe_minutes), now, now)
+
+
+def tells_nothing(verdict: Verdict | None, answer: Answer | None) -> bool:
+    """Whether an attempt says nothing about its service: not made, or refused for the recipient's sake."""
+    if verdict is None or answer is None:
+        return True
+    about_recipient = answer.code > 0 and answer.phase in (Phase.RCPT, Phase.DATA, Phase.FINAL)
+    return (
+        about_recipient
+        and verdict.outcome in (Outcome.TEMPORARY, Outcome.PERMANENT)
+        and not verdict.blames_sender
+        and verdict.action not in _SAID_ABOUT_SERVICE
+    )
 
 
 def pause_provider(

@@ -12,6 +12,8 @@ from coldsend.database.tables import leases, sender_leases, workers
 
 s = sender_leases.c
 
+SCHEDULER = "scheduler"  # the lease of the scheduler that leads
+
 
 def lead(connection: Connection, name: str, worker_id: int, now: datetime, seconds: float) -> bool:
     """Take or renew a named lease; True where ``worker_id`` holds it now.
@@ -52,6 +54,18 @@ def resign(connection: Connection, name: str, worker_id: int) -> None:
     connection.execute(
         sa.update(leases).where(leases.c.name == name, leases.c.worker_id == worker_id).values(worker_id=None)
     )
+
+
+def held(connection: Connection, name: str, now: datetime) -> bool:
+    """Whether anybody who has not signed off holds this lease at ``now``."""
+    return holder(connection, name, now) is not None
+
+
+def holder(connection: Connection, name: str, now: datetime) -> int | None:
+    """Id of the process that holds this lease at ``now`` and has not signed off."""
+    found = sa.select(leases.c.worker_id).join_from(leases, workers, workers.c.id == leases.c.worker_id)
+    living = found.where(leases.c.name == name, leases.c.expires_at > now, workers.c.stopped_at.is_(None))
+    return connection.execute(living).scalar()
 
 
 def sender_leases_all(connection: Connection) -> dict[int, RowMapping]:

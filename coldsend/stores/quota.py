@@ -42,6 +42,17 @@ def refund(connection: Connection, service_id: int, day: date, n: int) -> None:
     connection.execute(sa.update(sender_quota).where(*_row(service_id, day)).values(used=left))
 
 
+def carry_over(connection: Connection, service_id: int, day: date, to: date) -> None:
+    """Count what ``day`` has used for the day ``to`` as well: they overlap since the time zone was changed."""
+    taken = sa.select(_of.used).where(*_row(service_id, day)).with_for_update()
+    already = connection.execute(taken).scalar()
+    if not already:
+        return
+    _ensure(connection, service_id, to)
+    more = sa.case((_of.used < already, already), else_=_of.used)
+    connection.execute(sa.update(sender_quota).where(*_row(service_id, to)).values(used=more))
+
+
 def used(connection: Connection, service_id: int, day: date) -> int:
     """Messages taken out of the day so far."""
     found = connection.execute(sa.select(_of.used).where(*_row(service_id, day))).scalar()

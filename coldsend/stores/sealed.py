@@ -1,4 +1,4 @@
-"""Everything in the database that is sealed with the key ring: credentials of services, and signing keys."""
+"""Everything in the database that is sealed with the key ring: credentials, signing keys, DKIM keys."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from coldsend.config.secrets import KeyRing, service_owner, signing_key_owner
-from coldsend.database.tables import sender_services, signing_keys
+from coldsend.config.secrets import KeyRing, dkim_key_owner, service_owner, signing_key_owner
+from coldsend.database.tables import dkim_keys, sender_services, signing_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,12 @@ def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
     """All sealed values; ``locked``: their rows stay as they are until the transaction ends."""
     services = sa.select(sender_services.c.id, sender_services.c.name, sender_services.c.credentials)
     purposes = sa.select(signing_keys.c.id, signing_keys.c.purpose, signing_keys.c.secret)
+    of_domains = sa.select(
+        dkim_keys.c.id, dkim_keys.c.domain, dkim_keys.c.selector, dkim_keys.c.private_key
+    ).order_by(dkim_keys.c.id)
     if locked:
         services, purposes = services.with_for_update(), purposes.with_for_update()
+        of_domains = of_domains.with_for_update()
     for row_id, name, value in connection.execute(services.order_by(sender_services.c.id)):
         if value:
             yield Sealed(
@@ -38,6 +42,9 @@ def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
     for row_id, purpose, value in connection.execute(purposes.order_by(signing_keys.c.id)):
         owner = signing_key_owner(purpose)
         yield Sealed(signing_keys.c.secret, row_id, owner, f"signing key {purpose!r}", value)
+    for row_id, domain, selector, value in connection.execute(of_domains):
+        owner = dkim_key_owner(domain, selector)
+        yield Sealed(dkim_keys.c.private_key, row_id, owner, f"DKIM key {domain}/{selector}", value)
 
 
 def key_ids(connection: Connection) -> dict[str, int]:

@@ -214,6 +214,23 @@ def move_probe(connection: Connection, service_id: int, until: datetime, now: da
     return connection.execute(statement).rowcount == 1
 
 
+def reopen_probe(
+    connection: Connection, service_id: int, instead_of: datetime, at: datetime, now: datetime
+) -> bool:
+    """Set the next probe to ``at`` where it is still set to ``instead_of``; False where it is not."""
+    statement = (
+        sa.update(sender_services)
+        .where(
+            _of.id == service_id,
+            _of.health_status == HealthStatus.FROZEN.value,
+            _of.frozen_code == FreezeCode.ERRORS.value,
+            _of.cool_down_until == instead_of,
+        )
+        .values(cool_down_until=at, updated_at=now)
+    )
+    return connection.execute(statement).rowcount == 1
+
+
 def has_history(connection: Connection, service_id: int) -> bool:
     """Whether any recipient or event names the service. Walks whole tables: for removal only."""
     for column in (task_contacts.c.sender_service_id, event_log.c.sender_service_id):

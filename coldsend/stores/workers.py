@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,12 @@ def unstopped(connection: Connection, kind: str | None = None) -> list[RowMappin
     if kind is not None:
         statement = statement.where(w.kind == kind)
     return list(connection.execute(statement).mappings())
+
+
+def stopped(connection: Connection, ids: Sequence[int]) -> list[RowMapping]:
+    """Those of these processes that have signed off or were given up."""
+    statement = sa.select(workers).where(w.id.in_(ids), w.stopped_at.is_not(None))
+    return list(connection.execute(statement.order_by(w.id)).mappings())
 
 
 def recent(connection: Connection, limit: int) -> list[RowMapping]:

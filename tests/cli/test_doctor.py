@@ -27,7 +27,8 @@ def keys_of(project: Project) -> KeyRing:
 
 def add_service(project: Project, name: str, **values: Any) -> int:
     """A service in good health unless ``values`` say otherwise."""
-    row = {"name": name, "type": "smtp", "from_email": "a@example.com", "daily_quota": 10, **values}
+    signed = {"settings": {"dkim": "server"}}
+    row = {"name": name, "type": "smtp", "from_email": "a@example.com", "daily_quota": 10, **signed, **values}
     with project.database.begin() as connection:
         service_id = inserted_id(connection.execute(sa.insert(sender_services).values(row)))
         secret = keys_of(project).seal({"password": "sesame"}, service_owner(service_id))

@@ -12,6 +12,7 @@ from email.utils import getaddresses
 from typing import Any
 
 from coldsend.composing.compose import Composer, composer
+from coldsend.composing.dkim import Signer
 from coldsend.composing.source import Site, TemplateSource, Variable
 from coldsend.domain.message import Message, Recipient
 from coldsend.domain.service import Service
@@ -39,8 +40,9 @@ def made(
     variables: Sequence[Variable] = (),
     service: Service = SERVICE,
     site: Site = PLAIN_SITE,
+    signer: Signer | None = None,
 ) -> Composer:
-    return composer(source, variables, service, site)
+    return composer(source, variables, service, site, signer)
 
 
 def message(source: TemplateSource, to: Recipient | None = None, **options: Any) -> Message:

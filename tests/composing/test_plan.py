@@ -106,7 +106,7 @@ class _Rendered(Composer):
 
 def rendering(source: TemplateSource) -> Composer:
     reading = read(source, Vocabulary(VARIABLES))
-    return _Rendered(reading, build(reading, PLAIN_SITE), SERVICE, PLAIN_SITE)
+    return _Rendered(reading, build(reading, PLAIN_SITE), SERVICE, PLAIN_SITE, None)
 
 
 FIXED = st.sampled_from(
@@ -190,7 +190,7 @@ def test_a_planned_message_is_the_rendered_one(
     if reading.faults:
         return
     parts = build(reading, site)
-    planned, rendered = (kind(reading, parts, SERVICE, site) for kind in (Composer, _Rendered))
+    planned, rendered = (kind(reading, parts, SERVICE, site, None) for kind in (Composer, _Rendered))
     for to in everybody:
         found = outcome(planned, to)
         assert found == outcome(rendered, to)

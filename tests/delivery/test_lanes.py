@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,7 @@ class Worker:
         self.results: list[Result] = []
         self.channels: list[Held] = []
         self.lease = True
-        self.journal = Journal(folder, 7)
+        self.journal = Journal(folder, 7, NOW)
         attempter = Attempter(self.journal, RetryPolicy((5.0,), 5), lambda: self.lease)
 
         def open_channel(*_: object) -> Held:
@@ -289,6 +289,24 @@ def test_a_throttled_service_is_given_up_only_when_its_gap_is_written(
     assert owner() == 7
     database.run(lambda c: worker.lanes.own_throttled(c, owned, NOW, busy=()))
     assert owner() is None
+
+
+def test_a_gap_that_ends_days_ahead_was_written_by_a_wrong_clock_and_begins_anew_once(
+    worker: Worker, database: Database
+) -> None:
+    world = World(database)
+    service = world.service(throttle_sec=5)
+    world.insert(sender_leases, sender_service_id=service, worker_id=7, next_send_at=NOW + timedelta(days=2))
+    facts = {service: ServiceFacts(replace(THROTTLED, id=service, throttle_sec=5))}
+    task = OpenTask(1, 1, frozenset({service}))
+    owned = View(facts, [task], owners={service: 7}, senders=[7])
+
+    def gap(at: datetime) -> float:
+        return database.run(lambda c: worker.lanes.own_throttled(c, owned, at, busy=()))[service]
+
+    assert gap(NOW) == 5, "whenever the last message was, that is enough"
+    assert gap(NOW + timedelta(seconds=1)) == 4, "and it passes"
+    assert gap(NOW + timedelta(seconds=6)) < 0
 
 
 def test_a_row_for_a_lane_that_was_closed_meanwhile_is_given_back(worker: Worker) -> None:

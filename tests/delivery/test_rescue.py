@@ -9,7 +9,7 @@ import pytest
 
 from coldsend import clock
 from coldsend.database.engine import Database
-from coldsend.database.tables import sender_quota, task_contacts, workers
+from coldsend.database.tables import sender_quota, task_contacts, tasks, workers
 from coldsend.delivery import journal as journals
 from coldsend.delivery.journal import Journal
 from coldsend.delivery.rescue import Rescuer
@@ -56,7 +56,7 @@ class Dead(World):
         self.rescuer = Rescuer(database, state_dir, LEASE, own_id=0)
 
     def journal(self) -> Journal:
-        return Journal(self.state_dir, self.worker_id)
+        return Journal(self.state_dir, self.worker_id, NOW)
 
     def answered(self, row: int, status: RowStatus = RowStatus.SENT) -> RowOutcome:
         at = NOW + timedelta(seconds=1)
@@ -135,7 +135,7 @@ def test_a_corrupt_journal_makes_rows_unknown_and_never_pending(dead: Dead) -> N
     journal.dot(dead.ids[0], dead.token)
     journal.outcome(dead.answered(dead.ids[0]))
     journal.close(remove=False)
-    with (dead.state_dir / "journal" / f"worker-{dead.worker_id}.journal").open("ab") as file:
+    with journals.journal_path(dead.state_dir, dead.worker_id, NOW).open("ab") as file:
         file.write(b"D 1")
     dead.rescuer.rescue_own_host()
     assert dead.states() == ["sent", "unknown", "unknown", "unknown"]
@@ -143,7 +143,7 @@ def test_a_corrupt_journal_makes_rows_unknown_and_never_pending(dead: Dead) -> N
 
 def test_a_missing_journal_makes_rows_unknown(dead: Dead) -> None:
     dead.journal().close(remove=False)
-    (dead.state_dir / "journal" / f"worker-{dead.worker_id}.journal").unlink()
+    journals.journal_path(dead.state_dir, dead.worker_id, NOW).unlink()
     dead.rescuer.rescue_own_host()
     assert dead.states() == ["unknown"] * 4
 
@@ -256,3 +256,74 @@ def test_a_hanging_process_of_this_host_is_given_up_and_its_own_outcomes_still_c
         assert ledger.record(connection, [dead.answered(dead.ids[0])]) == 1
     assert dead.states()[0] == "sent"
     journal.close(remove=True)
+
+
+def given_up(dead: Dead, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its journal cannot be read now (its host is away): every row becomes unknown."""
+    dead.rescuer.own_id = -1
+    with monkeypatch.context() as patched:
+        patched.setattr(journals, "open_dead", lambda *_: None)
+        steady = [clock.monotonic()]
+        patched.setattr(clock, "monotonic", lambda: steady[0])
+        for _ in range(4):
+            dead.rescuer.rescue_silent()
+            steady[0] += LEASE / 3 + 1
+    assert dead.states() == ["unknown"] * 4
+
+
+def test_a_host_that_comes_back_settles_what_was_given_up(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = dead.journal()
+    for row in dead.ids[:3]:
+        journal.dot(row, dead.token)
+    journal.outcome(dead.answered(dead.ids[0]))
+    journal.outcome(dead.answered(dead.ids[1], RowStatus.FAILED_TO_SEND))
+    journal.close(remove=False)
+    given_up(dead, monkeypatch)
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["sent", "failed_to_send", "unknown", "pending"], "only a dot is in doubt"
+    assert not list((dead.state_dir / "journal").glob("worker-*"))
+    with dead.database.read() as connection:
+        assert quota.used(connection, dead.service_id, NOW.date()) == 3
+
+
+def test_after_another_boot_a_late_journal_returns_nothing_to_pending(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead.journal().close(remove=False)
+    given_up(dead, monkeypatch)
+    monkeypatch.setattr(journals, "boot_id", lambda: "another")
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["unknown"] * 4
+
+
+def test_what_a_process_itself_left_in_doubt_is_never_taken_for_unsent(dead: Dead) -> None:
+    journal = dead.journal()
+    dead.change(task_contacts, dead.ids[0], status="unknown", reason="no_final_answer")
+    journal.close(remove=False)
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["unknown", "pending", "pending", "pending"]
+
+
+def test_a_late_journal_does_not_reopen_a_task_that_has_ended(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead.journal().close(remove=False)
+    given_up(dead, monkeypatch)
+    dead.change(tasks, dead.task_id, status="finished", actual_end_time=NOW)
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["unknown"] * 4, "nobody works on it: a person decides"
+
+
+def test_a_journal_of_another_installation_in_the_same_folder_is_left_alone(
+    dead: Dead, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Journal(dead.state_dir, dead.worker_id, NOW + timedelta(seconds=1))
+    other.dot(dead.ids[0], dead.token)
+    other.outcome(dead.answered(dead.ids[0]))
+    other.close(remove=False)
+    given_up(dead, monkeypatch)
+    dead.rescuer.rescue_own_host()
+    assert dead.states() == ["unknown"] * 4
+    assert len(list((dead.state_dir / "journal").glob("worker-*"))) == 2

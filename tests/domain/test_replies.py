@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coldsend.domain.answers import Action, Answer, Outcome, Phase, Verdict
-from coldsend.domain.replies import judge, provider_of
+from coldsend.domain.replies import judge, provider_of, repeated
 from coldsend.domain.reply_rules import RULES, within
 from coldsend.domain.reply_text import parse
 from coldsend.domain.states import FreezeCode
@@ -159,15 +159,48 @@ def test_a_loss_before_the_final_dot_is_tried_again_whatever_its_description_say
     assert verdict.action in {Action.RETRY, Action.COOL_DOWN}
 
 
-@pytest.mark.parametrize("phase", [Phase.CONNECT, Phase.GREETING, Phase.TLS, Phase.AUTH, Phase.MAIL])
-def test_what_goes_wrong_before_a_recipient_is_named_blames_the_service(phase: Phase) -> None:
+@pytest.mark.parametrize("phase", Phase)
+def test_a_lost_connection_blames_the_service(phase: Phase) -> None:
     assert judge(Answer(phase, 0, lost=True)).blames_sender
 
 
-@pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DATA])
-def test_what_goes_wrong_later_does_not(phase: Phase) -> None:
-    assert not judge(Answer(phase, 0, lost=True)).blames_sender
-    assert not judge(Answer(phase, 550, "5.1.1", "user unknown")).blames_sender
+@pytest.mark.parametrize("phase", [Phase.MAIL, Phase.RCPT, Phase.DATA])
+def test_a_connection_lost_again_under_the_same_recipient_does_not(phase: Phase) -> None:
+    lost = Answer(phase, 0, lost=True)
+    again = repeated(judge(lost), lost)
+    assert (again.action, again.blames_sender) == (Action.RETRY, False)
+
+
+@pytest.mark.parametrize("phase", [Phase.RCPT, Phase.DATA, Phase.FINAL])
+@pytest.mark.parametrize("words", ["421 4.3.2 closing", "451 4.7.1 too many messages, slow down"])
+def test_a_service_rests_once_for_what_one_recipient_meets_each_time(phase: Phase, words: str) -> None:
+    code, enhanced, text = words.split(" ", 2)
+    answer = Answer(phase, int(code), enhanced, text)
+    verdict = judge(answer)
+    assert verdict.action == Action.SLOW_DOWN
+    again = repeated(verdict, answer)
+    assert (again.action, again.blames_sender, again.wait_seconds) == (Action.RETRY, False, 0)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(Phase.CONNECT, 0, lost=True),
+        Answer(Phase.GREETING, 421, "", "busy"),
+        Answer(Phase.MAIL, 421, "4.7.0", "too many messages"),
+        Answer(Phase.FINAL, 0, lost=True),
+        Answer(Phase.RCPT, 550, "5.4.5", "daily user sending limit exceeded"),
+        Answer(Phase.RCPT, 535, "5.7.8", "credentials"),
+        Answer(Phase.FINAL, 250),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_about_a_recipient_means_the_same_the_second_time(answer: Answer) -> None:
+    assert repeated(judge(answer), answer) == judge(answer)
+
+
+def test_a_refused_recipient_blames_nobody_else() -> None:
+    assert not judge(Answer(Phase.RCPT, 550, "5.1.1", "user unknown")).blames_sender
 
 
 texts = st.one_of(

@@ -34,7 +34,7 @@ def in_memory() -> str | None:
     return str(shared) if roomy else None
 
 
-def _clear_up_after_killed_runs(where: Path) -> None:
+def clear_up_after_killed_runs(where: Path) -> None:
     """End servers, and remove data, of test runs that were killed: folders are named for their run's pid."""
     if not Path("/proc/self").exists():
         return  # no way to tell who lives
@@ -58,11 +58,16 @@ def _command_line(pid: str) -> str | None:
 
 
 class MariaDB:
-    """A server that lives as long as this object says. ``durable``: fsync at every commit."""
+    """A server that lives as long as this object says.
 
-    def __init__(self, *, durable: bool = False) -> None:
-        where = None if durable else in_memory()
-        _clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
+    durable: fsync at every commit. where: the folder its own folder is made in. log_megabytes: of redo log,
+    which is taken from the disk at the start.
+    """
+
+    def __init__(self, *, durable: bool = False, where: str | None = None, log_megabytes: int = 128) -> None:
+        where = where or (None if durable else in_memory())
+        self._log_megabytes = log_megabytes
+        clear_up_after_killed_runs(Path(where or tempfile.gettempdir()))
         self.folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=where))
         self.port = free_port()
         self.durable = durable
@@ -111,7 +116,7 @@ class MariaDB:
                     "--bind-address=127.0.0.1",
                     "--skip-name-resolve",
                     "--innodb-buffer-pool-size=256M",
-                    "--innodb-log-file-size=128M",
+                    f"--innodb-log-file-size={self._log_megabytes}M",
                     f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
                     "--max-connections=200",
                     "--performance-schema=OFF",

@@ -50,6 +50,7 @@ class RecordingServer:
       pipelining, eight_bit, smtputf8: offered (True).  size: the limit in EHLO, 0 for none.
       tls: "none", "starttls" or "implicit", with certificate=(cert file, key file).
       offer_starttls: False hides STARTTLS from EHLO.
+      receive_buffer: octets the kernel takes for it (0: its own choice); a small one makes clients wait.
       users: {"name": "password or token"}: AUTH is required; mechanisms: ["PLAIN", "LOGIN", "XOAUTH2"];
       refuse_auth: True answers 535 to everybody from now on.
       latency: {"final": 0.05, "mail": ..}: seconds before the answer; points as below.
@@ -59,8 +60,9 @@ class RecordingServer:
         "times": how often, "skip": let so many pass first, "do": deed, ..}.
         Points: connect, ehlo, starttls, auth, challenge, mail, rcpt, data, body (bytes of it arrived), final,
         quit.
-        Deeds: reply (with "reply": "451 4.3.0 no"; a 421 closes), raw (with "bytes": anything, and "then":
-        another deed), drop (close), rst, hang, stop reading, drip (the answer byte by byte, "interval": s),
+        Deeds: reply (with "reply": "451 4.3.0 no"; a 421 closes), raw (with "bytes": anything, "repeat": so
+        many times, and "then": another deed), late (the answer, then "bytes" and the end after "seconds"),
+        drop (close), rst, hang, stop reading, drip (the answer byte by byte, "interval": s),
         delay ("seconds": s).
         At final, "recorded": whether the message counts as taken; without it, it does unless it is refused.
     """

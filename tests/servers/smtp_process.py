@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "size": 0,
     "tls": "none",
     "offer_starttls": True,
+    "receive_buffer": 0,
     "users": None,
     "mechanisms": ["PLAIN", "LOGIN"],
     "refuse_auth": False,
@@ -162,7 +163,7 @@ class Session(asyncio.Protocol):
                 self.dead = True
                 self.transport.close()
         elif deed == "raw":
-            self.transport.write(fault["bytes"].encode("latin-1"))
+            self.transport.write(fault["bytes"].encode("latin-1") * fault.get("repeat", 1))
             if "then" in fault:
                 self.act({"do": fault["then"]}, "")
         elif deed == "drop":
@@ -182,9 +183,20 @@ class Session(asyncio.Protocol):
         elif deed == "drip":
             self.held = True
             self.drip((fault.get("reply") or normal) + "\r\n", fault.get("interval", 0.05))
+        elif deed == "late":
+            self.answers.append(normal)
+            self.flush()
+            asyncio.get_running_loop().call_later(fault["seconds"], self.say_and_end, fault["bytes"])
         elif deed == "delay":
             self.held = True
             asyncio.get_running_loop().call_later(fault["seconds"], self.release, normal)
+
+    def say_and_end(self, text: str) -> None:
+        """What nobody asked for, and the end of the connection."""
+        if not self.dead:
+            self.dead = True
+            self.transport.write(text.encode())
+            self.transport.close()
 
     def drip(self, text: str, interval: float) -> None:
         if self.dead:
@@ -433,10 +445,14 @@ async def main(rules: dict[str, Any], record: str) -> None:
     loop = asyncio.get_running_loop()
     server = Server({**DEFAULTS, **rules}, record)
     implicit = rules.get("tls") == "implicit"
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if rules.get("receive_buffer"):
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rules["receive_buffer"])
+    listener.bind(("127.0.0.1", rules.get("port", 0)))
     smtp = await loop.create_server(
         lambda: Session(server, implicit_tls=implicit),
-        "127.0.0.1",
-        rules.get("port", 0),
+        sock=listener,
         ssl=server.context if implicit else None,
         backlog=512,
     )

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from coldsend.channels.jiguang import DEFAULT_API_URL, answers, payload
+from coldsend.channels.limits import raise_if_ours
 from coldsend.channels.seam import Transcript
 from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.message import Message
@@ -84,6 +85,8 @@ class JiguangChannel:
         except TimeoutError:
             found = progress.broken(f"no answer within {self._deadline:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, ssl.SSLError) as error:
+            if isinstance(error, httpx.ConnectError):
+                raise_if_ours(error)
             found = progress.broken(_described(error))
         found = self._without_secrets(found)
         if self._transcript:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from coldsend import meter
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp.auth import Secrets
 from coldsend.channels.smtp.connection import Connection
@@ -45,6 +46,7 @@ class SmtpChannel:
         transcript: Transcript | None = None,
     ) -> None:
         self.capacity = service.connections
+        self._service_id = service.id
         self.transcript = transcript
         self._route = _route(service, settings)
         self._secrets = Secrets(credentials)
@@ -74,6 +76,7 @@ class SmtpChannel:
                     return answer
                 # It had been closed while idle, which only shows when it is used, or the server takes no more
                 # messages over this connection. Nothing was sent; what a new connection meets is the answer.
+            meter.connection_opened(self._service_id)
             try:
                 connection = await open_connection(
                     self._route, self._secrets, self._settings, self._context, deadline, self.transcript

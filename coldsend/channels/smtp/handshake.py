@@ -14,10 +14,12 @@ import ssl
 from dataclasses import dataclass
 from typing import Any
 
+from coldsend.channels.limits import leave_room, raise_if_ours
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp.auth import Exchange, Secrets
 from coldsend.channels.smtp.connection import Connection, reason
 from coldsend.channels.smtp.reply import Reply, answer, printable
+from coldsend.channels.smtp.resolving import addresses
 from coldsend.channels.smtp.wire import extensions
 from coldsend.config.settings import SmtpSettings
 from coldsend.domain.answers import Answer, Phase
@@ -92,24 +94,27 @@ async def _connect(
     def lost(why: str) -> HandshakeFailed:
         return HandshakeFailed(Answer(Phase.CONNECT, 0, text=f"cannot connect to {where}: {why}", lost=True))
 
+    leave_room()
     try:
         async with asyncio.timeout_at(ends):
-            found = await loop.getaddrinfo(route.host, route.port, type=socket.SOCK_STREAM)
+            found = await addresses(route.host)
     except TimeoutError:
         raise lost("the name could not be resolved in time") from None
     except (OSError, UnicodeError) as error:
+        raise_if_ours(error)
         raise lost(str(getattr(error, "strerror", "") or error)) from None
     why = "the name has no address"
-    for number, (_family, _type, _protocol, _name, address) in enumerate(found):
+    for number, address in enumerate(found):
         share = (ends - loop.time()) / (len(found) - number)
         try:
             async with asyncio.timeout(max(share, 0.001)):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(secrets, transcript), str(address[0]), route.port
+                    lambda: Connection(secrets, transcript), address, route.port
                 )
         except TimeoutError:
             why = "no answer in time"
         except OSError as error:
+            raise_if_ours(error)
             why = _plain(error)
         else:
             connection.deadline = deadline

@@ -25,6 +25,7 @@ from coldsend.database.tables.people import (
     users,
 )
 from coldsend.database.tables.services import (
+    dkim_keys,
     provider_pauses,
     sender_leases,
     sender_quota,
@@ -36,6 +37,7 @@ __all__ = [
     "campaigns",
     "contact_tags",
     "contacts",
+    "dkim_keys",
     "email_variables",
     "event_log",
     "leases",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, Integer, Numeric, String, Text
+from sqlalchemy import Column, Date, Integer, Numeric, String, Text, UniqueConstraint
 
 from coldsend.database.tables.base import created_at, row_id, table, updated_at
 from coldsend.database.types import UtcDateTime, big_id, binary_text, choice, json_value
+from coldsend.domain.dkim import Algorithm, KeyStatus
 from coldsend.domain.states import FreezeCode, HealthStatus
 
 sender_services = table(
@@ -75,4 +76,26 @@ signing_keys = table(
     Column("purpose", String(32), nullable=False, unique=True),  # links, suppression
     Column("secret", json_value(), nullable=False),  # encrypted like credentials
     created_at(),
+)
+
+# Of domains, not of services: a service signs with the active keys of its From domain.
+dkim_keys = table(
+    "dkim_keys",
+    row_id(),
+    Column("domain", binary_text(255), nullable=False),  # in A-labels
+    Column("selector", binary_text(63), nullable=False),
+    Column("algorithm", choice("dkim_algorithm", [a.value for a in Algorithm]), nullable=False),
+    Column("bits", Integer(), nullable=False),
+    Column("public_key", Text(), nullable=False),  # the p= of its DNS record
+    Column("private_key", json_value(), nullable=False),  # encrypted like credentials
+    Column(
+        "status",
+        choice("dkim_key_status", [s.value for s in KeyStatus]),
+        nullable=False,
+        server_default="new",
+    ),
+    created_at(),
+    Column("activated_at", UtcDateTime()),
+    Column("retired_at", UtcDateTime()),
+    UniqueConstraint("domain", "selector"),
 )

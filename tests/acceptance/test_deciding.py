@@ -1,0 +1,71 @@
+"""Answers are lost after the final dot; a person looks into the server's record and decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.acceptance.scenario import TASK, Scenario, assert_nobody_twice
+from tests.servers.smtp import RecordingServer
+
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
+
+# Some were taken and some were not: nobody can tell but the server.
+LOST = [
+    {"at": "final", "to": "p3@", "times": 1, "do": "drop", "recorded": True},
+    {"at": "final", "to": "p7@", "times": 1, "do": "drop", "recorded": False},
+]
+
+
+def test_with_the_servers_record_a_person_brings_every_unknown_row_to_its_true_end(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    server.control(faults=LOST)
+    scenario.service("alpha", server, connections=2)
+    scenario.templates(1)
+    scenario.contacts(30)
+    scenario.campaign()
+    scenario.run_until_idle()
+    project = scenario.project
+    assert scenario.statuses() == {"sent": 28, "unknown": 2}
+    assert project.json("campaign", "show", "spring")["status"] == "completed", "unknown rows hold nothing up"
+
+    log = {message.message_id for message in server.messages()}
+    unknown = project.json("unknown", "list", TASK)
+    taken = [row["email"] for row in unknown if row["message_id"] in log]
+    missing = [row["email"] for row in unknown if row["message_id"] not in log]
+    assert (taken, missing) == (["p3@example.com"], ["p7@example.com"])
+    project.run("unknown", "mark-sent", TASK, *taken, "--yes")
+    project.run("unknown", "resend", TASK, *missing, "--yes")
+    assert project.json("campaign", "show", "spring")["status"] == "active"
+
+    scenario.run_until_idle()
+    assert scenario.statuses() == {"sent": 30}
+    assert project.json("campaign", "show", "spring")["status"] == "completed"
+    messages = server.messages()
+    assert len(messages) == 30
+    assert_nobody_twice(messages)
+
+
+def test_a_running_task_tells_its_rate_and_its_time_left_and_its_sender_what_it_does(
+    scenario: Scenario, server: RecordingServer
+) -> None:
+    server.control(latency={"final": 0.05})
+    scenario.service("alpha", server, connections=2)
+    scenario.templates(1)
+    scenario.contacts(600)
+    scenario.campaign()
+    scenario.command("scheduler", "run")
+    server.wait_for(100)
+    shown = scenario.project.json("task", "show", TASK)
+    assert 5 < shown["rate_per_second"] <= 2 / 0.05 + 2, "two connections, one message in 50 ms each"
+    assert 0 < shown["seconds_left"] < 120
+    assert shown["pace"]["services"][0]["name"] == "alpha"
+
+    def sender() -> dict[str, object]:
+        rows = scenario.project.json("worker", "list")
+        return next(row for row in rows if row["kind"] == "sender")
+
+    scenario.until(lambda: float(str(sender()["rate"])) > 5, "a heartbeat with its rate")
+    found = sender()
+    assert (found["state"], found["services"]) == ("running", ["alpha"])
+    assert len(found["buckets"]) == 61  # type: ignore[arg-type]

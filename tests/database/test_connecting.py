@@ -1,0 +1,84 @@
+"""Which of several hosts is connected to, and what is said where none is."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from coldsend.database import migrate
+from coldsend.database.engine import Database, parse_url, shown_url
+from coldsend.errors import Unreachable
+from tests.servers.ports import free_port
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A server that takes connections and never says anything, as one does that hangs."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def behind(url: str, *ports: int) -> str:
+    """The same database, named after these ports of this host."""
+    before, _, after = url.rpartition("@")
+    return f"{before}@{','.join(f'127.0.0.1:{port}' for port in ports)},{after}"
+
+
+def test_the_next_host_is_taken_where_one_is_away_or_hangs(mariadb_url: str, silent_port: int) -> None:
+    database = Database(behind(mariadb_url, free_port(), silent_port), connect_timeout=1)
+    started = time.monotonic()
+    assert migrate.status(database).is_current
+    assert time.monotonic() - started < 10
+    database.dispose()
+
+
+def test_a_server_that_never_greets_costs_the_connect_time_out_and_no_more(silent_port: int) -> None:
+    database = Database(f"mysql://u:p@127.0.0.1:{silent_port}/x", connect_timeout=1)
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="no greeting within 1 s"):
+        migrate.status(database)
+    assert time.monotonic() - started < 5
+    database.dispose()
+
+
+def test_every_host_is_named_where_none_can_be_reached() -> None:
+    first, second = free_port(), free_port()
+    database = Database(f"mysql://u:p@127.0.0.1:{first},127.0.0.1:{second}/x", connect_timeout=1)
+    with pytest.raises(Unreachable) as raised:
+        migrate.status(database)
+    assert f"127.0.0.1:{first}'" in raised.value.message
+    assert f"127.0.0.1:{second}'" in raised.value.message
+    database.dispose()
+
+
+def test_a_wrong_password_is_said_rather_than_that_another_host_is_away(mariadb_url: str) -> None:
+    where = mariadb_url.rpartition("@")[2]
+    database = Database(f"mysql://nobody:wrong@127.0.0.1:{free_port()},{where}", connect_timeout=1)
+    with pytest.raises(Unreachable, match=r"Access denied .*1045"):
+        migrate.status(database)
+    database.dispose()
+
+
+def test_an_answer_that_does_not_come_ends_the_connection(mariadb_url: str) -> None:
+    database = Database(mariadb_url, answer_timeout=1)
+    started = time.monotonic()
+    with pytest.raises(Unreachable, match="2013"), database.read() as connection:
+        connection.exec_driver_sql("SELECT SLEEP(30)")
+    assert time.monotonic() - started < 10
+    database.dispose()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:***@a/d",
+        "mysql://u:***@a:1,b/d",
+        "mysql://u:***@a,b:2,[::1]:3/d",
+        "mysql://u:***@[::1]:1,b/d",
+    ],
+)
+def test_a_url_is_shown_as_it_was_written_without_its_password(url: str) -> None:
+    assert shown_url(parse_url(url.replace("***", "secret,x"))) == url

@@ -1,0 +1,56 @@
+"""How long a transaction is repeated, and how long SQLite waits for a lock."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.engine import Connection
+
+from coldsend.database import engine as module
+from coldsend.database.engine import Database, parse_url
+from coldsend.errors import InvalidInput, Unreachable
+
+
+@pytest.fixture
+def locked(sqlite_url: str) -> Iterator[Database]:
+    """A database that another process holds for writing."""
+    holder = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    database = Database(f"{sqlite_url}?timeout=0.05")
+    yield database
+    database.dispose()
+    holder.close()
+
+
+def nothing(_connection: Connection) -> None:
+    raise AssertionError("it must not get this far")
+
+
+@pytest.mark.parametrize(("patience", "tries"), [(0.0, 1), (60.0, module.RETRIES)])
+def test_it_is_repeated_until_patience_or_tries_run_out(
+    locked: Database, monkeypatch: pytest.MonkeyPatch, patience: float, tries: int
+) -> None:
+    monkeypatch.setattr(module, "PATIENCE", patience)
+    monkeypatch.setattr(module.random, "uniform", lambda *_: 0.0)
+    began: list[float] = []
+    begin = locked.engine.begin
+    monkeypatch.setattr(locked.engine, "begin", lambda: began.append(time.monotonic()) or begin())
+    with pytest.raises(Unreachable, match="database is locked"):
+        locked.run(nothing)
+    assert len(began) == tries
+
+
+def test_the_url_says_how_long_a_lock_is_waited_for(locked: Database) -> None:
+    began = time.monotonic()
+    with pytest.raises(Unreachable), locked.begin():
+        pass
+    assert time.monotonic() - began < 5, "without it: thirty seconds"
+
+
+@pytest.mark.parametrize("timeout", ["soon", "-1", "1e3"])
+def test_a_timeout_that_is_no_number_is_refused(timeout: str) -> None:
+    with pytest.raises(InvalidInput, match="timeout"):
+        parse_url(f"sqlite:///x.db?timeout={timeout}")
