@@ -29,7 +29,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from coldsend.channels.smtp import SmtpChannel
 from coldsend.config.settings import SmtpSettings
-from coldsend.domain.message import Message
+from coldsend.domain.message import Contents, Message
 from coldsend.domain.service import Service
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
@@ -158,7 +158,8 @@ def body(size: int) -> bytes:
 
 def message(number: int, data: bytes) -> Message:
     recipient = f"recipient{number}@example.com"
-    return Message(number, "sender@example.com", recipient, "<1@example.com>", "", "", "", "", "", {}, data)
+    contents = Contents("", "", "", "", "", {})
+    return Message(number, "sender@example.com", recipient, "<1@example.com>", data, lambda: contents)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 ``send`` hands one message over and says how far it came (:class:`~coldsend.domain.answers.Answer`); it
 raises nothing but programming errors and ``asyncio.CancelledError``. It calls ``before_commit()`` exactly
 once, immediately before the step after which the outcome can be unknown: the final dot of SMTP, the request
-of an HTTP API. If ``before_commit`` raises, nothing of that step may go out. Over one connection the next such
-step comes only after the sender of the message before has heard its answer: so a crash leaves no more than
-``capacity`` messages in doubt.
+of an HTTP API. If ``before_commit`` raises, nothing of that step may go out. Over one connection the next
+such step comes only after the sender of the message before has heard its answer: so a crash leaves no more
+than ``capacity`` messages in doubt.
 
 At most ``capacity`` messages are on their way at once, and may be in doubt after a crash. ``appetite`` is how
 many sends it likes to have at hand: more than that where the next message can be prepared behind the one

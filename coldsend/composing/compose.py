@@ -6,24 +6,22 @@ made whole or not at all: anything missing or malformed raises CannotCompose bef
 
 from __future__ import annotations
 
-import html as html_module
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parseaddr
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from jinja2 import UndefinedError
-from markupsafe import Markup, escape
 
 from coldsend.composing import headers
 from coldsend.composing.build import Parts, Reading, build, read
 from coldsend.composing.dkim import Signer
-from coldsend.composing.instrument import is_web_address
+from coldsend.composing.dynamic_links import DynamicLink
 from coldsend.composing.language import (
     PLACEHOLDER,
+    UNFIT,
     Broken,
     Missing,
     Rendering,
@@ -31,7 +29,9 @@ from coldsend.composing.language import (
     flat_name,
     missing_name,
 )
-from coldsend.composing.mime import Alternative, Body
+from coldsend.composing.layout import Token
+from coldsend.composing.mime import Alternative, encoded, shorter, with_final_break
+from coldsend.composing.plan import Filled, plan
 from coldsend.composing.source import (
     BAD_HEADER,
     MISSING_VARIABLE,
@@ -41,9 +41,9 @@ from coldsend.composing.source import (
     TemplateSource,
     Variable,
 )
-from coldsend.composing.tokens import Kind, Tokens
+from coldsend.composing.tokens import STRIDE, URL_LENGTH, Kind, Tokens
 from coldsend.composing.variables import Getter, Vocabulary, getter, tag_value
-from coldsend.domain.message import Message, Recipient
+from coldsend.domain.message import Contents, Message, Recipient
 from coldsend.domain.service import Service
 from coldsend.domain.states import VariableSource
 from coldsend.errors import InvalidInput
@@ -51,9 +51,6 @@ from coldsend.errors import InvalidInput
 __all__ = ["CannotCompose", "Composer", "Site", "composer"]
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
-
-_UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|{PLACEHOLDER.pattern}")
-_SCHEME = re.compile(r"(?:https?://[^\s/]|mailto:[^\s]|tel:[+\d]|sms:[+\d]|#)[^\s]*", re.IGNORECASE)
 
 
 def composer(
@@ -102,18 +99,36 @@ class Composer:
         self._template = reading.template.name
         self._signer = signer
         self._site = site
+        self._unsubscribe = f"{site.base_url}/u/"
         self._parts = parts
         self._tokens = Tokens(site.link_secret)
         targets = parts.instrumented.targets
-        kinds = [(Kind.UNSUBSCRIBE, ""), (Kind.OPEN, ""), *((Kind.CLICK, target) for target in targets)]
-        self._prefixes = [self._tokens.prefix(kind, target) for kind, target in kinds]
-        self._click_names = [f"_click_{index}" for index in range(len(targets))]
+        self._issue = self._tokens.of_rows(
+            [(Kind.UNSUBSCRIBE, ""), (Kind.OPEN, ""), *((Kind.CLICK, target) for target in targets)]
+        )
+        self._link_names = ["_open", *(f"_click_{index}" for index in range(len(targets)))]
         self._functions = reading.functions
         self._read_service(service)
         self._read_variables(reading, service)
         seed = f"{reading.template.id}/{service.id}/{reading.template.name}"
-        self._frame = Alternative(seed, Body("plain", parts.text.statics), Body("html", parts.html.statics))
-        self._date: tuple[int, str] = (0, "")
+        self._transfers = shorter("".join(parts.text.statics)), shorter("".join(parts.html.statics))
+        self._frame = Alternative(seed, *self._transfers)
+        self._last_fields = (
+            f"List-Unsubscribe-Post: {ONE_CLICK}\r\nMIME-Version: 1.0\r\n{self._frame.content_type}"
+        )
+        self._read_plan()
+        self._date: tuple[datetime | None, str] = (None, "")
+
+    def _read_plan(self) -> None:
+        known: dict[str, list[str | Token]] = {
+            name: [value] for name, value in self._fixed.items() if isinstance(value, str)
+        }
+        known |= {name: [Token(number)] for number, name in enumerate(self._link_names, 1)}
+        for name in self._unsubscribe_names:
+            known[name] = [self._unsubscribe, Token(0)]
+        getters = {wanted.flat: wanted.get for wanted in self._wanted}
+        self._plan = plan(self._parts, self._transfers, known, set(getters))
+        self._getters = [getters[slot.name] for slot in self._plan.slots] if self._plan else []
 
     def _read_service(self, service: Service) -> None:
         try:
@@ -121,7 +136,8 @@ class Composer:
             headers.checked(service.from_name or "", "the sender name")
             domain = str(service.settings.get("domain") or self._mail_from.rpartition("@")[2])
             self._domain = headers.address(f"x@{domain}", "the Message-ID domain")[0][2:]
-            self._from = headers.mailbox(service.from_name, self._mail_from, len("From: "))
+            sender = headers.mailbox(service.from_name, self._mail_from, len("From: "))
+            self._from_field = f"From: {sender}\r\n"
             self._from_readable = headers.readable_mailbox(service.from_name, self._mail_from)
             self._reply_to = _reply_to(service)
         except CannotCompose as error:
@@ -159,59 +175,81 @@ class Composer:
         """The message for one recipient; CannotCompose where it cannot be made whole. ``now``: its Date."""
         rcpt_to, to_utf8 = headers.address(recipient.email, "the address")
         name = self._to_name(recipient)
-        unsubscribe, opened, *clicks = self._tokens.issue_many(self._prefixes, recipient.row_id)
-        unsubscribe_url = f"{self._site.base_url}/u/{unsubscribe}"
-        values = self._values(recipient, now, unsubscribe_url)
-        values["_open"] = opened
-        values.update(zip(self._click_names, clicks, strict=True))
-        if self._parts.instrumented.dynamic:
-            values["_link"] = _Link(self, recipient.row_id, unsubscribe_url)
-        subject = self._subject(values)
-        html = self._rendered(self._parts.html, values)
-        text = self._rendered(self._parts.text, values)
-        message_id = f"<{self._tokens.issue_folded(Kind.MESSAGE_ID, recipient.row_id)}@{self._domain}>"
+        tokens, own_token = self._issue(recipient.row_id)
+        subject, text, html = self._filled(recipient, now, tokens)
+        message_id = f"<{own_token}@{self._domain}>"
         head = (
-            f"From: {self._from}\r\n"
+            f"{self._from_field}"
             f"To: {headers.mailbox(name, rcpt_to, 4)}\r\n"
             f"{self._reply_to}"
-            f"Subject: {headers.unstructured(subject, 9)}\r\n"
+            f"Subject: {self._subject(subject)}\r\n"
             f"Date: {self._date_field(now)}\r\n"
             f"Message-ID: {message_id}\r\n"
-            f"List-Unsubscribe: <{unsubscribe_url}>\r\n"
-            f"List-Unsubscribe-Post: {ONE_CLICK}\r\n"
-            "MIME-Version: 1.0\r\n"
-            f"{self._frame.content_type}"
+            f"List-Unsubscribe: <{self._unsubscribe}{tokens[:URL_LENGTH]}>\r\n"
+            f"{self._last_fields}"
         )
-        data = self._frame.assemble(head.encode(), text, html)
+        data = self._frame.assemble(head, text, html)
         return Message(
-            row_id=recipient.row_id,
-            mail_from=self._mail_from,
-            rcpt_to=rcpt_to,
-            message_id=message_id,
-            from_header=self._from_readable,
-            to_header=headers.readable_mailbox(name, rcpt_to),
-            subject=subject,
-            html="".join(html),
-            text="".join(text),
-            headers=self._extra_headers(unsubscribe_url),
-            data=data if self._signer is None else self._signer.sign(data, now),
-            smtputf8=to_utf8 or self._from_utf8,
+            recipient.row_id,
+            self._mail_from,
+            rcpt_to,
+            message_id,
+            data if self._signer is None else self._signer.sign(data, now),
+            partial(self._contents, recipient, now),
+            to_utf8 or self._from_utf8,
         )
 
-    def _values(self, recipient: Recipient, now: datetime, unsubscribe_url: str) -> dict[str, Any]:
+    def _filled(self, recipient: Recipient, now: datetime, tokens: str) -> Filled:
+        """Subject and encoded parts: from the plan where there is one that can be used, else rendered."""
+        planned = self._plan
+        values: dict[str, Any] = {}
+        if planned and not planned.decides:
+            filled = planned.fill([get(recipient, now) for get in self._getters], tokens, values)
+        else:
+            values = self._values(recipient, now, tokens)
+            slots = planned.slots if planned else []
+            filled = planned.fill([values[slot.name] for slot in slots], tokens, values) if planned else None
+        if filled:
+            return filled
+        subject, text, html = self._rendered(values or self._values(recipient, now, tokens))
+        return subject, encoded(text, self._transfers[0]), encoded(html, self._transfers[1])
+
+    def _contents(self, recipient: Recipient, now: datetime) -> Contents:
+        """What the message for this recipient says: rendered once more, since few want to know."""
+        rcpt_to, _utf8 = headers.address(recipient.email, "the address")
+        tokens, _own = self._issue(recipient.row_id)
+        subject, text, html = self._rendered(self._values(recipient, now, tokens))
+        extra = {
+            "List-Unsubscribe": f"<{self._unsubscribe}{tokens[:URL_LENGTH]}>",
+            "List-Unsubscribe-Post": ONE_CLICK,
+        }
+        if self._reply_to:
+            extra["Reply-To"] = self._reply_to.removeprefix("Reply-To: ").strip()
+        to_header = headers.readable_mailbox(self._to_name(recipient), rcpt_to)
+        return Contents(self._from_readable, to_header, subject, html, text, extra)
+
+    def _values(self, recipient: Recipient, now: datetime, tokens: str) -> dict[str, Any]:
+        """Everything that a template can name, checked."""
         values = self._fixed.copy()
+        unsubscribe_url = f"{self._unsubscribe}{tokens[:URL_LENGTH]}"
         for name in self._unsubscribe_names:
             values[name] = unsubscribe_url
+        for number, name in enumerate(self._link_names, 1):
+            values[name] = tokens[number * STRIDE : number * STRIDE + URL_LENGTH]
+        if self._parts.instrumented.dynamic:
+            values["_link"] = DynamicLink(
+                self._template, self._site, self._tokens, recipient.row_id, unsubscribe_url
+            )
         for wanted in self._wanted:
             value = wanted.get(recipient, now)
             if isinstance(value, str):
                 if not value or value.isspace():
                     value = wanted.missing
-                elif _UNFIT.search(value):
+                elif UNFIT.search(value):
                     raise self._unfit(wanted.name, value)
             elif value is None:
                 value = wanted.missing
-            elif isinstance(value, tuple) and _UNFIT.search("\t".join(value)):
+            elif isinstance(value, tuple) and UNFIT.search("\t".join(value)):
                 raise self._unfit(wanted.name, "\t".join(value))
             values[wanted.flat] = value
         if self._functions:
@@ -221,7 +259,7 @@ class Composer:
 
     def _tag_value(self, recipient: Recipient, prefix: str) -> Any:
         found = tag_value(recipient.tags, prefix)
-        if found and _UNFIT.search(found):
+        if found and UNFIT.search(found):
             raise self._unfit(f"tag {prefix}", found)
         return found if found and not found.isspace() else Missing(name=f"tag_value({prefix})")
 
@@ -233,15 +271,16 @@ class Composer:
             f"{name} of this recipient contains {what}, and template {self._template!r} uses it",
         )
 
-    def _rendered(self, part: Rendering, values: dict[str, Any]) -> list[str]:
-        chunks = self._chunks(part, values)
-        if not chunks or not chunks[-1].endswith("\n"):
-            chunks.append("\n")
-        return chunks
+    def _rendered(self, values: dict[str, Any]) -> tuple[str, str, str]:
+        """Subject, text and HTML; CannotCompose names the line where one cannot be rendered."""
+        parts = self._parts
+        subject = self._checked_subject(self._part(parts.subject, values))
+        html, text = self._part(parts.html, values), self._part(parts.text, values)
+        return subject, with_final_break(text), with_final_break(html)
 
-    def _chunks(self, part: Rendering, values: dict[str, Any]) -> list[str]:
+    def _part(self, part: Rendering, values: dict[str, Any]) -> str:
         try:
-            return part.chunks(part.context(values))
+            return part.render(values)
         except CannotCompose:
             raise
         except UndefinedError as error:
@@ -257,10 +296,16 @@ class Composer:
             line = part.line_of(error.__traceback__)
             raise CannotCompose(TEMPLATE_ERROR, f"{part.label} line {line}: {error}") from error
 
-    def _subject(self, values: dict[str, Any]) -> str:
+    def _subject(self, subject: str) -> str:
+        """A subject as it is written."""
+        if headers.is_plain(subject) and len(subject) <= headers.LINE - len("Subject: "):
+            return subject
+        return headers.unstructured(self._checked_subject(subject), len("Subject: "))
+
+    def _checked_subject(self, subject: str) -> str:
         part = self._parts.subject
         # Checked before it is trimmed: a line break at either end is one, too.
-        subject = headers.checked("".join(self._chunks(part, values)), part.label).strip()
+        subject = headers.checked(subject, part.label).strip()
         if not subject:
             raise CannotCompose(BAD_HEADER, f"{part.label} is empty for this recipient")
         return subject
@@ -272,42 +317,10 @@ class Composer:
         return headers.checked(nickname, "contact.nickname").strip()
 
     def _date_field(self, now: datetime) -> str:
-        second = int(now.timestamp())
-        if self._date[0] != second:
-            self._date = (second, headers.date(now))
+        # The rows of one turn have their time in common.
+        if self._date[0] is not now:
+            self._date = (now, headers.date(now))
         return self._date[1]
-
-    def _extra_headers(self, unsubscribe_url: str) -> dict[str, str]:
-        extra = {"List-Unsubscribe": f"<{unsubscribe_url}>", "List-Unsubscribe-Post": ONE_CLICK}
-        if self._reply_to:
-            extra["Reply-To"] = self._reply_to.removeprefix("Reply-To: ").strip()
-        return extra
-
-    def link(self, row_id: int, unsubscribe_url: str, address: str, *, track: bool) -> Markup:
-        """A link whose address came out of rendering: checked, and tracked where it may be."""
-        url = html_module.unescape(address).strip()
-        if not _SCHEME.fullmatch(url):
-            raise CannotCompose(
-                TEMPLATE_ERROR,
-                f"a link of template {self._template!r} leads to {url[:80]!r} for this recipient: it must "
-                "begin with https://, mailto: or tel:",
-            )
-        if track and self._site.track_clicks and is_web_address(url) and url != unsubscribe_url:
-            token = self._tokens.issue(Kind.CLICK, row_id, url)
-            url = f"{self._site.base_url}/c/{token}?u={quote(url, safe='')}"
-        return escape(url)
-
-
-@dataclass(frozen=True, slots=True)
-class _Link:
-    """:meth:`Composer.link` for one recipient, as the compiled template calls it."""
-
-    composer: Composer
-    row_id: int
-    unsubscribe_url: str
-
-    def __call__(self, address: str, *, track: bool) -> Markup:
-        return self.composer.link(self.row_id, self.unsubscribe_url, address, track=track)
 
 
 def _reply_to(service: Service) -> str:

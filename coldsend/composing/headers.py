@@ -31,15 +31,23 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _ATOMS = re.compile(rf"{_ATOM}(?: {_ATOM})*")
 _LOCAL = re.compile(rf"{_WIDE_ATOM}(?:\.{_WIDE_ATOM})*")
 _DOMAIN = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*")
-# The common case in one match; whatever does not match is looked at more closely.
-_ADDRESS = re.compile(rf"(?=.{{3,254}}\Z)(?=[^@?]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*")
+# The common case in one match; whatever does not match is looked at more closely. Lengths need no counting
+# in an address that is shorter than the least of their limits.
+_SHORT = 63
+_SHORT_ATOM = _ATOM.replace("?", "")
+_SHORT_LABEL = r"[A-Za-z0-9]+(?:-+[A-Za-z0-9]+)*"
+_SHORT_ADDRESS = re.compile(
+    rf"{_SHORT_ATOM}(?:\.{_SHORT_ATOM})*@{_SHORT_LABEL}(?:\.{_SHORT_LABEL})*"
+).fullmatch
 _Q_SAFE = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_Q_SINGLE = bytes([*_Q_SAFE, 32])  # what takes one letter, not three
 _Q_LETTERS = [chr(b) if b in _Q_SAFE else "_" if b == 32 else f"={b:02X}" for b in range(256)]
 
 
 def checked(value: str, what: str) -> str:
     """``value`` if it may stand in a header; CannotCompose ``bad_header`` names ``what`` otherwise."""
-    if _UNWANTED.search(value):
+    # Printable: neither control characters nor separators other than the space. Quicker to tell, and usual.
+    if not value.isprintable() and _UNWANTED.search(value):
         raise CannotCompose(BAD_HEADER, f"{what} contains a line break or another control character")
     if "=?" in value:
         _check_decoded(value, what)
@@ -57,9 +65,14 @@ def _check_decoded(value: str, what: str) -> None:
             raise CannotCompose(BAD_HEADER, f"{what} contains an encoded line break")
 
 
+def is_plain(value: str) -> bool:
+    """Whether a header may hold ``value`` as it stands: printable ASCII, single spaces inside, no "=?"."""
+    return _PLAIN.fullmatch(value) is not None and "=?" not in value
+
+
 def unstructured(value: str, used: int) -> str:
     """A Subject as it is written; ``used``: characters of the line taken by the field's name."""
-    if _PLAIN.fullmatch(value) and "=?" not in value:
+    if is_plain(value):
         if used + len(value) <= LINE:
             return value
         if max(map(len, value.split(" "))) <= LINE - used:
@@ -81,7 +94,7 @@ def _folded(value: str, used: int) -> str:
 
 def phrase(name: str, used: int) -> str:
     """A display name as it is written before ``<address>``."""
-    if len(name) + used <= LINE and "=?" not in name:
+    if name.isascii() and len(name) + used <= LINE and "=?" not in name:
         if _ATOMS.fullmatch(name):
             return name
         if _PLAIN.fullmatch(name):
@@ -94,7 +107,9 @@ def mailbox(name: str | None, address: str, used: int) -> str:
     if not name:
         return f"<{address}>"
     # Readers make one space of several, in quotes and encoded-words too.
-    written = phrase(_SPACES.sub(" ", name), used)
+    if "  " in name or not name.isprintable():
+        name = _SPACES.sub(" ", name)
+    written = phrase(name, used)
     last = len(written) - written.rfind("\n") - 1 + (0 if "\n" in written else used)
     between = " " if last + len(address) + 3 <= LINE else "\r\n "
     return f"{written}{between}<{address}>"
@@ -112,15 +127,15 @@ def readable_mailbox(name: str | None, address: str) -> str:
 def encoded_words(value: str, used: int) -> str:
     """``value`` as encoded-words, as many as it takes, in the shorter of the two encodings."""
     data = value.encode()
-    letters = _q(data)
-    base64 = len(letters) > (len(data) + 2) // 3 * 4
+    letters = len(data) + 2 * len(data.translate(None, _Q_SINGLE))
+    base64 = letters > (len(data) + 2) // 3 * 4
     first = min(ENCODED_WORD, LINE - used) - _FRAME
     if base64:
         if len(data) <= first // 4 * 3:
             return _word("b", _b(data))
         return "\r\n ".join([_word("b", _b(piece)) for piece in _split(value, first, base64=True)])
-    if len(letters) <= first:
-        return _word("q", letters)
+    if letters <= first:
+        return _word("q", _q(data))
     return "\r\n ".join([_word("q", _q(piece)) for piece in _split(value, first, base64=False)])
 
 
@@ -159,7 +174,7 @@ def address(given: str, whose: str) -> tuple[str, bool]:
 
     The domain becomes A-labels; a non-ASCII local part stays as it is.
     """
-    if _ADDRESS.fullmatch(given):
+    if len(given) <= _SHORT and _SHORT_ADDRESS(given):
         return given, False
     local, at, domain = given.rpartition("@")
     if not at or not _LOCAL.fullmatch(local) or len(local.encode("utf-8", "replace")) > 64 or "=?" in local:

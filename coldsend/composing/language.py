@@ -32,6 +32,9 @@ LARGE_SOURCE = 100_000  # a shorter template without loops cannot render to much
 # Placeholders of this and other tools: in a finished message they are a mistake, wherever they came from.
 PLACEHOLDER = re.compile(r"\{\{|\{%|%\}|\[\[[^\[\]]*\]\]|\*\|[^|*]+\|\*|%%\w+%%|<<\w+>>")
 
+# What no value of a recipient may contain where a template uses it.
+UNFIT = re.compile(f"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]|{PLACEHOLDER.pattern}")
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -243,52 +246,69 @@ class _Flatten(NodeTransformer):
         return nodes.Filter(parts, "_concat", [], [], None, None, lineno=node.lineno)
 
 
-class Rendering:
-    """One compiled part of a template: gives the chunks of its output for the values of a recipient."""
+class Program:
+    """A compiled syntax tree: gives the chunks of its output, one for each thing it prints."""
 
-    def __init__(
-        self, environment: ImmutableSandboxedEnvironment, source: str, namespaces: set[str], label: str
-    ) -> None:
-        tree = parse(environment, source)
-        loops = tree.find(nodes.For) is not None
-        tree = _Flatten(namespaces).visit(tree)
-        tree.set_environment(environment)
+    def __init__(self, environment: ImmutableSandboxedEnvironment, tree: nodes.Template, label: str) -> None:
         try:
             code = environment.compile(tree, name=label, filename=label)
         except (SyntaxError, RecursionError, MemoryError) as error:
             raise Broken([Fault(0, "blocks are nested too deeply")]) from error
-        self.environment = environment
-        self.label = label
         self.statics = list(_strings(code))
+        self._environment = environment
+        self._label = label
         self._template = Template.from_code(environment, code, {})
         self._root = self._template.root_render_func
-        self._counted = loops or len(source) > LARGE_SOURCE
 
-    def context(self, values: dict[str, Any]) -> Context:
-        """What :meth:`chunks` takes; parts of the same environment that set no names can share one."""
-        return Context(self.environment, values, self.label, {})
-
-    def chunks(self, context: Context) -> list[str]:
-        """The output in pieces; TooMuch where it is out of all proportion."""
-        if not self._counted:
-            return list(self._root(context))
-        found: list[str] = []
-        room = MAX_OUTPUT
-        for chunk in self._root(context):
-            found.append(chunk)
-            room -= len(chunk)
-            if room < 0:
-                raise TooMuch
-        return found
+    def run(self, values: dict[str, Any]) -> Iterator[str]:
+        return self._root(Context(self._environment, values, self._label, {}))
 
     def line_of(self, trace: TracebackType | None) -> int:
         """The template's line where an exception came from; 0 where it cannot be told."""
         line = 0
         while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self.label:
+            if trace.tb_frame.f_code.co_filename == self._label:
                 line = self._template.get_corresponding_lineno(trace.tb_lineno)
             trace = trace.tb_next
         return line
+
+
+class Rendering:
+    """One compiled part of a template: gives its output for the values of a recipient."""
+
+    def __init__(
+        self, environment: ImmutableSandboxedEnvironment, source: str, namespaces: set[str], label: str
+    ) -> None:
+        self.environment = environment
+        self.label = label
+        self._source = source
+        self._namespaces = namespaces
+        tree = self.tree()
+        # Where there is neither, what comes out is not much longer than the source and the values.
+        self.counted = tree.find(nodes.For) is not None or len(source) > LARGE_SOURCE
+        program = Program(environment, tree, label)
+        self.statics = program.statics
+        self.line_of = program.line_of
+        self._run = program.run
+
+    def tree(self) -> nodes.Template:
+        """The syntax tree as it is compiled; a new one each time."""
+        tree: nodes.Template = _Flatten(self._namespaces).visit(parse(self.environment, self._source))
+        tree.set_environment(self.environment)
+        return tree
+
+    def render(self, values: dict[str, Any]) -> str:
+        """The output; TooMuch where it is out of all proportion."""
+        if not self.counted:
+            return "".join(self._run(values))
+        found: list[str] = []
+        room = MAX_OUTPUT
+        for chunk in self._run(values):
+            found.append(chunk)
+            room -= len(chunk)
+            if room < 0:
+                raise TooMuch
+        return "".join(found)
 
 
 def missing_name(error: UndefinedError) -> str:

@@ -1,8 +1,8 @@
 """The body of a message: transfer encodings and the multipart/alternative frame (RFC 2045, 2046).
 
-A template's own lines are encoded once: quoted-printable works line by line, so a line that holds no variable
-comes out the same for every recipient. Only the lines around variables are encoded per message. Text that is
-mostly not ASCII goes as base64, which is shorter.
+Quoted-printable works in two steps, so that most of it can be done before a recipient is known:
+:func:`quoted` replaces characters, whatever stands around them; :func:`line` breaks the line they make up.
+Text that is mostly not ASCII goes as base64, which is shorter.
 
 The boundary contains ``=_``, which neither encoding can produce: it cannot occur in a body.
 """
@@ -11,51 +11,10 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from collections.abc import Iterable, Sequence
 
 QUOTED_PRINTABLE, BASE64 = "quoted-printable", "base64"
 
-_WORTH_KEEPING = 76  # shorter runs of whole lines cost more to look up than to encode
-
-
-class Body:
-    """Encoder of one part (text or HTML) of one template."""
-
-    def __init__(self, subtype: str, statics: Iterable[str]) -> None:
-        texts = list(statics)
-        self.transfer = shorter("".join(texts))
-        self.head = (
-            f"Content-Type: text/{subtype}; charset=utf-8\r\n"
-            f"Content-Transfer-Encoding: {self.transfer}\r\n\r\n"
-        ).encode()
-        self._known: dict[str, tuple[str, bytes, str]] = {}
-        if self.transfer == QUOTED_PRINTABLE:
-            for text in texts:
-                self._keep(text)
-
-    def _keep(self, text: str) -> None:
-        """Encode the whole lines inside a static text; its first and last line may go on elsewhere."""
-        first, last = text.find("\n") + 1, text.rfind("\n") + 1
-        if last - first >= _WORTH_KEEPING:
-            self._known[text] = (text[:first], quoted_printable(text[first:last]), text[last:])
-
-    def encode(self, chunks: Sequence[str]) -> bytes:
-        """The encoded part; ``chunks`` make up its text, lines ended by LF, the last one too."""
-        if self.transfer == BASE64:
-            return base64("".join(chunks))
-        out: list[bytes] = []
-        line: list[str] = []
-        for chunk in chunks:
-            known = self._known.get(chunk)
-            if known is None:
-                line.append(chunk)
-            else:
-                line.append(known[0])
-                out.append(quoted_printable("".join(line)))
-                out.append(known[1])
-                line = [known[2]]
-        out.append(quoted_printable("".join(line)))
-        return b"".join(out)
+LINE = 76
 
 
 def shorter(text: str) -> str:
@@ -64,16 +23,58 @@ def shorter(text: str) -> str:
     return BASE64 if len(quoted_printable(text + "\n")) > size * 4 / 3 * 78 / 76 + 4 else QUOTED_PRINTABLE
 
 
-def quoted_printable(text: str) -> bytes:
-    """Lines of ``text``, ended by LF, as quoted-printable lines of at most 76 octets, ended by CRLF."""
-    # b2a_qp takes the line end of its soft breaks from the first line end it sees.
-    return binascii.b2a_qp(text.replace("\n", "\r\n").encode(), istext=True)
+def quoted(text: str) -> str:
+    """A line or a part of one in the characters of quoted-printable, white space at its end left as it is."""
+    if text.isascii() and text.isprintable():
+        return text.replace("=", "=3D")
+    # The x keeps white space at the end. The soft breaks are put elsewhere: every other "=" has two digits.
+    return binascii.b2a_qp(f"{text}x".encode(), istext=False).replace(b"=\n", b"")[:-1].decode("ascii")
 
 
-def base64(text: str) -> bytes:
-    """Lines of ``text``, ended by LF, as base64 of their CRLF form, in lines of 76 octets, ended by CRLF."""
-    data = binascii.b2a_base64(text.replace("\n", "\r\n").encode(), newline=False)
-    return b"".join([data[at : at + 76] + b"\r\n" for at in range(0, len(data), 76)])
+def ended(text: str) -> str:
+    """The end of a line, or all of it, without white space there, which may get lost on the way."""
+    if text.endswith(" "):
+        return text[:-1] + "=20"
+    return text[:-1] + "=09" if text.endswith("\t") else text
+
+
+def line(text: str) -> str:
+    """One whole line, already :func:`quoted`, with its soft breaks: no line is longer than 76 characters."""
+    text = "=2E" if text == "." else ended(text)
+    if len(text) <= LINE:
+        return text
+    pieces: list[str] = []
+    at = 0
+    while len(text) - at > LINE:
+        end = at + LINE - 1
+        code = text.find("=", end - 2, end)  # where it is left, =XX stays in one piece
+        if code >= 0:
+            end = code
+        pieces.append(text[at:end])
+        at = end
+    pieces.append(text[at:])
+    return "=\r\n".join(pieces)
+
+
+def quoted_printable(text: str) -> str:
+    """Lines of ``text``, ended by LF, as quoted-printable lines of at most 76 characters, ended by CRLF."""
+    return "\r\n".join([line(quoted(each)) for each in text.split("\n")])
+
+
+def base64(text: str) -> str:
+    """Lines of ``text``, ended by LF, as base64 of their CRLF form, in lines of 76 ended by CRLF."""
+    data = binascii.b2a_base64(text.replace("\n", "\r\n").encode(), newline=False).decode("ascii")
+    return "".join([data[at : at + LINE] + "\r\n" for at in range(0, len(data), LINE)])
+
+
+def encoded(text: str, transfer: str) -> str:
+    """Lines of ``text`` in this transfer encoding."""
+    return base64(text) if transfer == BASE64 else quoted_printable(text)
+
+
+def with_final_break(text: str) -> str:
+    """``text`` with a line end at its end, as :func:`encoded` wants it."""
+    return text if text.endswith("\n") else text + "\n"
 
 
 def boundary(seed: str) -> str:
@@ -82,26 +83,19 @@ def boundary(seed: str) -> str:
 
 
 class Alternative:
-    """The multipart/alternative frame around a text and an HTML part."""
+    """The multipart/alternative frame around a text and an HTML part; takes their transfer encodings."""
 
-    def __init__(self, seed: str, text: Body, html: Body) -> None:
+    def __init__(self, seed: str, text: str, html: str) -> None:
         mark = boundary(seed)
         self.content_type = f'Content-Type: multipart/alternative; boundary="{mark}"\r\n'
-        self._text, self._html = text, html
-        self._before_text = f"--{mark}\r\n".encode() + text.head
-        self._before_html = f"\r\n--{mark}\r\n".encode() + html.head
-        self._end = f"\r\n--{mark}--\r\n".encode()
+        self._before_text = f"\r\n--{mark}\r\n{_part_head('plain', text)}"
+        self._before_html = f"\r\n--{mark}\r\n{_part_head('html', html)}"
+        self._end = f"\r\n--{mark}--\r\n"
 
-    def assemble(self, head: bytes, text: Sequence[str], html: Sequence[str]) -> bytes:
-        """The whole message: its header section, the empty line, both parts."""
-        return b"".join(
-            (
-                head,
-                b"\r\n",
-                self._before_text,
-                self._text.encode(text),
-                self._before_html,
-                self._html.encode(html),
-                self._end,
-            )
-        )
+    def assemble(self, head: str, text: str, html: str) -> bytes:
+        """The whole message: its header section and both parts, already encoded."""
+        return f"{head}{self._before_text}{text}{self._before_html}{html}{self._end}".encode()
+
+
+def _part_head(subtype: str, transfer: str) -> str:
+    return f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {transfer}\r\n\r\n"

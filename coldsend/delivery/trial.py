@@ -27,7 +27,7 @@ from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.domain import address
 from coldsend.domain.answers import Answer, Outcome, Phase, Verdict
-from coldsend.domain.message import Message
+from coldsend.domain.message import Contents, Message
 from coldsend.domain.replies import judge
 from coldsend.domain.service import Service
 from coldsend.domain.suppression import keys_for
@@ -135,18 +135,14 @@ def compose(service: Service, to: address.Address, now: datetime) -> Message:
     if reply_to := service.settings.get("reply_to"):
         document["Reply-To"] = _header(_ascii_domain(address.parse(str(reply_to))))
     document.set_content(text)
+    contents = Contents(str(from_header), rcpt_to, subject, html="", text=text, headers={})
     return Message(
         row_id=0,
         mail_from=mail_from,
         rcpt_to=rcpt_to,
         message_id=message_id,
-        from_header=str(from_header),
-        to_header=rcpt_to,
-        subject=subject,
-        html="",
-        text=text,
-        headers={},
         data=document.as_bytes(),
+        tell=lambda: contents,
         smtputf8=smtputf8,
     )
 

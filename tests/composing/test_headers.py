@@ -169,3 +169,38 @@ def test_an_accepted_address_is_one_address_and_nothing_else(text: str) -> None:
     assert [one.addr_spec for one in found["to"].addresses] == [sent]
     assert utf8 is not sent.isascii()
     assert sent.rpartition("@")[2].isascii()
+
+
+ADDRESS_PIECES = [
+    "a",
+    "B9",
+    ".",
+    "-",
+    "--",
+    "@",
+    "?",
+    "=?",
+    "_",
+    "é",
+    " ",
+    "x" * 62,
+    "xn--bcher-kva",
+    "a.b@c.de",
+]
+
+
+@given(st.lists(st.sampled_from(ADDRESS_PIECES), max_size=7).map("".join))
+@example("a" * 64 + "@b.de")
+@example("a@" + "b" * 60)
+def test_a_short_address_is_judged_like_a_long_one(text: str) -> None:
+    # The shortcut for common addresses takes nothing that the closer look would refuse.
+    def judged() -> object:
+        try:
+            return headers.address(text, "the address")
+        except CannotCompose as error:
+            return error.detail
+
+    with pytest.MonkeyPatch.context() as patch:
+        quick = judged()
+        patch.setattr(headers, "_SHORT", -1)
+        assert quick == judged()

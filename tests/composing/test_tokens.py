@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldsend.composing.tokens import MAX_ROW_ID, Kind, Tokens
+from coldsend.composing.tokens import MAX_ROW_ID, STRIDE, URL_LENGTH, Kind, Tokens, folded
 
 TOKENS = Tokens(b"a secret of thirty-two bytes....")
 ROWS = st.integers(0, MAX_ROW_ID)
@@ -82,12 +82,19 @@ def test_anything_else_reads_as_nothing(text: str) -> None:
     assert TOKENS.read_click(text, "https://example.com") is None
 
 
-def test_many_tokens_at_once_equal_those_issued_one_by_one() -> None:
-    wanted = [(Kind.OPEN, ""), (Kind.CLICK, "a"), (Kind.CLICK, "b"), (Kind.UNSUBSCRIBE, "")]
-    prefixes = [TOKENS.prefix(kind, target) for kind, target in wanted]
-    one_by_one = [TOKENS.issue(kind, 77, target) for kind, target in wanted]
-    assert TOKENS.issue_many(prefixes, 77) == one_by_one
-    assert len(set(one_by_one)) == 4
+@given(st.lists(st.tuples(st.sampled_from(Kind), st.text(max_size=9)), max_size=6), ROWS)
+def test_the_tokens_of_a_message_equal_those_issued_one_by_one(
+    links: list[tuple[Kind, str]], row: int
+) -> None:
+    text, own = TOKENS.of_rows(links)(row)
+    one_by_one = [TOKENS.issue(kind, row, target) for kind, target in links]
+    assert [text[at : at + URL_LENGTH] for at in range(0, len(links) * STRIDE, STRIDE)] == one_by_one
+    assert own == TOKENS.issue_folded(Kind.MESSAGE_ID, row)
+
+
+@given(st.binary(min_size=16, max_size=16))
+def test_a_folded_block_is_base32(block: bytes) -> None:
+    assert folded(block) == base64.b32encode(block).decode().rstrip("=").lower()
 
 
 def test_tokens_of_neighbouring_rows_have_nothing_in_common() -> None:
@@ -110,6 +117,6 @@ def test_a_kind_that_cannot_stand_alone_is_refused(kind: int) -> None:
 
 
 def test_only_a_click_token_is_read_as_a_click() -> None:
-    check = TOKENS.prefix(Kind.CLICK, "https://example.com")[1]
+    check = TOKENS._check("https://example.com")
     assert TOKENS.read_click(enciphered(Kind.CLICK, check), "https://example.com") == 5
     assert TOKENS.read_click(enciphered(Kind.OPEN, check), "https://example.com") is None

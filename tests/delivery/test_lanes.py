@@ -25,7 +25,7 @@ from coldsend.delivery.lanes import Lanes, Opening
 from coldsend.delivery.view import OpenTask, View
 from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.gates import ServiceFacts
-from coldsend.domain.message import Message, Recipient
+from coldsend.domain.message import Contents, Message, Recipient
 from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus, RowStatus
@@ -72,9 +72,8 @@ class Plain:
 
     def compose(self, recipient: Recipient, _at: object) -> Message:
         to = recipient.email
-        return Message(
-            recipient.row_id, "a@sender.example", to, "<m@x>", "", to, "", "", "", {}, b"hello\r\n"
-        )
+        contents = Contents("", to, "", "", "", {})
+        return Message(recipient.row_id, "a@sender.example", to, "<m@x>", b"hello\r\n", lambda: contents)
 
 
 class Worker:
