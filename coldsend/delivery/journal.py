@@ -98,19 +98,10 @@ def journal_path(state_dir: Path, worker_id: int, started_at: datetime) -> Path:
     return state_dir / "journal" / f"worker-{worker_id}-{_microseconds(started_at)}.journal"
 
 
-def journals_in(state_dir: Path) -> list[tuple[int, int]]:
-    """(worker id, start in microseconds) of every process that has files here, dead or alive."""
-    found = []
-    for file in (state_dir / "journal").glob("worker-*-*.lock"):
-        _, worker_id, start = file.stem.split("-", 2)
-        if worker_id.isdecimal() and start.isdecimal():
-            found.append((int(worker_id), int(start)))
-    return sorted(found)
-
-
-def is_start(started_at: datetime, start: int) -> bool:
-    """Whether ``start``, as file names have it, is this moment."""
-    return _microseconds(started_at) == start
+def workers_in(state_dir: Path) -> set[int]:
+    """Ids of all processes that have files here, dead or alive, of this or another installation."""
+    locks = (state_dir / "journal").glob("worker-*-*.lock")
+    return {int(number) for lock in locks if (number := lock.name.split("-")[1]).isdecimal()}
 
 
 class Journal:

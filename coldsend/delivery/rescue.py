@@ -63,14 +63,13 @@ class Rescuer:
         Answers in them settle rows that are unknown, and rows they have no dot of were never sent. Files of
         another installation that shares the folder are left alone.
         """
-        late = {wid: start for wid, start in journals.journals_in(self.state_dir) if wid not in present}
+        late = journals.workers_in(self.state_dir) - set(present)
         if not late:
             return
         with self.database.read() as connection:
-            stopped = {row["id"]: row["started_at"] for row in workers.stopped(connection, list(late))}
-        for worker_id, started_at in stopped.items():
-            if journals.is_start(started_at, late[worker_id]):
-                self._rescue_if_dead(worker_id, started_at)
+            stopped = [(row["id"], row["started_at"]) for row in workers.stopped(connection, sorted(late))]
+        for worker_id, started_at in stopped:
+            self._rescue_if_dead(worker_id, started_at)
 
     def rescue_silent(self) -> int:
         """Give up processes whose heartbeat stood still for a lease while we watched; returns how many."""

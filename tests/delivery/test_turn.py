@@ -186,6 +186,14 @@ def test_outcomes_are_written_with_their_events_and_refunds(world: Sending) -> N
         assert set(suppressions.matching(connection, keys, 0).values()) == {SuppressionReason.HARD_BOUNCE}
 
 
+def test_the_journal_is_not_told_to_forget_what_is_in_doubt(world: Sending) -> None:
+    world.rows(world.task_id, "pending", 2)
+    sent, lost = world.take(2).claims
+    in_doubt = answered(lost, Answer(Phase.FINAL, 0, text="connection lost", lost=True))
+    taken = world.take(results=[accepted(sent), in_doubt])
+    assert list(taken.written) == [(sent.row.id, sent.token)], "without its dot it would look unsent"
+
+
 LOST = Answer(Phase.MAIL, 0, text="connection lost", lost=True)
 RELAY = Answer(Phase.RCPT, 550, "5.7.1", "relaying denied")
 

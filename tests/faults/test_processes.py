@@ -224,8 +224,9 @@ def test_a_lost_host_leaves_a_second_of_work_in_doubt_and_settles_it_when_it_com
     crew.kill(lost)
     scenario.until(lambda: scenario.count("sending") == 0, "it is given up")
     doubt = scenario.count("unknown")
-    assert 10 <= doubt <= 1.2 * rate, "at most a second of its work"
+    assert 0 < doubt <= 1.2 * rate, "at most a second of its work"
     assert scenario.count("pending") > 0
+    server.control(latency={})
     back = crew.sender(COLDSEND_STATE_DIR=away)
     scenario.until(
         lambda: scenario.count("unknown") <= 10, "its journal tells of all but its connections", 10
