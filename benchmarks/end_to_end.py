@@ -61,7 +61,10 @@ Best wishes from {{{{ sender.name }}}}
 
 @dataclass
 class Run:
-    """What one campaign took. rate: messages a second. cpu: microseconds of processor time a message, by who."""
+    """What one campaign took. rate: messages a second. size: octets. memory: MB, the largest worker's peak.
+
+    cpu: microseconds of processor time a message, by who.
+    """
 
     rate: float
     seconds: float
@@ -88,7 +91,10 @@ def main() -> int:
         print(json.dumps(best))
         return 0
     run = best["run"]
-    print(f"{options.recipients} recipients, {options.workers} workers, {options.database}, {run['size']} octets")
+    print(
+        f"{options.recipients} recipients, {options.workers} workers, {options.database}, "
+        f"messages of {run['size']} octets"
+    )
     print(f"smtp-source -d -s {best['sessions']:<5} {best['source']:8.0f} msg/s")
     print(f"coldsend              {run['rate']:8.0f} msg/s  ({run['memory']:.0f} MB a worker at most)")
     print(f"ratio                 {best['ratio']:8.2f}")
@@ -108,7 +114,9 @@ def measure(options: argparse.Namespace) -> dict:
             url, server_pid = server.url("bench"), server.process.pid
         campaign = Campaign(folder, url)
         campaign.set_up(port, options.recipients, options.connections)
-        run = campaign.send(options.workers, {"sink": sink_pid, **({"mariadbd": server_pid} if server_pid else {})})
+        run = campaign.send(
+            options.workers, {"sink": sink_pid, **({"mariadbd": server_pid} if server_pid else {})}
+        )
         campaign.check(options.recipients)
         sessions = 10 if not options.latency else options.workers * options.connections
         messages = options.recipients if not options.latency else max(2000, options.recipients // 5)
@@ -129,7 +137,14 @@ class Campaign:
         self.database = Database(url)
 
     def command(self, *arguments: str) -> None:
-        done = subprocess.run(self._line(*arguments), cwd=self.folder, env=self._environ(), capture_output=True, text=True)
+        done = subprocess.run(
+            self._line(*arguments),
+            check=False,
+            cwd=self.folder,
+            env=self._environ(),
+            capture_output=True,
+            text=True,
+        )
         if done.returncode != 0:
             raise RuntimeError(f"{arguments}: {done.stderr}")
 
@@ -166,7 +181,7 @@ class Campaign:
             composers = Composers(site_of(settings, secret))
             composers.load(connection, {1})
             service = services.all_services(connection)[0]
-        composer = composers.get(1, service)
+        composer = composers.get(1, service, None)
         fields = {"company": "Company 500", "city": "Köln"}
         person = Recipient(50_000, 1, 50_000, "p50000@company500.example", "Zoë 50000", ("lead",), fields)
         return len(composer.compose(person, clock.now()).data)
@@ -202,12 +217,18 @@ class Campaign:
         """Everybody sent, once, with both events, the quota used to the unit; RuntimeError where not."""
         rows = task_contacts.c
         with self.database.read() as connection:
-            by_status = dict(connection.execute(sa.select(rows.status, sa.func.count()).group_by(rows.status)).all())
+            by_status = dict(
+                connection.execute(sa.select(rows.status, sa.func.count()).group_by(rows.status)).all()
+            )
             kinds = sa.select(event_log.c.type, sa.func.count()).group_by(event_log.c.type)
             by_type = dict(connection.execute(kinds).all())
             used = connection.execute(sa.select(sa.func.sum(sender_quota.c.used))).scalar()
         if by_status != {"sent": recipients} or used != recipients:
-            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}")
+            odd = sa.select(rows.status, rows.error_message).where(rows.status != "sent").limit(3)
+            with self.database.read() as connection:
+                some = connection.execute(odd).all()
+            log = (self.folder / "log").read_text()[-5000:]
+            raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}; {some}\n{log}")
         if by_type != {"send_api_try": recipients, "send_api_success": recipients}:
             raise RuntimeError(f"the event log is wrong: {by_type}")
 

@@ -31,7 +31,7 @@ class Session(asyncio.Protocol):
         answers: list[bytes] = []
         while data:
             if self._in_body:
-                body, dot, after = data.partition(b"\r\n.\r\n")
+                _body, dot, after = data.partition(b"\r\n.\r\n")
                 if not dot:
                     # Only the end can still become part of the final dot.
                     data = data[-4:]

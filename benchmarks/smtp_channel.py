@@ -99,7 +99,10 @@ def rate_of_channel(port: int, options: argparse.Namespace) -> float:
     profile = cProfile.Profile() if options.profile else None
     if profile:
         profile.enable()
+    before = time.process_time()
     seconds = float(runner(options.loop)(send_all(port, options)))
+    used = (time.process_time() - before) / options.messages * 1e6
+    print(f"  {options.messages / seconds:8.0f} msg/s, {used:.1f} us of processor time a message")
     if profile:
         profile.disable()
         pstats.Stats(profile).sort_stats("tottime").print_stats(18)
@@ -129,7 +132,7 @@ async def send_all(port: int, options: argparse.Namespace) -> float:
                 print(answer, file=sys.stderr)
 
     begun = time.perf_counter()
-    await asyncio.gather(*(one_connection() for _ in range(options.connections)))
+    await asyncio.gather(*(one_connection() for _ in range(channel.appetite)))
     seconds = time.perf_counter() - begun
     await channel.close()
     if refused:

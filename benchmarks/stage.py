@@ -76,7 +76,7 @@ def _wait_for(port: int) -> None:
 
 
 def source_rate(port: int, *, messages: int, size: int, sessions: int = 10) -> float:
-    """Messages a second of ``smtp-source -d``, which reuses its connections, with bodies of ``size`` octets."""
+    """Messages a second of ``smtp-source -d``, which reuses its connections; ``size``: octets of a body."""
     command = [program("smtp-source"), "-d", "-s", str(sessions), "-l", str(size), "-m", str(messages)]
     command += ["-f", "sender@example.com", "-t", "recipient@example.com", f"127.0.0.1:{port}"]
     begun = time.perf_counter()

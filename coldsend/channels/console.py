@@ -22,12 +22,17 @@ class ConsoleChannel:
     """service.settings: ``folder`` (absolute path), or nothing."""
 
     def __init__(self, service: Service, *, transcript: Transcript | None = None) -> None:
-        self.capacity = service.connections
+        self.capacity = self.appetite = service.connections
         folder = service.settings.get("folder")
         self._folder = Path(folder) if folder else None
         self._transcript = transcript
 
-    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+    async def send(
+        self,
+        message: Message,
+        before_commit: Callable[[], None],
+        answered: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Write the message down; the answer is a failure where the disk refuses."""
         if self._folder is None:
             before_commit()

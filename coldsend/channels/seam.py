@@ -3,9 +3,13 @@
 ``send`` hands one message over and says how far it came (:class:`~coldsend.domain.answers.Answer`); it
 raises nothing but programming errors and ``asyncio.CancelledError``. It calls ``before_commit()`` exactly
 once, immediately before the step after which the outcome can be unknown: the final dot of SMTP, the request
-of an HTTP API. If ``before_commit`` raises, nothing of that step may go out.
+of an HTTP API. If ``before_commit`` raises, nothing of that step may go out. A channel that takes such a step
+for another message before ``send`` has returned must first call ``answered`` with the answer: so that no more
+answers than ``capacity`` are ever known to the channel alone.
 
-A channel may be used by ``capacity`` tasks at once. How to add one: docs/adding-a-channel.md.
+At most ``capacity`` messages are on their way at once, and may be in doubt after a crash. ``appetite`` is how
+many sends it likes to have at hand: more than that where the next message can be prepared behind the one
+before, otherwise the same. How to add one: docs/adding-a-channel.md.
 """
 
 from __future__ import annotations
@@ -24,8 +28,14 @@ class Channel(Protocol):
     """One open way out through one sender service."""
 
     capacity: int
+    appetite: int
 
-    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+    async def send(
+        self,
+        message: Message,
+        before_commit: Callable[[], None],
+        answered: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Hand ``message`` over; the answer says how far it came."""
         ...
 

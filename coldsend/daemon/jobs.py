@@ -11,8 +11,6 @@ quota     60 s    the leader  roll quota days over into the mirrors that people 
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,6 @@ from coldsend import clock, logbook, meter
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.delivery.enlisting import enlist, keep_journal
-from coldsend.delivery.journal import Journal
 from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
 from coldsend.pacing import quota
@@ -62,7 +59,6 @@ class Jobs:
             self.settings.delivery.lease_seconds,
             self.worker_id,
         )
-        logbook.worker_started(self.worker_id, kind="scheduler", host=socket.gethostname(), pid=os.getpid())
 
     def table(self) -> list[tuple[str, float, Callable[[], None]]]:
         """(name, seconds between runs, function), each guarded so that a failure is logged, not fatal."""

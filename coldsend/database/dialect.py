@@ -245,53 +245,6 @@ def text_of(number: ColumnElement[int], dialect_name: str) -> ColumnElement[str]
     return sa.cast(number, mysql.CHAR() if dialect_name != "sqlite" else sa.Text())
 
 
-def update_many(
-    connection: Connection, table: Table, assignments: dict[str, str], rows: list[dict[str, Any]], guard: str
-) -> int:
-    """One UPDATE that gives each row its own values; returns how many rows matched.
-
-    rows: mappings with the same keys, ``id`` among them; they form the relation ``v``, the table is ``t``.
-    assignments: column -> SQL expression over ``v`` and ``t``. guard: SQL condition besides ``t.id = v.id``.
-    A loop of single-row UPDATEs costs a round trip each (60 us against 5 us here).
-    """
-    names = list(rows[0])
-    processors = [_bind_processor(table, name, connection) for name in names]
-    values = [
-        process(row[name]) if process is not None else row[name]
-        for row in rows
-        for name, process in zip(names, processors, strict=True)
-    ]
-    if connection.dialect.name == "sqlite":
-        sets = ", ".join(f"{column} = {expression}" for column, expression in assignments.items())
-        one = f"({', '.join('?' * len(names))})"
-        named = ", ".join(f"column{number} AS {name}" for number, name in enumerate(names, start=1))
-        # Not WITH v AS ..: Python's sqlite3 counts rows only of statements that begin with UPDATE.
-        statement = (
-            f"UPDATE {table.name} AS t SET {sets} "  # noqa: S608
-            f"FROM (SELECT {named} FROM (VALUES {', '.join([one] * len(rows))})) AS v "
-            f"WHERE t.id = v.id AND {guard}"
-        )
-    else:
-        first = "SELECT " + ", ".join(f"%s AS {name}" for name in names)
-        sets = ", ".join(f"t.{column} = {expression}" for column, expression in assignments.items())
-        more = " UNION ALL SELECT " + ", ".join(["%s"] * len(names))
-        # STRAIGHT_JOIN: walk the few new values and look each row up by its primary key, never the other way.
-        statement = (
-            f"UPDATE ({first}{more * (len(rows) - 1)}) v STRAIGHT_JOIN {table.name} t "  # noqa: S608
-            f"ON t.id = v.id SET {sets} WHERE {guard}"
-        )
-    return connection.exec_driver_sql(statement, tuple(values)).rowcount
-
-
-def _bind_processor(table: Table, name: str, connection: Connection) -> Any:
-    column = table.c.get(name)
-    return (
-        None
-        if column is None
-        else column.type.dialect_impl(connection.dialect).bind_processor(connection.dialect)
-    )
-
-
 def force_index(table: Table, index: str) -> Any:
     """Say which index a SELECT walks, where the optimiser has been seen to choose a far slower one."""
     return lambda select: select.with_hint(table, f"FORCE INDEX ({index})", "mysql").with_hint(

@@ -22,7 +22,7 @@ from coldsend.domain.states import HealthStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
-from coldsend.stores import ledger, quota, suppressions
+from coldsend.stores import ledger, quota, row_outcomes, suppressions
 
 # Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
 ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
@@ -166,7 +166,7 @@ class Claimer:
             else:
                 kept.append(claim)
         if refused:
-            ledger.record(connection, refused)
+            row_outcomes.record(connection, refused)
             for service_id in {outcome.service_id for outcome in refused}:
                 if view.services[service_id].service.health_status == HealthStatus.FROZEN:
                     self._probe_again(connection, service_id, now)
@@ -175,13 +175,15 @@ class Claimer:
     def _suppressed(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, str]:
         """row id -> why its address gets nothing; one query per campaign."""
         found: dict[int, str] = {}
+        if not claims:
+            return found
+        pepper = self.pepper if suppressions.has_hashed(connection) else None
         by_campaign: dict[int, list[Claim]] = {}
         for claim in claims:
             by_campaign.setdefault(claim.campaign_id, []).append(claim)
         for campaign_id, mine in by_campaign.items():
             keys = {
-                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, self.pepper)
-                for claim in mine
+                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, pepper) for claim in mine
             }
             wanted = sorted({key for of_row in keys.values() for key in of_row})
             hits = suppressions.matching(connection, wanted, campaign_id)

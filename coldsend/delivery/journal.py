@@ -5,7 +5,7 @@ is there:
 
     B <boot id> <lock>              first line: the boot of the machine, and the inode of the lock file
     <crc> D <row> <token>           about to send the final dot (or the HTTP request)
-    <crc> K <row> <token> <JSON>    the answer after it, whatever it was
+    <crc> K <row> <token> <JSON>    the answer after it, whatever it was; it may wait for the next D
 
 The file ``worker-<id>-<start>.journal`` (start: microseconds since 1970, so that installations which share a
 folder share no journal) goes with a file ``.lock``, which its process holds locked as long as it lives: who
@@ -120,6 +120,7 @@ class Journal:
         """StateFolder where it cannot be written."""
         self._path = journal_path(state_dir, worker_id, started_at)
         self._kept = 0  # bytes that the last compaction had to leave
+        self._answers = b""  # lines that are not written yet
         self._open: dict[tuple[int, int], bytes] = {}
         self._file = -1
         lock: Lock | None = None
@@ -147,14 +148,28 @@ class Journal:
 
     def dot(self, row_id: int, token: int) -> None:
         """The final dot of this row goes out next. OSError where it cannot be noted: then do not send."""
-        self._append((row_id, token), b"D %d %d" % (row_id, token))
+        line = _line(b"D %d %d" % (row_id, token))
+        self._write(self._answers + line if self._answers else line)
+        self._answers = b""
+        self._open[row_id, token] = line
 
     def outcome(self, outcome: RowOutcome) -> None:
-        """The answer after the dot. Only for rows whose dot was written."""
+        """The answer after the dot, which the next dot or :meth:`flush` writes. Only for rows with a dot.
+
+        A connection has one dot under way at most, and its next one writes the answer to the last: so no more
+        rows than connections are ever without an answer in the file.
+        """
         key = (outcome.row_id, outcome.token)
         if key in self._open:
-            line = json.dumps(outcome.as_json(), ensure_ascii=True, separators=(",", ":"))
-            self._append(key, b"K %d %d %s" % (*key, line.encode()))
+            line = _line(b"K %d %d %s" % (*key, outcome.to_json().encode()))
+            self._open[key] += line
+            self._answers += line
+
+    def flush(self) -> None:
+        """Write what waits for the next dot. OSError where that is not possible; then it goes on waiting."""
+        if self._answers:
+            self._write(self._answers)
+            self._answers = b""
 
     def has_dot(self, row_id: int, token: int) -> bool:
         return (row_id, token) in self._open
@@ -190,16 +205,14 @@ class Journal:
 
     def close(self, *, remove: bool) -> None:
         """Let go; ``remove``: every row was settled and the files are not needed any more."""
+        if not remove:
+            with suppress(OSError):
+                self.flush()
         os.close(self._file)
         if remove:
             for suffix in (".new", ".journal"):
                 self._path.with_suffix(suffix).unlink(missing_ok=True)
         self._lock.close(remove=remove)
-
-    def _append(self, key: tuple[int, int], text: bytes) -> None:
-        line = b"%08x %b\n" % (crc32(text), text)
-        self._write(line)
-        self._open[key] = self._open.get(key, b"") + line
 
     def _write(self, line: bytes) -> None:
         written = os.write(self._file, line)
@@ -222,6 +235,7 @@ class Journal:
         os.close(self._file)
         self._file = file
         self._written = self._kept = len(content)
+        self._answers = b""  # among the open lines
         self._lock.note_length(self._written)
 
 
@@ -274,6 +288,10 @@ def boot_id() -> str:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return uuid.uuid4().hex
+
+
+def _line(text: bytes) -> bytes:
+    return b"%08x %b\n" % (crc32(text), text)
 
 
 def _head(lock_inode: int) -> bytes:

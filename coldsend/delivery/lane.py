@@ -1,6 +1,6 @@
 """A lane: one open sender service in one worker, with its channel, its connections and its claimed rows.
 
-As many runners as the channel has capacity take rows from the lane's queue. A failure that says nothing
+As many runners as the channel has appetite take rows from the lane's queue. A failure that says nothing
 about the recipient (connect, TLS, login; an answer lost after the final dot; all connections lost one after
 another) empties the queue: those rows are pending again for other services, and the lane waits a little
 longer each time before it asks for one more row, until one is accepted.
@@ -82,9 +82,17 @@ class Lane:
             return 1 if self.idle and moment >= self.next_send_at else 0
         if self._backoff:
             return 1 if self.idle else 0
-        target = max(2 * self.channel.capacity, min(MOST_ROWS, int(self._rate)))
-        held = self.waiting + self.in_flight
+        target, held = self._target(), self.waiting + self.in_flight
         return target - held if held <= target // 2 else 0
+
+    def fed_for(self) -> int:
+        """How many of its messages may end before it can want more."""
+        if self.service.throttled or self._backoff:
+            return 1
+        return max(1, self.waiting + self.in_flight - self._target() // 2)
+
+    def _target(self) -> int:
+        return max(2 * self.channel.appetite, min(MOST_ROWS, int(self._rate)))
 
     def opens_in(self) -> float:
         """Seconds until ``want`` can be more than 0 again by itself."""
@@ -92,8 +100,11 @@ class Lane:
         return max(0.0, wake - clock.monotonic())
 
     def put(self, claim: Claim, composer: Composer) -> None:
-        """A committed claim to be sent."""
-        if len(self._runners) < self.channel.capacity:
+        """A committed claim to be sent; given back where the lane has closed since it was asked for."""
+        if clock.monotonic() < self._closed_until:
+            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_failed")))
+            return
+        if len(self._runners) < self.channel.appetite:
             self._runners.append(asyncio.create_task(self._run()))
         self._queue.put_nowait((claim, composer))
 

@@ -84,6 +84,10 @@ class Lanes:
             wanted[service_id] = min(want, 1) if facts.service.health_status != "active" else want
         return wanted
 
+    def fed_for(self) -> int:
+        """How many results may come in before a lane can want rows again."""
+        return min((lane.fed_for() for lane in self._lanes.values() if not lane.idle), default=1)
+
     def withdraw(self, view: View, now: datetime) -> None:
         """Give back rows whose service was stopped, or whose task may not use it any more."""
         for service_id, lane in self._lanes.items():
@@ -232,9 +236,7 @@ class Lanes:
         if lane is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_closed")))
             return
-        composer = self.composers.get(
-            claim.row.template_id, lane.service, self._signers[lane.service.id]
-        )
+        composer = self.composers.get(claim.row.template_id, lane.service, self._signers[lane.service.id])
         if composer is None:
             self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
             return

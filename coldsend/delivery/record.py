@@ -30,7 +30,7 @@ from coldsend.domain.states import (
     TaskStatus,
 )
 from coldsend.pacing import services as health
-from coldsend.stores import campaigns, events, leases, ledger, quota, suppressions, tasks
+from coldsend.stores import campaigns, events, leases, ledger, quota, row_outcomes, suppressions, tasks
 
 
 class StaleOutcomes(Exception):
@@ -72,11 +72,11 @@ def outcomes_of_rows(
     """
     open_keys = {(outcome.row_id, outcome.token) for outcome in outcomes}
     if check:
-        open_keys = ledger.still_open(connection, outcomes)
+        open_keys = row_outcomes.still_open(connection, outcomes)
         outcomes = [outcome for outcome in outcomes if (outcome.row_id, outcome.token) in open_keys]
     if not outcomes:
         return set()
-    if ledger.record(connection, outcomes) != len(outcomes):
+    if row_outcomes.record(connection, outcomes) != len(outcomes):
         raise StaleOutcomes
     _append_events(connection, outcomes)
     _refund(connection, outcomes, services)
@@ -84,7 +84,15 @@ def outcomes_of_rows(
 
 
 def _append_events(connection: Connection, outcomes: Sequence[RowOutcome]) -> None:
-    tried = [outcome for outcome in outcomes if outcome.tried]
+    by_answer: dict[tuple[int, str], list[int]] = {}
+    tried = []
+    for outcome in outcomes:
+        if outcome.plain:
+            by_answer.setdefault((outcome.code, outcome.enhanced), []).append(outcome.row_id)
+        elif outcome.tried:
+            tried.append(outcome)
+    for (code, enhanced), row_ids in by_answer.items():
+        events.append_accepted(connection, row_ids, code, enhanced)
     if not tried:
         return
     names = ledger.event_keys(connection, [outcome.row_id for outcome in tried])

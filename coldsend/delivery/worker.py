@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -27,6 +25,7 @@ from coldsend.config.secrets import KeyRing
 from coldsend.config.settings import Settings
 from coldsend.database import dialect
 from coldsend.database.engine import Connection, Database
+from coldsend.delivery import loop
 from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
@@ -49,6 +48,7 @@ T = TypeVar("T")
 REFRESH = 1.0  # seconds between two looks at the world
 RESCUE = 5.0  # seconds between two looks after dead processes of this host
 FLUSH = 0.2  # an outcome waits at most this long for company
+ANSWERS_WAIT = 0.02  # and its line in the journal for a dot to be written with
 NOTHING_DUE = 0.3  # seconds before asking again where nothing was due
 AWAY = 1.0  # seconds between two tries at a database that is away
 LAST_TRIES = 3  # at the end, for outcomes the database has not taken
@@ -78,13 +78,15 @@ class Worker:
     _view: View = field(default_factory=View)
     _lease_ends: float = 0.0
     _declared_dead: bool = False
+    _wake_at: int = 1  # results in hand that end a sleep
+    _flush: asyncio.TimerHandle | None = None
     _away: set[str] = field(default_factory=set)  # reasons given since the database was there last
 
     def run(self) -> None:
         """Work until told to stop; registers anew where others had declared this process dead."""
         while True:
             self._declared_dead = False
-            asyncio.run(self._life())
+            loop.run(self._life())
             if not self._declared_dead or self.should_stop():
                 return
             logbook.worker_declared_dead(self.worker_id)
@@ -100,6 +102,7 @@ class Worker:
             except BaseException:
                 # A bug. What is under way may finish, so that the journal has its answers for the rescue.
                 await self._lanes.close()
+                self._flush_journal()
                 raise
             await self._finish()
         finally:
@@ -140,9 +143,6 @@ class Worker:
         )
         self._refreshed = self._rescued = -1e9
         self._ask_after = 0.0
-
-    def _sign_off_unused(self, connection: Connection) -> None:
-        workers.stop(connection, self.worker_id, clock.now())
 
     async def _step(self) -> None:
         """Refresh the view when it is due, take a turn, then sleep until something happens."""
@@ -189,11 +189,12 @@ class Worker:
         except OSError as error:
             logbook.journal_failed(str(error))
 
-    def _repair_journal(self) -> None:
+    def _flush_journal(self) -> None:
+        self._flush = None
         try:
-            if self._journal.repair():
-                logbook.journal_repaired(self.worker_id)
+            self._journal.flush()
         except OSError as error:
+            # The answers are known all the same: only a crash before this turn's commit makes them unknown.
             logbook.journal_failed(str(error))
 
     async def _load_templates(self, template_ids: set[int]) -> None:
@@ -300,7 +301,10 @@ class Worker:
     def _report(self, result: Result) -> None:
         """A lane has a result: write it with the next turn."""
         self._results.append(result)
-        self._wake.set()
+        if self._flush is None:
+            self._flush = asyncio.get_running_loop().call_later(ANSWERS_WAIT, self._flush_journal)
+        if len(self._results) >= self._wake_at:
+            self._wake.set()
 
     async def _rest(self, seconds: float) -> None:
         """Do nothing for so long, whatever there would be to do, or until told to stop."""
@@ -320,10 +324,12 @@ class Worker:
         waited_until = clock.monotonic() + FLUSH
         while self._results and clock.monotonic() < waited_until and not self._wants():
             self._wake.clear()
+            self._wake_at = len(self._results) + self._lanes.fed_for()
             # A throttle gap that ends meanwhile makes its lane hungry without waking anybody.
             patience = min(waited_until - clock.monotonic(), self._lanes.opens_in())
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), patience)
+        self._wake_at = 1
 
     def _extend_lease(self, started: float) -> None:
         """Counted from before the heartbeat was written, with a margin: never longer than others count."""

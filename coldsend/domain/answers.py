@@ -29,7 +29,7 @@ class Phase(StrEnum):
 BEFORE_MESSAGE = frozenset({Phase.CONNECT, Phase.GREETING, Phase.TLS, Phase.AUTH})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """A server's answer, or the failure to get one.
 

@@ -102,7 +102,7 @@ def checked_selector(text: str) -> str:
 
 
 def default_selector(algorithm: Algorithm, now: datetime, taken: Iterable[str]) -> str:
-    """A selector that is free: ``cs20270301`` for RSA, ``cs20270301e`` for Ed25519, then ``cs20270301-2`` .."""
+    """A free selector: ``cs20270301`` for RSA, ``cs20270301e`` for Ed25519, then ``cs20270301-2`` .."""
     used = set(taken)
     stem = f"cs{now:%Y%m%d}{'e' if algorithm is Algorithm.ED25519 else ''}"
     selector, number = stem, 1

@@ -5,6 +5,7 @@ An outcome is everything the ledger writes about one attempt, and is small enoug
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,12 +14,15 @@ from typing import Any
 from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Phase, Verdict
 from coldsend.domain.states import RowStatus
 
+_quoted = json.encoder.encode_basestring_ascii
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+
 SOON = timedelta(seconds=30)
 SLOW_DOWN = timedelta(seconds=60)
 PROVIDER_RETRY = timedelta(minutes=5)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """The claimed row as the decision needs it. Times are aware UTC."""
 
@@ -36,9 +40,9 @@ class Attempt:
         return self.service_id if self.keeps_service else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would double the cost of making one
 class RowOutcome:
-    """What the ledger records for one attempt.
+    """What the ledger records for one attempt. Never changed once it is made.
 
     retries: value after this attempt. keep_service: the row waits for this service only (None: any).
     refund: the quota unit goes back, because the recipient was never accepted.
@@ -66,23 +70,48 @@ class RowOutcome:
         None  # the first one that concerned the recipient: lifetimes start there
     )
 
-    def as_json(self) -> dict[str, Any]:
-        """For the outcome journal; :func:`outcome_from_json` reads it back."""
+    @property
+    def plain(self) -> bool:
+        """Accepted by an SMTP server, and nothing else to tell: what nearly all of them are."""
+        return (
+            self.status is RowStatus.SENT
+            and self.reason is None
+            and self.error_message is None
+            and self.message_id is not None
+            and self.provider_message_id is None
+            and self.scheduled_send_at is None
+            and not self.refund
+        )
+
+    def to_json(self) -> str:
+        """One line for the outcome journal; :func:`outcome_from_json` reads it back."""
+        if self.plain:
+            # By hand: a general encoder costs a tenth of the whole message.
+            first = self.first_attempt_at.isoformat() if self.first_attempt_at else ""
+            return (
+                f'{{"row_id":{self.row_id},"token":{self.token},"service_id":{self.service_id},"status":"sent",'
+                f'"at":"{self.at.isoformat()}","retries":{self.retries},"code":{self.code},'
+                f'"enhanced":{_quoted(self.enhanced)},"message_id":{_quoted(self.message_id or "")},'
+                f'"keep_service":{self.keep_service or "null"},"first_attempt_at":"{first}",'
+                f'"attempt_at":"{self.attempt_at.isoformat() if self.attempt_at else ""}"}}'
+            )
         # Not dataclasses.asdict: its deep copies cost more than sending the message.
         found = ((name, getattr(self, name)) for name in self.__dataclass_fields__)
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in found
-            if value is not None
-        }
+        return _encode(
+            {
+                name: value.isoformat() if isinstance(value, datetime) else value
+                for name, value in found
+                if value is not None
+            }
+        )
 
 
 def outcome_from_json(document: dict[str, Any]) -> RowOutcome:
-    """Inverse of :meth:`RowOutcome.as_json`; raises ValueError, TypeError or KeyError on anything else."""
+    """Inverse of :meth:`RowOutcome.to_json`; raises ValueError, TypeError or KeyError on anything else."""
     values = dict(document)
     for name in ("at", "scheduled_send_at", "attempt_at", "first_attempt_at"):
         if values.get(name) is not None:
-            values[name] = datetime.fromisoformat(values[name])
+            values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     values["status"] = RowStatus(values["status"])
     return RowOutcome(**values)
 
@@ -127,7 +156,7 @@ def decide(
         )
 
     if verdict.outcome == Outcome.ACCEPTED:
-        return outcome(RowStatus.SENT)
+        return accepted(attempt, answer, now, message_id)
     if verdict.outcome == Outcome.UNKNOWN:
         return outcome(RowStatus.UNKNOWN, reason="no_final_answer", error_message=str(answer))
     refund = answer.phase not in (Phase.DATA, Phase.FINAL)
@@ -156,6 +185,25 @@ def decide(
         if verdict.action == Action.RETRY_SAME_SERVICE
         else attempt.kept_service,
         **{**failure, "retries": attempt.retries + 1},
+    )
+
+
+def accepted(attempt: Attempt, answer: Answer, now: datetime, message_id: str) -> RowOutcome:
+    """The server has taken the message over."""
+    return RowOutcome(
+        attempt.row_id,
+        attempt.token,
+        attempt.service_id,
+        RowStatus.SENT,
+        now,
+        retries=attempt.retries,
+        keep_service=attempt.kept_service,
+        message_id=message_id,
+        provider_message_id=answer.provider_message_id or None,
+        code=answer.code,
+        enhanced=answer.enhanced,
+        attempt_at=attempt.attempt_at,
+        first_attempt_at=attempt.first_attempt_at or attempt.attempt_at,
     )
 
 

@@ -13,7 +13,7 @@ from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Pha
 from coldsend.domain.providers import provider_of
 from coldsend.domain.reply_rules import RULES, UNEXPECTED, Rule
 
-__all__ = ["judge", "provider_of", "repeated"]
+__all__ = ["ACCEPTED", "accepted", "judge", "provider_of", "repeated"]
 
 ACCEPTED = Verdict(Outcome.ACCEPTED, Action.NONE, "accepted")
 # Counts against the sender: a server that keeps falling silent after the dot must not make a whole list
@@ -27,11 +27,10 @@ _ENDING = frozenset({Action.FAIL, Action.SUPPRESS, Action.FAIL_CONTENT, Action.F
 
 def judge(answer: Answer, *, provider: str = "") -> Verdict:
     """The verdict on any answer. provider: :func:`provider_of` the recipient's domain, "" if not known."""
-    if answer.phase is Phase.FINAL:
-        if answer.lost or answer.code // 100 not in (2, 4, 5):
-            return UNKNOWN
-        if answer.code < 300:
-            return ACCEPTED
+    if accepted(answer):
+        return ACCEPTED
+    if answer.phase is Phase.FINAL and (answer.lost or answer.code // 100 not in (4, 5)):
+        return UNKNOWN
     if answer.lost:
         # The text is our own description of the failure: its words are nobody's answer.
         answer = Answer(answer.phase, 0, lost=True)
@@ -43,6 +42,11 @@ def judge(answer: Answer, *, provider: str = "") -> Verdict:
         # The words tell of an end, the code of another try: the code is what the server commits itself to.
         action = Action.RETRY
     return Verdict(outcome, action, rule.name, rule.blames_sender, rule.wait_seconds, rule.freeze)
+
+
+def accepted(answer: Answer) -> bool:
+    """Whether the server has taken the message over."""
+    return answer.phase is Phase.FINAL and 200 <= answer.code < 300 and not answer.lost
 
 
 def repeated(verdict: Verdict, answer: Answer) -> Verdict:

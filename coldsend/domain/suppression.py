@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from coldsend.domain import address
 from coldsend.domain.states import SuppressionReason, SuppressionScope
@@ -101,12 +102,17 @@ def keys_for(email_key: str, domain: str, pepper: bytes | None) -> list[str]:
 
     The address, its domain and each parent domain down to two labels, and the hash where ``pepper`` is given.
     """
-    keys = [address_key(email_key), domain_key(domain)]
-    labels = domain.split(".")
-    keys.extend(domain_key(".".join(labels[start:])) for start in range(1, len(labels) - 1))
+    keys = [address_key(email_key), *_domain_keys(domain)]
     if pepper is not None:
         keys.append(hashed_key(email_key, pepper))
     return keys
+
+
+@lru_cache(maxsize=4096)
+def _domain_keys(domain: str) -> tuple[str, ...]:
+    labels = domain.split(".")
+    parents = (domain_key(".".join(labels[start:])) for start in range(1, len(labels) - 1))
+    return domain_key(domain), *parents
 
 
 def is_stronger(reason: SuppressionReason, than: SuppressionReason) -> bool:

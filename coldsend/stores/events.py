@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.database import bulk
 from coldsend.database.dialect import insert_ignore
 from coldsend.database.tables import (
     campaigns,
@@ -43,6 +45,34 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     guarded = any(row["dedup_key"] is not None for row in values)
     statement = insert_ignore(event_log, connection.dialect.name) if guarded else sa.insert(event_log)
     connection.execute(statement, values)
+
+
+def append_accepted(connection: Connection, row_ids: Sequence[int], code: int, enhanced: str) -> None:
+    """Store the try and the success of send-list rows that were accepted with this answer.
+
+    The database reads what the events say from the rows, which carry it since this very transaction.
+    """
+    rows = task_contacts.c
+    step = sa.union_all(sa.select(sa.literal(1).label("step")), sa.select(sa.literal(2))).subquery()
+    tried = step.c.step == 1
+    answer = {name: value for name, value in (("code", code), ("enhanced", enhanced)) if value}
+    rest = json.dumps({"": 0, **answer}, separators=(",", ":"))[len('{"":0') :]
+    name = sa.literal('{"message_id":', sa.Text) + sa.func.json_quote(rows.message_id)
+    source = (
+        sa.select(
+            rows.task_id,
+            rows.contact_id,
+            rows.sender_service_id,
+            rows.event_tracking_uid,
+            sa.case((tried, EventType.SEND_API_TRY.value), else_=EventType.SEND_API_SUCCESS.value),
+            sa.case((tried, rows.attempt_at), else_=rows.sent_at),
+            sa.case((tried, sa.null()), else_=name + sa.literal(rest, sa.Text)),
+        )
+        .select_from(task_contacts.join(step, sa.true()))
+        .where(bulk.among(rows.id, row_ids))
+        .order_by(rows.id, step.c.step)
+    )
+    connection.execute(sa.insert(event_log).from_select(_COLUMNS[:-1], source, include_defaults=False))
 
 
 def after(

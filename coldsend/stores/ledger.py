@@ -1,20 +1,21 @@
-"""The send list as a ledger: candidates, intents, claims, outcomes.
+"""The send list as a ledger: candidates, intents, claims. Outcomes are in ``stores/row_outcomes.py``.
 
-Every change of state is a compare-and-set: an intent takes rows that are still ``pending``, an outcome
-writes rows that still carry the claim's token. ``claim_token`` is ``worker id * 2**32 + batch number``.
+Every change of state is a compare-and-set: an intent takes rows that are still ``pending``.
+``claim_token`` is ``worker id * 2**32 + batch number``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend.database import dialect
+from coldsend.database import bulk, dialect
 from coldsend.database.tables import (
     campaigns,
     contacts,
@@ -23,7 +24,6 @@ from coldsend.database.tables import (
     task_contacts,
     tasks,
 )
-from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, RowReason, RowStatus, TaskStatus
 
 T = TypeVar("T")
@@ -43,8 +43,7 @@ def worker_of(token: int) -> int:
     return token // _BATCHES
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedRow:
+class ClaimedRow(NamedTuple):
     """A row in ``sending`` under our token, with its contact."""
 
     id: int
@@ -52,18 +51,21 @@ class ClaimedRow:
     contact_id: int
     template_id: int
     service_id: int
-    attempt: int
     retries: int
     first_attempt_at: datetime | None
     email: str
     email_key: str
-    email_domain: str
     nickname: str | None
     tags: tuple[str, ...]
-    fields: dict[str, str]
+    fields: Mapping[str, str]
     time_zone: str | None
     contact_removed: bool
     keeps_service: bool  # it waited for this service only, and does so again if it is not sent
+
+    @property
+    def email_domain(self) -> str:
+        """The domain of the address, as A-labels."""
+        return self.email_key.rpartition("@")[2]
 
 
 def candidates(
@@ -175,7 +177,7 @@ def intend(
         )
     result = connection.execute(
         sa.update(task_contacts)
-        .where(rows.id.in_(row_ids), rows.status == RowStatus.PENDING.value, *guards)
+        .where(bulk.among(rows.id, row_ids), rows.status == RowStatus.PENDING.value, *guards)
         .ordered_values(
             (rows.status, RowStatus.SENDING.value),
             (rows.claim_token, token),
@@ -191,10 +193,10 @@ def intend(
 
 def claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list[ClaimedRow]:
     """The rows that really are ours, with everything composing needs. Send only these, only after COMMIT."""
-    return [row for ids in _chunks(row_ids) for row in _claimed(connection, ids, token)]
+    return [row for ids in chunks(row_ids) for row in _claimed(connection, ids, token)]
 
 
-def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list[ClaimedRow]:
+def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> Iterator[ClaimedRow]:
     c, keeps = contacts.c, RowReason.KEEPS_SERVICE
     found = connection.execute(
         sa.select(
@@ -203,34 +205,55 @@ def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> list
             rows.contact_id,
             rows.selected_template_id,
             rows.sender_service_id,
-            rows.attempt,
             rows.retries,
             rows.first_attempt_at,
             c.email,
-            c.email_key,
-            c.email_domain,
+            # Most often the same: then only one of them crosses the wire.
+            sa.func.nullif(c.email_key, c.email),
             c.nickname,
-            c.tags,
-            c.fields,
+            # As text: the same tags stand on many contacts and are read once.
+            sa.type_coerce(c.tags, sa.Text),
+            sa.type_coerce(c.fields, sa.Text),
             c.time_zone,
             c.deleted_at,
             rows.reason,
         )
         .select_from(task_contacts.join(contacts, c.id == rows.contact_id))
-        .where(rows.id.in_(row_ids), rows.claim_token == token, rows.status == RowStatus.SENDING.value)
-    )
-    return [
-        ClaimedRow(
-            *(*row[:12], tuple(row[12] or ()), row[13] or {}, row[14], row[15] is not None, row[16] == keeps)
+        .where(
+            bulk.among(rows.id, row_ids), rows.claim_token == token, rows.status == RowStatus.SENDING.value
         )
-        for row in found
-    ]
+    )
+    for row in found:
+        row_id, task_id, contact_id, template_id, service_id, retries, first = row[:7]
+        email, key, nickname, tags, fields, time_zone, removed, reason = row[7:]
+        yield ClaimedRow(
+            row_id,
+            task_id,
+            contact_id,
+            template_id,
+            service_id,
+            retries,
+            first,
+            email,
+            key or email,
+            nickname,
+            _tags(tags) if tags else (),
+            json.loads(fields) if fields else {},
+            time_zone,
+            removed is not None,
+            reason == keeps,
+        )
+
+
+@lru_cache(maxsize=1024)
+def _tags(document: str) -> tuple[str, ...]:
+    return tuple(json.loads(document) or ())
 
 
 def lock(connection: Connection, row_ids: Sequence[int]) -> None:
     """Wait until no other transaction has changed these rows and is not committed (SQLite: there is none)."""
-    for ids in _chunks(row_ids):
-        connection.execute(sa.select(rows.id).where(rows.id.in_(ids)).with_for_update()).all()
+    for ids in chunks(row_ids):
+        connection.execute(sa.select(rows.id).where(bulk.among(rows.id, ids)).with_for_update()).all()
 
 
 def put_back(connection: Connection, row_ids: Sequence[int], token: int) -> int:
@@ -248,101 +271,15 @@ def put_back(connection: Connection, row_ids: Sequence[int], token: int) -> int:
     ).rowcount
 
 
-_ASSIGNMENTS = {
-    "status": "v.status",
-    "sent_at": "COALESCE(v.sent_at, t.sent_at)",
-    "error_message": "v.error_message",
-    "reason": "v.reason",
-    "scheduled_send_at": "COALESCE(v.scheduled_send_at, t.scheduled_send_at)",
-    "retries": "v.retries",
-    "first_attempt_at": "v.first_attempt_at",
-    "sender_service_id": "v.sender_service_id",
-    "message_id": "COALESCE(v.message_id, t.message_id)",
-}
-# A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
-# pending again depends on its task, see still_open().
-_GUARD = (
-    "t.claim_token = v.claim_token AND "
-    "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
-)
-
-
-def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
-    """Write outcomes to the rows that still carry their token; returns how many did."""
-    return sum(
-        dialect.update_many(
-            connection, task_contacts, _ASSIGNMENTS, [_values(outcome) for outcome in chunk], _GUARD
-        )
-        for chunk in _chunks(outcomes)
-    )
-
-
-def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
-    """(row, token) of those outcomes that :func:`record` will write in this transaction; locks their rows.
-
-    A row given up as unknown that was never sent after all goes back to ``sending`` here, if its task has not
-    ended: nothing may wait in a task that nobody works on.
-    """
-    at: dict[tuple[int, int], tuple[str, int]] = {}
-    for chunk in _chunks(outcomes):
-        found = connection.execute(
-            sa.select(rows.id, rows.claim_token, rows.status, rows.task_id)
-            .where(rows.id.in_([outcome.row_id for outcome in chunk]))
-            .with_for_update()
-        )
-        at |= {(row[0], row[1]): (row[2], row[3]) for row in found}
-    open_keys = set()
-    for outcome in outcomes:
-        key = (outcome.row_id, outcome.token)
-        status, task_id = at.get(key, ("", 0))
-        late = status == RowStatus.UNKNOWN and outcome.status != RowStatus.UNKNOWN
-        if late and outcome.status == RowStatus.PENDING:
-            late = _claim_again(connection, outcome, task_id)
-        if status == RowStatus.SENDING or late:
-            open_keys.add(key)
-    return open_keys
-
-
-def _claim_again(connection: Connection, outcome: RowOutcome, task_id: int) -> bool:
-    """From unknown back to sending under the same token; False where the task has ended meanwhile."""
-    # A real UPDATE of the task's row: closing a task locks it first, so one of the two sees the other.
-    task_is_open = sa.update(tasks).where(tasks.c.id == task_id, tasks.c.actual_end_time.is_(None))
-    if connection.execute(task_is_open.values(updated_at=outcome.at)).rowcount == 0:
-        return False
-    connection.execute(
-        sa.update(task_contacts)
-        .where(rows.id == outcome.row_id, rows.claim_token == outcome.token)
-        .values(status=RowStatus.SENDING.value)
-    )
-    return True
-
-
-def _values(outcome: RowOutcome) -> dict[str, Any]:
-    pending = outcome.status == RowStatus.PENDING
-    return {
-        "id": outcome.row_id,
-        "claim_token": outcome.token,
-        "status": outcome.status.value,
-        "sent_at": outcome.at if outcome.status == RowStatus.SENT else None,
-        "error_message": outcome.error_message,
-        "reason": outcome.reason[:100] if outcome.reason else None,
-        "scheduled_send_at": outcome.scheduled_send_at,
-        "retries": outcome.retries,
-        "first_attempt_at": outcome.first_attempt_at,
-        "sender_service_id": outcome.keep_service if pending else outcome.service_id,
-        "message_id": outcome.message_id,
-    }
-
-
 def event_keys(connection: Connection, row_ids: Sequence[int]) -> dict[int, tuple[int, int, str | None]]:
     """row id -> (task id, contact id, tracking uid): what an event names its row by."""
     names = sa.select(rows.id, rows.task_id, rows.contact_id, rows.event_tracking_uid)
     return {
         row[0]: (row[1], row[2], row[3])
-        for chunk in _chunks(row_ids)
-        for row in connection.execute(names.where(rows.id.in_(chunk)))
+        for chunk in chunks(row_ids)
+        for row in connection.execute(names.where(bulk.among(rows.id, chunk)))
     }
 
 
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -43,7 +43,7 @@ def refund(connection: Connection, service_id: int, day: date, n: int) -> None:
 
 
 def carry_over(connection: Connection, service_id: int, day: date, to: date) -> None:
-    """Count what ``day`` has used for the day ``to`` as well: they overlap since the time zone was changed."""
+    """Count what ``day`` has used for the day ``to`` as well: they overlap since the time zone changed."""
     taken = sa.select(_of.used).where(*_row(service_id, day)).with_for_update()
     already = connection.execute(taken).scalar()
     if not already:

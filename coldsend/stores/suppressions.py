@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Connection
 
-from coldsend.database import dialect
+from coldsend.database import bulk, dialect
 from coldsend.database.tables import campaigns, contacts, suppressions
 from coldsend.domain.states import SuppressionReason
 from coldsend.domain.suppression import ALL_CAMPAIGNS, Suppression, is_stronger, keys_for
@@ -22,6 +22,7 @@ __all__ = [
     "add",
     "entries",
     "find",
+    "has_hashed",
     "keys_for",
     "listed",
     "matching",
@@ -112,7 +113,7 @@ def matching(connection: Connection, keys: Sequence[str], campaign_id: int) -> d
     if not keys:
         return {}
     statement = sa.select(suppressions.c.suppression_key, suppressions.c.reason).where(
-        suppressions.c.suppression_key.in_(keys),
+        bulk.among(suppressions.c.suppression_key, keys),
         suppressions.c.campaign_id.in_([ALL_CAMPAIGNS, campaign_id]),
     )
     found: dict[str, SuppressionReason] = {}
@@ -121,6 +122,12 @@ def matching(connection: Connection, keys: Sequence[str], campaign_id: int) -> d
         if key not in found or is_stronger(reason, found[key]):
             found[key] = reason
     return found
+
+
+def has_hashed(connection: Connection) -> bool:
+    """Whether there is any entry of which only the hash is left."""
+    hashed = sa.select(sa.literal(1)).where(suppressions.c.suppression_key.between("h:", "h;")).limit(1)
+    return connection.execute(hashed).first() is not None
 
 
 def entries(connection: Connection, keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -64,6 +64,46 @@ def test_everything_before_a_kill_is_there(tmp_path: Path) -> None:
     assert len(memory.dots) == 1000
 
 
+def test_an_answer_is_written_with_the_next_dot_at_the_latest(tmp_path: Path) -> None:
+    file = journal.journal_path(tmp_path, 1, AT)
+    alive = Journal(tmp_path, 1, AT)
+    alive.dot(10, 9)
+    alive.outcome(sent(10))
+    assert b"K 10" not in file.read_bytes()
+    alive.dot(11, 9)
+    assert b"K 10" in file.read_bytes()
+    alive.outcome(sent(11))
+    alive.flush()
+    assert b"K 11" in file.read_bytes()
+    written = file.read_bytes()
+    alive.flush()
+    assert file.read_bytes() == written, "once"
+    alive.close(remove=True)
+
+
+def test_an_answer_that_cannot_be_written_waits_for_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive = Journal(tmp_path, 1, AT)
+    alive.dot(10, 9)
+    alive.outcome(sent(10))
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", lambda _file, _line: 3)
+        with pytest.raises(OSError, match="wrote 3"):
+            alive.flush()
+        with pytest.raises(OSError, match="wrote 3"):
+            alive.dot(11, 9)
+    assert not alive.has_dot(11, 9)
+    alive.flush()
+    alive.close(remove=False)
+    dead = journal.open_dead(tmp_path, 1, AT)
+    assert dead is not None
+    memory = dead.read()
+    assert memory is not None
+    assert memory.intact
+    assert (memory.dots, memory.outcomes) == ({(10, 9)}, {(10, 9): sent(10)})
+
+
 def test_an_answer_without_a_dot_is_not_journaled(tmp_path: Path) -> None:
     alive = Journal(tmp_path, 1, AT)
     alive.outcome(sent(10))
@@ -240,6 +280,7 @@ def test_another_file_under_the_name_of_the_lock_is_no_proof(tmp_path: Path) -> 
     alive = Journal(tmp_path, 1, AT)
     alive.dot(1, 9)
     alive.outcome(sent(1))
+    alive.flush()
     lock = alive._path.with_suffix(".lock")
     copy = lock.read_bytes()
     lock.unlink()

@@ -111,4 +111,4 @@ def test_whatever_is_answered_the_row_ends_or_waits_visibly(
         assert made.scheduled_send_at >= NOW
     if made.status != RowStatus.SENT:
         assert made.reason
-    assert outcome_from_json(json.loads(json.dumps(made.as_json()))) == made, "the journal gives it back"
+    assert outcome_from_json(json.loads(made.to_json())) == made, "the journal gives it back"

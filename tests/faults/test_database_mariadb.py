@@ -76,23 +76,13 @@ def disconnect(mariadb: MariaDB) -> None:
                 cursor.execute(f"KILL {number}")
 
 
-def test_a_clean_restart(installation: Scenario, mariadb: MariaDB, server: RecordingServer) -> None:
-    sending = Sending(installation, server, RECIPIENTS)
-    sending.wait_for(300)
-    mariadb.stop()
-    sending.until_away()
-    mariadb.start()
-    sending.until_ended()
-    sending.assert_intact(foreseen=["database_back"])
-
-
-def test_kill_9_three_times_in_a_row(
+def test_restarted_in_order_and_killed_twice(
     installation: Scenario, mariadb: MariaDB, server: RecordingServer
 ) -> None:
     sending = Sending(installation, server, RECIPIENTS)
-    for _ in range(3):
+    for kill in (False, True, True):
         sending.more(200)
-        mariadb.stop(kill=True)
+        mariadb.stop(kill=kill)
         sending.until_away()
         mariadb.start()
     sending.until_ended()
@@ -179,20 +169,7 @@ def _hogged(
     return sending.away("Too many connections") >= WORKERS
 
 
-def test_read_only_and_back(installation: Scenario, mariadb: MariaDB, server: RecordingServer) -> None:
-    sending = Sending(installation, server, RECIPIENTS)
-    sending.wait_for(300)
-    mariadb.execute("SET GLOBAL read_only = 1")
-    try:
-        sending.until_away("read-only")
-        sending.until_quiet()
-    finally:
-        mariadb.execute("SET GLOBAL read_only = 0")
-    sending.until_ended()
-    sending.assert_intact(foreseen=["database_back"])
-
-
-def test_access_that_is_taken_away_and_given_back(
+def test_rights_that_are_taken_away_and_given_back(
     installation: Scenario, mariadb: MariaDB, server: RecordingServer
 ) -> None:
     """The log says what the server says; once a person has mended it, all goes on without a restart."""
@@ -205,12 +182,16 @@ def test_access_that_is_taken_away_and_given_back(
          f"GRANT UPDATE ON {database}.* TO plain@'127.0.0.1'"),
         ("to database", f"REVOKE ALL PRIVILEGES ON {database}.* FROM plain@'127.0.0.1'",
          f"GRANT ALL PRIVILEGES ON {database}.* TO plain@'127.0.0.1'"),
+        ("read-only", "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
     ]:  # fmt: skip
         sending.more(200)
         mariadb.execute(spoil)
-        disconnect(mariadb)
-        sending.until_away(said)
-        mariadb.execute(mend)
+        try:
+            disconnect(mariadb)
+            sending.until_away(said)
+            sending.until_quiet()
+        finally:
+            mariadb.execute(mend)
     sending.until_ended()
     sending.assert_intact()
     assert "second" not in sending.log()

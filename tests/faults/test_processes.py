@@ -61,8 +61,9 @@ def test_killed_after_the_intent_and_before_the_dot_nothing_is_in_doubt(
 
 
 def test_killed_between_the_dot_in_the_journal_and_the_dot_on_the_wire_it_is_in_doubt_and_bounded(
-    scenario: Scenario, server: RecordingServer
+    sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
+    scenario = sqlite_scenario
     crew = Crew(scenario, server, 60, connections=CONNECTIONS)
     # The server takes nothing more in from the body on: the dot never reaches it.
     deaf = {"at": "data", "do": "raw", "bytes": "354 go on\r\n", "then": "stop reading", "times": CONNECTIONS}
@@ -209,6 +210,7 @@ def test_of_three_schedulers_started_together_one_leads_and_another_follows_it(
     crew.assert_no_bug()
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # SQLite is for one host
 def test_a_lost_host_leaves_a_second_of_work_in_doubt_and_settles_it_when_it_comes_back(
     scenario: Scenario, server: RecordingServer
 ) -> None:

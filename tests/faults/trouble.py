@@ -117,9 +117,11 @@ def keep_going(scenario: Scenario, *, leaps: int = 40, patience: float = 40) -> 
             "everything ends or waits",
             patience,
         )
+        if ended(scenario):
+            return
         moment = next_event(scenario)
         if moment is None:
-            return
+            continue
         assert leaps > 0, f"this goes on for ever: {scenario.statuses()}"
         leaps -= 1
         # A little further, so that what is due at nearly the same time needs no leap of its own.

@@ -112,6 +112,8 @@ class MariaDB:
                     f"--datadir={self.folder}/data",
                     f"--socket={self.folder}/s.sock",
                     f"--port={self.port}",
+                    # A server that starts deletes temporary tables of all that share its folder for them.
+                    f"--tmpdir={self.folder}",
                     f"--pid-file={self.folder}/data/server.pid",
                     "--bind-address=127.0.0.1",
                     "--skip-name-resolve",

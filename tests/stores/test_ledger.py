@@ -22,7 +22,7 @@ from coldsend.database.tables import (
 )
 from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.states import FreezeCode, RowStatus
-from coldsend.stores import claims, ledger
+from coldsend.stores import claims, ledger, row_outcomes
 from tests.planning.world import NOW, World
 
 TOKEN = ledger.token_of(7, 1)
@@ -51,7 +51,7 @@ class Sending(World):
 
     def record(self, *outcomes: RowOutcome) -> int:
         with self.database.begin() as connection:
-            return ledger.record(connection, outcomes)
+            return row_outcomes.record(connection, outcomes)
 
     def outcome(self, row: int, status: RowStatus = RowStatus.SENT, **values: Any) -> RowOutcome:
         made = RowOutcome(row, TOKEN, self.service_id, status, NOW + timedelta(seconds=3), attempt_at=NOW)
@@ -236,8 +236,8 @@ def test_an_unknown_row_that_was_never_sent_waits_again_unless_its_task_has_ende
         world.change(tasks, world.task_id, status="finished", actual_end_time=NOW)
     outcome = world.outcome(rows[0], RowStatus.PENDING, scheduled_send_at=NOW)
     with world.database.begin() as connection:
-        open_keys = ledger.still_open(connection, [outcome])
-        assert ledger.record(connection, [outcome] if open_keys else []) == (0 if ended else 1)
+        open_keys = row_outcomes.still_open(connection, [outcome])
+        assert row_outcomes.record(connection, [outcome] if open_keys else []) == (0 if ended else 1)
     assert world.row(task_contacts, rows[0])["status"] == ("unknown" if ended else "pending")
 
 
@@ -246,10 +246,10 @@ def test_still_open_tells_exactly_what_record_would_write(world: Sending) -> Non
     for wanted in (RowStatus.SENT, RowStatus.UNKNOWN, RowStatus.FAILED_TO_SEND):
         outcomes = [world.outcome(row, wanted, scheduled_send_at=NOW) for row in made]
         with world.database.begin() as connection:
-            expected = {(o.row_id, o.token) for o in outcomes if ledger.record(connection, [o]) == 1}
+            expected = {(o.row_id, o.token) for o in outcomes if row_outcomes.record(connection, [o]) == 1}
             connection.rollback()
         with world.database.begin() as connection:
-            assert ledger.still_open(connection, outcomes) == expected
+            assert row_outcomes.still_open(connection, outcomes) == expected
 
 
 def test_claimed_rows_come_with_their_contact(world: Sending) -> None:
@@ -314,7 +314,7 @@ def test_more_outcomes_than_one_statement_takes_are_all_written(
     outcomes = [world.outcome(row) for row in rows]
     with world.database.begin() as connection:
         assert len(ledger.claimed(connection, rows, TOKEN)) == 5
-        assert len(ledger.still_open(connection, outcomes)) == 5
+        assert len(row_outcomes.still_open(connection, outcomes)) == 5
         assert len(ledger.event_keys(connection, rows)) == 5
     assert world.record(*outcomes) == 5
 

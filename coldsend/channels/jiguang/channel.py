@@ -52,7 +52,7 @@ class JiguangChannel:
         deadline_seconds: float = DEADLINE_SECONDS,
         transcript: Transcript | None = None,
     ) -> None:
-        self.capacity = service.connections
+        self.capacity = self.appetite = service.connections
         user, key = str(credentials.get("api_user", "")), str(credentials.get("api_key", ""))
         self._url = str(service.settings.get("api_url") or DEFAULT_API_URL).rstrip("/") + PATH
         self._reply_to = str(service.settings.get("reply_to") or "")
@@ -72,7 +72,12 @@ class JiguangChannel:
     def __repr__(self) -> str:
         return f"JiguangChannel({self._url})"
 
-    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+    async def send(
+        self,
+        message: Message,
+        before_commit: Callable[[], None],
+        answered: Callable[[Answer], None] | None = None,
+    ) -> Answer:
         """Hand ``message`` over; see the seam for what callers may rely on."""
         if refused := payload.refusal(message):
             return refused

@@ -1,6 +1,6 @@
 """One SMTP connection: bytes out, replies in, and a deadline on everything that is waited for.
 
-An asyncio.Protocol without streams: a message costs two writes and two waits. A connection that failed in
+An asyncio.Protocol without streams. A connection that failed in
 any way says so in ``failure`` and is of no further use; nothing here raises for what a server does.
 Replies that were not asked for make a connection fail, so that an early "250" can never pass for the answer
 to a final dot.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from coldsend.channels.seam import Transcript
 from coldsend.channels.smtp.auth import Secrets
@@ -19,6 +19,14 @@ from coldsend.channels.smtp.reply import Reply, ReplyReader, Unreadable
 from coldsend.channels.smtp.wire import Extensions
 
 GOODBYE_SECONDS = 2.0
+
+
+class Listener(Protocol):
+    """Whoever is told what comes in, as it comes in."""
+
+    def hear(self, arrived: list[Reply], more_began: bool) -> None: ...
+
+    def failed(self) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -33,6 +41,7 @@ class Connection(asyncio.Protocol):
         self.used = False  # has carried a message before
         self.needs_reset = False  # a transaction was left open
         self.idle_since = 0.0
+        self.listener: Listener | None = None  # takes the answers in place of replies()
         self.deadline = float("inf")  # of the message in hand as a whole
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -146,6 +155,12 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
         self._wake()
+        if self.listener is not None:
+            self.listener.failed()
+
+    def answer_within(self, seconds: float) -> None:
+        """The listener's next answer is awaited for so long from now."""
+        self._wait_until(seconds)
 
     async def goodbye(self) -> None:
         """QUIT where that is still possible, and let go."""
@@ -167,6 +182,9 @@ class Connection(asyncio.Protocol):
 
     def _take(self, arrived: list[Reply]) -> None:
         if not arrived:
+            return
+        if self.listener is not None:
+            self.listener.hear(arrived, self._reader.pending)
             return
         if self.transcript:
             self._show_replies(arrived)
@@ -204,7 +222,7 @@ class Connection(asyncio.Protocol):
 
     def _time_is_up(self) -> None:
         self._timer = None
-        if self._waiter is None:
+        if self._waiter is None and self.listener is None:
             return
         if self._loop.time() < self._wait_ends - 0.001:
             self._timer = self._loop.call_at(self._wait_ends, self._time_is_up)

@@ -27,20 +27,20 @@ _PHASES = (Phase.MAIL, Phase.RCPT, Phase.DATA)
 async def deliver(
     connection: Connection, message: Message, settings: SmtpSettings, before_commit: Callable[[], None]
 ) -> Answer:
-    """Hand ``message`` over and say how far it came. A connection that must not be used again has failed."""
-    refused = wire.refusal(message, connection.extensions)
-    if refused is not None:
-        return refused
-    refused = await _open(connection, message, settings)
-    if refused is None:
-        refused = await _send_body(connection, message, settings, before_commit)
-    return refused
+    """Hand ``message`` over step by step and say how far it came; ``wire.refusal`` has nothing against it.
+
+    A connection that must not be used again has failed.
+    """
+    answered = await _open(connection, message, settings)
+    if answered is None:
+        answered = await _send_body(connection, message, settings, before_commit)
+    return answered
 
 
 async def _open(connection: Connection, message: Message, settings: SmtpSettings) -> Answer | None:
     """MAIL, RCPT and DATA; None where the server waits for the body."""
     if connection.needs_reset and not await _reset(connection, settings):
-        return _lost(Phase.MAIL, connection)
+        return lost(Phase.MAIL, connection)
     commands = (
         wire.mail_command(message, connection.extensions),
         wire.rcpt_command(message),
@@ -52,17 +52,17 @@ async def _open(connection: Connection, message: Message, settings: SmtpSettings
             connection.say(b"".join(commands).decode().rstrip().replace("\r", ""))
         connection.write(b"".join(commands), 3)
         replies = await connection.replies(3, timeouts)
-        refused = _first_refusal(connection, replies)
-        if refused is not None and len(replies) == 3 and replies[2].code == START_DATA:
+        answered = _first_refusal(connection, replies)
+        if answered is not None and len(replies) == 3 and replies[2].code == START_DATA:
             await _send_nothing(connection, settings, recipient_refused=replies[1].code // 100 != 2)
-        return refused
+        return answered
     for number, (command, timeout) in enumerate(zip(commands, timeouts, strict=True)):
         connection.say(command.decode().strip())
         connection.write(command, 1)
         replies = await connection.replies(1, (timeout,))
-        refused = _first_refusal(connection, replies[:1], _PHASES[number : number + 1])
-        if refused is not None:
-            return refused
+        answered = _first_refusal(connection, replies[:1], _PHASES[number : number + 1])
+        if answered is not None:
+            return answered
     return None
 
 
@@ -73,16 +73,16 @@ def _first_refusal(
     for phase, reply in zip(phases, replies, strict=False):
         wanted = reply.code == START_DATA if phase is Phase.DATA else 200 <= reply.code < 300
         if not wanted:
-            return _refused(phase, reply, connection)
+            return refused(phase, reply, connection)
     if connection.failure:
-        return _lost(phases[min(len(replies), len(phases) - 1)], connection)
+        return lost(phases[min(len(replies), len(phases) - 1)], connection)
     return None
 
 
 async def _send_body(
     connection: Connection, message: Message, settings: SmtpSettings, before_commit: Callable[[], None]
 ) -> Answer:
-    data = wire.stuffed(message.data)
+    data = message.data if message.clean else wire.stuffed(message.data)
     position = 0
     while len(data) - position > BLOCK and not connection.failure:
         connection.write(data[position : position + BLOCK])
@@ -90,9 +90,9 @@ async def _send_body(
         await connection.drained(settings.block_timeout)
     if not connection.quiet:
         if connection.uninvited is not None and connection.uninvited.code >= 400:
-            return _refused(Phase.DATA, connection.uninvited, connection)
+            return refused(Phase.DATA, connection.uninvited, connection)
         connection.fail("the server spoke out of turn")
-        return _lost(Phase.DATA, connection)
+        return lost(Phase.DATA, connection)
     try:
         before_commit()
     except BaseException:
@@ -102,14 +102,14 @@ async def _send_body(
     connection.say(f"(message of {len(data)} octets)\n.")
     replies = await connection.replies(1, (settings.final_timeout,))
     if not replies:
-        return _lost(Phase.FINAL, connection)
+        return lost(Phase.FINAL, connection)
     code = replies[0].code
     if connection.uninvited is not None and code >= 300:
         # Two answers to one dot: the refusal may belong to something else.
-        return _lost(Phase.FINAL, connection)
+        return lost(Phase.FINAL, connection)
     if 300 <= code < 400:
         connection.fail(f"the server answered the final dot with {code}")
-        return _lost(Phase.FINAL, connection)
+        return lost(Phase.FINAL, connection)
     if code == CLOSING:
         connection.fail("the server closes the connection")
     return answer(Phase.FINAL, replies[0], connection.secrets)
@@ -137,15 +137,17 @@ async def _reset(connection: Connection, settings: SmtpSettings) -> bool:
     return True
 
 
-def _refused(phase: Phase, reply: Reply, connection: Connection) -> Answer:
+def refused(phase: Phase, reply: Reply, connection: Connection) -> Answer:
+    """An answer that is not the one we need; the transaction is open, or the connection has failed."""
     connection.needs_reset = True
     if reply.code == CLOSING:
         connection.fail("the server closes the connection")
     elif reply.code < 400:
         connection.fail(f"the server answered {phase} with {reply.code}")
-        return _lost(phase, connection)
+        return lost(phase, connection)
     return answer(phase, reply, connection.secrets)
 
 
-def _lost(phase: Phase, connection: Connection) -> Answer:
+def lost(phase: Phase, connection: Connection) -> Answer:
+    """No answer, because the connection failed."""
     return Answer(phase, 0, text=connection.failure, lost=True)

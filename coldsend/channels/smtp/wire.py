@@ -75,7 +75,7 @@ def refusal(message: Message, offered: Extensions) -> Answer | None:
             "5.3.4",
             f"the message has {len(data)} octets, the server takes {offered.size_limit}",
         )
-    if not lines_end_in_crlf(data):
+    if not message.clean and not lines_end_in_crlf(data):
         return Answer(Phase.DATA, 554, "5.6.0", "the message has a bare CR or LF in it")
     return None
 
@@ -103,6 +103,11 @@ def mail_command(message: Message, offered: Extensions) -> bytes:
 
 def rcpt_command(message: Message) -> bytes:
     return f"RCPT TO:<{message.rcpt_to}>\r\n".encode()
+
+
+def envelope(message: Message, offered: Extensions) -> bytes:
+    """MAIL, RCPT and DATA as one group."""
+    return mail_command(message, offered) + rcpt_command(message) + b"DATA\r\n"
 
 
 def stuffed(data: bytes) -> bytes:

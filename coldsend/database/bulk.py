@@ -1,0 +1,111 @@
+"""Statements over many rows at once, with their values written into the text.
+
+PyMySQL puts values into the text of a statement itself; SQLAlchemy's handling of each of them on the way
+costs more than the database's work for the row. So statements of the hot path are written here: integers,
+times and texts become SQL literals with one look each. Only values of these types are taken, never SQL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from pymysql.converters import escape_string
+from sqlalchemy import ColumnElement, Table
+from sqlalchemy.engine import Connection
+
+
+def among(column: ColumnElement[Any], values: Collection[int] | Collection[str]) -> ColumnElement[bool]:
+    """``column IN (values)``, for hundreds of values: they become part of the text when it is executed."""
+    return column.in_(sa.bindparam(None, values, expanding=True, literal_execute=True))
+
+
+def update_many(
+    connection: Connection,
+    table: Table,
+    assignments: Mapping[str, str],
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    guard: str,
+) -> int:
+    """One UPDATE that gives each row its own values; returns how many rows matched.
+
+    columns, rows: names and values of the relation ``v``, ``id`` among them; the table is ``t``. assignments:
+    column -> SQL expression over ``v`` and ``t``. guard: SQL condition besides ``t.id = v.id``.
+    A loop of single-row UPDATEs costs a round trip each (60 us against 10 us here).
+    """
+    write = writer(connection)
+    if connection.dialect.name == "sqlite":
+        sets = ", ".join(f"{column} = {expression}" for column, expression in assignments.items())
+        values = ", ".join([f"({', '.join(map(write, row))})" for row in rows])
+        named = ", ".join(f"column{number} AS {name}" for number, name in enumerate(columns, start=1))
+        # Not WITH v AS ..: Python's sqlite3 counts rows only of statements that begin with UPDATE.
+        statement = (
+            f"UPDATE {table.name} AS t SET {sets} "  # noqa: S608
+            f"FROM (SELECT {named} FROM (VALUES {values})) AS v WHERE t.id = v.id AND {guard}"
+        )
+    else:
+        sets = ", ".join(f"t.{column} = {expression}" for column, expression in assignments.items())
+        # STRAIGHT_JOIN: walk the few new values and look each row up by its primary key, never the other way.
+        statement = (
+            f"UPDATE {_relation(connection, columns, rows, write)} v STRAIGHT_JOIN {table.name} t "  # noqa: S608
+            f"ON t.id = v.id SET {sets} WHERE {guard}"
+        )
+    return _execute(connection, statement)
+
+
+def _relation(
+    connection: Connection,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    write: Callable[[Any], str],
+) -> str:
+    """The rows as a derived table; MySQL has no WITH over VALUES, which MariaDB reads a third faster."""
+    if getattr(connection.dialect, "is_mariadb", False):
+        values = ", ".join([f"({', '.join(map(write, row))})" for row in rows])
+        return f"(WITH v({', '.join(columns)}) AS (VALUES {values}) SELECT * FROM v)"  # noqa: S608
+    first = ", ".join(f"{write(value)} AS {name}" for name, value in zip(columns, rows[0], strict=True))
+    rest = "".join([f" UNION ALL SELECT {', '.join(map(write, row))}" for row in rows[1:]])
+    return f"(SELECT {first}{rest})"
+
+
+def _execute(connection: Connection, statement: str) -> int:
+    # Without parameters a per cent sign is one.
+    return connection.execution_options(no_parameters=True).exec_driver_sql(statement).rowcount
+
+
+def writer(connection: Connection) -> Callable[[Any], str]:
+    """How this database writes a value: None, int, aware datetime or str. TypeError at anything else."""
+    return _write_sqlite if connection.dialect.name == "sqlite" else _write_mysql
+
+
+def _write_mysql(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str):
+        return f"'{escape_string(value)}'"
+    return _write_other(value)
+
+
+def _write_sqlite(value: Any) -> str:
+    if type(value) is int:
+        return str(value)
+    if isinstance(value, str):
+        # SQLite reads a statement only up to a NUL.
+        text = value.replace("\0", "").replace("'", "''")
+        return f"'{text}'"
+    return _write_other(value)
+
+
+def _write_other(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise TypeError(f"a naive datetime cannot be stored: {value!r}")
+        return f"'{value.astimezone(UTC).isoformat(' ', 'microseconds')[:26]}'"
+    if isinstance(value, int):
+        return str(int(value))
+    raise TypeError(f"{type(value).__name__} cannot be written into a statement")

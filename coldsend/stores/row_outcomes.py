@@ -1,0 +1,132 @@
+"""Outcomes of send-list rows: what became of an attempt, written only to rows that still carry its token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coldsend.database import bulk
+from coldsend.database.tables import task_contacts, tasks
+from coldsend.domain.outcome import RowOutcome
+from coldsend.domain.states import RowStatus
+from coldsend.stores.ledger import chunks
+
+rows = task_contacts.c
+
+_ASSIGNMENTS = {
+    "status": "v.status",
+    "sent_at": "COALESCE(v.sent_at, t.sent_at)",
+    "error_message": "v.error_message",
+    "reason": "v.reason",
+    "scheduled_send_at": "COALESCE(v.scheduled_send_at, t.scheduled_send_at)",
+    "retries": "v.retries",
+    "first_attempt_at": "v.first_attempt_at",
+    "sender_service_id": "v.sender_service_id",
+    "message_id": "COALESCE(v.message_id, t.message_id)",
+}
+# A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
+# pending again depends on its task, see still_open().
+_GUARD = (
+    "t.claim_token = v.claim_token AND "
+    "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
+)
+
+
+_COLUMNS = (
+    "id",
+    "claim_token",
+    "status",
+    "sent_at",
+    "error_message",
+    "reason",
+    "scheduled_send_at",
+    "retries",
+    "first_attempt_at",
+    "sender_service_id",
+    "message_id",
+)
+# What a plain acceptance changes; the rest stands in the row since its intent.
+_ACCEPTED = {
+    "status": "'sent'",
+    "sent_at": "v.sent_at",
+    "error_message": "NULL",
+    "reason": "NULL",
+    "first_attempt_at": "COALESCE(t.first_attempt_at, t.attempt_at)",
+    "message_id": "v.message_id",
+}
+_ACCEPTED_COLUMNS = ("id", "claim_token", "sent_at", "message_id")
+_ACCEPTED_GUARD = "t.claim_token = v.claim_token AND t.status IN ('sending', 'unknown')"
+
+
+def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
+    """Write outcomes to the rows that still carry their token; returns how many did."""
+    written = 0
+    for chunk in chunks([outcome for outcome in outcomes if not outcome.plain]):
+        values = [_values(outcome) for outcome in chunk]
+        written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, _GUARD)
+    for chunk in chunks([outcome for outcome in outcomes if outcome.plain]):
+        values = [(made.row_id, made.token, made.at, made.message_id) for made in chunk]
+        written += bulk.update_many(
+            connection, task_contacts, _ACCEPTED, _ACCEPTED_COLUMNS, values, _ACCEPTED_GUARD
+        )
+    return written
+
+
+def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
+    """(row, token) of those outcomes that :func:`record` will write in this transaction; locks their rows.
+
+    A row given up as unknown that was never sent after all goes back to ``sending`` here, if its task has not
+    ended: nothing may wait in a task that nobody works on.
+    """
+    at: dict[tuple[int, int], tuple[str, int]] = {}
+    for chunk in chunks(outcomes):
+        found = connection.execute(
+            sa.select(rows.id, rows.claim_token, rows.status, rows.task_id)
+            .where(bulk.among(rows.id, [outcome.row_id for outcome in chunk]))
+            .with_for_update()
+        )
+        at |= {(row[0], row[1]): (row[2], row[3]) for row in found}
+    open_keys = set()
+    for outcome in outcomes:
+        key = (outcome.row_id, outcome.token)
+        status, task_id = at.get(key, ("", 0))
+        late = status == RowStatus.UNKNOWN and outcome.status != RowStatus.UNKNOWN
+        if late and outcome.status == RowStatus.PENDING:
+            late = _claim_again(connection, outcome, task_id)
+        if status == RowStatus.SENDING or late:
+            open_keys.add(key)
+    return open_keys
+
+
+def _claim_again(connection: Connection, outcome: RowOutcome, task_id: int) -> bool:
+    """From unknown back to sending under the same token; False where the task has ended meanwhile."""
+    # A real UPDATE of the task's row: closing a task locks it first, so one of the two sees the other.
+    task_is_open = sa.update(tasks).where(tasks.c.id == task_id, tasks.c.actual_end_time.is_(None))
+    if connection.execute(task_is_open.values(updated_at=outcome.at)).rowcount == 0:
+        return False
+    connection.execute(
+        sa.update(task_contacts)
+        .where(rows.id == outcome.row_id, rows.claim_token == outcome.token)
+        .values(status=RowStatus.SENDING.value)
+    )
+    return True
+
+
+def _values(outcome: RowOutcome) -> tuple[Any, ...]:
+    pending = outcome.status == RowStatus.PENDING
+    return (
+        outcome.row_id,
+        outcome.token,
+        outcome.status.value,
+        outcome.at if outcome.status == RowStatus.SENT else None,
+        outcome.error_message,
+        outcome.reason[:100] if outcome.reason else None,
+        outcome.scheduled_send_at,
+        outcome.retries,
+        outcome.first_attempt_at,
+        outcome.keep_service if pending else outcome.service_id,
+        outcome.message_id,
+    )
