@@ -197,6 +197,7 @@ class Composer:
             data if self._signer is None else self._signer.sign(data, now),
             partial(self._contents, recipient, now),
             to_utf8 or self._from_utf8,
+            clean=True,
         )
 
     def _filled(self, recipient: Recipient, now: datetime, tokens: str) -> Filled:

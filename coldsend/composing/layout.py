@@ -86,9 +86,9 @@ class Layout:
     def fill(self, tokens: str, values: list[str]) -> str:
         """The encoded part. tokens: all of this message, ``STRIDE`` apart. values: encoded, without LF."""
         table = [*values, *[tokens[cut] for cut in self._cuts]]
-        for weave, open_ended in self._lines:
+        for weave, loose in self._lines:
             line = weave.fill(table)
-            table.append(mime.line(line) if open_ended or len(line) > mime.LINE else line)
+            table.append(mime.line(line) if loose or len(line) > mime.LINE else line)
         whole = self._whole.fill(table)
         return mime.base64(whole) if self._base64 else whole
 
@@ -116,14 +116,16 @@ class Layout:
         return _Weave([next(numbers) if part is None else part for part in parts])
 
     def _line(self, line: list[Atom]) -> tuple[_Weave, bool]:
-        """A line with values, and whether these decide what its last character is."""
+        """A line with values, and whether these decide what its first or last character is."""
         parts = [mime.quoted(atom) if isinstance(atom, str) else self._part(atom) for atom in line]
-        text = "".join(part for part in parts if isinstance(part, str))
-        last = parts[-1]
-        open_ended = not isinstance(last, str) or not last.strip(" \t") or text == "."
-        if isinstance(last, str) and not open_ended:
+        first, last = parts[0], parts[-1]
+        begins = isinstance(first, str) and first != ""
+        ends = isinstance(last, str) and last.strip(" \t") != ""
+        if isinstance(first, str):
+            parts[0] = mime.begun(first)
+        if ends and isinstance(last, str):
             parts[-1] = mime.ended(last)
-        return _Weave(parts), open_ended
+        return _Weave(parts), not (begins and ends)
 
     def _settled(self, line: Sequence[Atom]) -> Iterable[str | int]:
         """A line of text and tokens, encoded, with the characters of each token as places."""

@@ -38,9 +38,17 @@ def ended(text: str) -> str:
     return text[:-1] + "=09" if text.endswith("\t") else text
 
 
+def begun(text: str) -> str:
+    """The beginning of a line, or all of it, without a dot there, which SMTP would have to double."""
+    return "=2E" + text[1:] if text.startswith(".") else text
+
+
 def line(text: str) -> str:
-    """One whole line, already :func:`quoted`, with its soft breaks: no line is longer than 76 characters."""
-    text = "=2E" if text == "." else ended(text)
+    """One whole line, already :func:`quoted`, with its soft breaks.
+
+    No line of the result is longer than 76 characters, begins with a dot or ends in white space.
+    """
+    text = begun(ended(text))
     if len(text) <= LINE:
         return text
     pieces: list[str] = []
@@ -51,6 +59,8 @@ def line(text: str) -> str:
         if code >= 0:
             end = code
         pieces.append(text[at:end])
+        if text[end] == ".":
+            text = f"{text[:end]}=2E{text[end + 1 :]}"
         at = end
     pieces.append(text[at:])
     return "=\r\n".join(pieces)

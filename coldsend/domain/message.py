@@ -50,8 +50,8 @@ class Message:
 
     data: the RFC 5322 message with CRLF line ends, not dot-stuffed; SMTP sends exactly this.
     mail_from / rcpt_to: envelope addresses, domains as A-labels; smtputf8: one of them has a non-ASCII
-    local part. clean: by construction every line of data ends in CRLF and none begins with a dot. tell: gives
-    what it says apart; asked at most once, and by SMTP never.
+    local part. clean: by construction every line of data ends in CRLF and none begins with a dot.
+    tell: gives what it says apart; asked at most once, and by SMTP never.
     """
 
     row_id: int

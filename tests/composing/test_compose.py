@@ -153,6 +153,8 @@ def test_the_bytes_are_sound(nickname: str, company: str) -> None:
     lines = composed.data.split(b"\r\n")
     assert all(len(line) <= 998 for line in lines)
     assert not any(line.isspace() for line in lines)
+    assert composed.clean
+    assert not any(line.startswith(b".") for line in lines)
     names = re.findall(rb"^([A-Za-z-]+):", head, re.MULTILINE)
     assert [name.decode() for name in names] == HEADERS
 

@@ -179,6 +179,7 @@ RECIPIENTS = st.builds(
 @example(
     "x", "x", "{{ contact.note | d }}.\n{{ contact.note | d }} \n{{ contact.note | d }}x \nx\n", [BOB], True
 )
+@example("x", "x", "{{ contact.note | d }}.x\n.{{ vip }}y \nx{{ vip }}x\t\n" + "." * 99, [BOB], True)
 @example("{{ contact.nickname }}", "{{ contact.nickname }}", "{{ contact.nickname }}\n", [BOB], True)
 @example(UNSEEN, "x", None, [BOB, recipient(fields={"note": "bell\x07"})], True)
 @example("中文" * 40 + "{{ contact.company | d('é') }}\n{{ vip }}", "é", None, [BOB], False)
@@ -195,6 +196,7 @@ def test_a_planned_message_is_the_rendered_one(
         found = outcome(planned, to)
         assert found == outcome(rendered, to)
         if isinstance(found, bytes):
+            assert b"\n." not in found
             assert found == reference(source, parts, to, site)
             assert_it_says_what_it_is_said_to_say(planned, to)
 
