@@ -110,11 +110,12 @@ class Database:
                 hint="run: coldsend db upgrade",
             )
         if dialect.unusable(error):
-            return Unreachable(
-                f"the database {self.display_url()} cannot be used: {dialect.reason(error)}",
-                hint=dialect.way_out(error),
-            )
+            return Unreachable(self.trouble(error), hint=dialect.way_out(error))
         return error
+
+    def trouble(self, error: DBAPIError) -> str:
+        """What the server said, as people and logs are told: the same words for the same thing."""
+        return f"the database {self.display_url()} cannot be used: {dialect.reason(error)}"
 
 
 def parse_url(text: str) -> URL:

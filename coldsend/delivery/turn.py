@@ -80,7 +80,7 @@ class Turns:
         """
         if dialect.must_repeat(error):
             if spent > PATIENCE:
-                raise DatabaseAway(str(error.orig)) from error
+                raise DatabaseAway(self.database.trouble(error)) from error
             meter.transaction_repeated(dialect.error_code(error))
             time.sleep(random.uniform(0, min(0.5, 0.005 * 2**repeat)))
             return
@@ -88,9 +88,9 @@ class Turns:
             self._check = True
             if repeat < 2:
                 return
-            raise DatabaseAway(str(error.orig)) from error
+            raise DatabaseAway(self.database.trouble(error)) from error
         if dialect.must_pause(error):
-            raise DatabaseAway(str(error.orig)) from error
+            raise DatabaseAway(self.database.trouble(error)) from error
         raise error
 
     def _once(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:

@@ -347,5 +347,5 @@ class Worker:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except DBAPIError as error:
             if dialect.must_pause(error) or dialect.connection_lost(error):
-                raise DatabaseAway(str(error.orig)) from error
+                raise DatabaseAway(self.database.trouble(error)) from error
             raise

@@ -83,7 +83,7 @@ def test_restarted_in_order_and_killed_twice(
     for kill in (False, True, True):
         sending.more(200)
         mariadb.stop(kill=kill)
-        sending.until_away()
+        sending.until_quiet()
         mariadb.start()
     sending.until_ended()
     sending.assert_intact(foreseen=["database_back"])
@@ -175,19 +175,19 @@ def test_rights_that_are_taken_away_and_given_back(
     """The log says what the server says; once a person has mended it, all goes on without a restart."""
     database = installation.project.database.url.database
     sending = Sending(installation, server, RECIPIENTS)
+    # No more than these three: an event that comes often within a minute is held back in the log.
     for said, spoil, mend in [
         ("using password", "ALTER USER plain@'127.0.0.1' IDENTIFIED BY 'second'",
          "ALTER USER plain@'127.0.0.1' IDENTIFIED BY 'first'"),
         ("UPDATE command denied", f"REVOKE UPDATE ON {database}.* FROM plain@'127.0.0.1'",
          f"GRANT UPDATE ON {database}.* TO plain@'127.0.0.1'"),
-        ("to database", f"REVOKE ALL PRIVILEGES ON {database}.* FROM plain@'127.0.0.1'",
-         f"GRANT ALL PRIVILEGES ON {database}.* TO plain@'127.0.0.1'"),
         ("read-only", "SET GLOBAL read_only = 1", "SET GLOBAL read_only = 0"),
     ]:  # fmt: skip
         sending.more(200)
         mariadb.execute(spoil)
         try:
-            disconnect(mariadb)
+            if said != "read-only":
+                disconnect(mariadb)
             sending.until_away(said)
             sending.until_quiet()
         finally:
