@@ -37,7 +37,7 @@ import sqlalchemy as sa
 
 from benchmarks import result, stage
 from coldsend import clock
-from coldsend.composing.source import site_of
+from coldsend.composing.source import TemplateSource, site_of
 from coldsend.config.loading import load
 from coldsend.config.secrets import load_key_ring
 from coldsend.database.engine import Database
@@ -65,7 +65,14 @@ What people at {{{{ contact.company }}}} might like: https://example.com/guide
 
 Best wishes from {{{{ sender.name }}}}
 """
+SUBJECT = "A note for {{ contact.company }}"
 DATABASES = {"mariadb": "MariaDB", "sqlite": "SQLite"}
+
+
+def template() -> TemplateSource:
+    """The template that the campaign sends."""
+    html = BODY.format(paragraphs="\n".join([f"<p>{LINE * 2}</p>"] * 5))
+    return TemplateSource(1, "note", SUBJECT, html, TEXT.format(paragraphs=f"{LINE}\n\n" * 7))
 
 
 @dataclass
@@ -194,12 +201,13 @@ class Campaign:
 
     def add_service(self, port: int, quota: int, connections: int) -> None:
         """The service ``main``, and the template set ``notes`` with one template."""
-        (self.folder / "body.html").write_text(BODY.format(paragraphs="\n".join([f"<p>{LINE * 2}</p>"] * 5)))
-        (self.folder / "body.txt").write_text(TEXT.format(paragraphs=f"{LINE}\n\n" * 7))
+        note = template()
+        (self.folder / "body.html").write_text(note.body)
+        (self.folder / "body.txt").write_text(note.text_body or "")
         self.command("service", "add", "main", "--type", "smtp", "--host", "127.0.0.1", "--port", str(port),
                      "--tls", "none", "--from", "Ann Sender <ann@sender.example>", "--throttle-sec", "0",
                      "--daily-quota", str(quota), "--connections", str(connections))  # fmt: skip
-        self.command("template", "add", "note", "--subject", "A note for {{ contact.company }}",
+        self.command("template", "add", "note", "--subject", SUBJECT,
                      "--body-file", "body.html", "--text-file", "body.txt")  # fmt: skip
         self.command("template-set", "create", "notes", "--template", "note")
 

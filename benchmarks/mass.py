@@ -42,15 +42,11 @@ def add_contacts(database: Database, count: int) -> None:
 
 def _numbers(above: int, last: int) -> sa.Subquery:
     """above + 1 to last, at most CHUNK of them, as the column n: all ways to combine five digits."""
-    one_digit = sa.union_all(*(sa.select(sa.literal_column(str(d)).label("d")) for d in range(10)))
-    digits = [one_digit.subquery(f"digits{power}") for power in range(5)]
-    combined: sa.FromClause = digits[0]
-    for others in digits[1:]:
-        combined = combined.join(others, sa.true())
-    n: sa.ColumnElement[int] = sa.literal_column(str(above + 1), sa.Integer)
-    for power, digit in enumerate(digits):
-        n = n + digit.c.d * sa.literal_column(str(10**power), sa.Integer)
-    return sa.select(n.label("n")).select_from(combined).where(n <= last).subquery("numbers")
+    digits = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
+    tables = ", ".join(f"({digits}) AS digits{power}" for power in range(5))
+    total = " + ".join([str(above + 1), *(f"{10**power} * digits{power}.d" for power in range(5))])
+    combined = sa.text(f"SELECT n FROM (SELECT {total} AS n FROM {tables}) AS combined WHERE n <= {last}")
+    return combined.columns(n=sa.Integer).subquery("numbers")
 
 
 def _text(number: sa.ColumnElement[int]) -> sa.ColumnElement[str]:

@@ -68,7 +68,9 @@ class Row:
 
     def shown(self) -> str:
         """The value with its unit."""
-        return f"{self.value:.2f} x" if self.unit == "x" else f"{self.value:,.3g} {self.unit}"
+        if self.unit == "x":
+            return f"{self.value:.2f} x"
+        return f"{self.value:,.0f} {self.unit}" if self.value >= 100 else f"{self.value:.3g} {self.unit}"
 
 
 @dataclass
