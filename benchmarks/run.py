@@ -46,25 +46,29 @@ class Benchmark:
         return self.title or self.name
 
 
+SQLITE = "--database sqlite "
+FEW_PENDING = "--pending 100000 --messages 3000 --rounds 1"
+FEW_EVENTS = "--recipients 10000 --events 0,1,20 --times 5"
 BENCHMARKS = [
     Benchmark("end_to_end", "--rounds 3", "--recipients 20000"),
-    Benchmark("end_to_end", "--database sqlite --rounds 3", "--database sqlite --recipients 20000",
-              "end_to_end_sqlite"),
-    Benchmark("end_to_end", "--latency 0.05 --recipients 20000", "--latency 0.05 --recipients 4000",
-              "end_to_end_latency"),
+    Benchmark("end_to_end", SQLITE + "--rounds 3", SQLITE + "--recipients 20000", "end_to_end_sqlite"),
+    Benchmark(
+        "end_to_end",
+        "--latency 0.05 --recipients 20000",
+        "--latency 0.05 --recipients 4000",
+        "end_to_end_latency",
+    ),
     Benchmark("smtp_channel", "", "--messages 10000 --rounds 1"),
     Benchmark("composing_ratio", "", "--messages 4000 --rounds 3"),
     Benchmark("dkim", "", "--messages 500 --rounds 2"),
     Benchmark("meter", "", "--rounds 3"),
     Benchmark("expansion", "--rounds 3", "--contacts 100000 --rounds 1"),
     Benchmark("import_contacts", "--rows 1000000", "--rows 100000"),
-    Benchmark("flatness", "", "--pending 100000 --messages 3000 --rounds 1"),
-    Benchmark("flatness", "--database sqlite", "--database sqlite --pending 100000 --messages 3000 --rounds 1",
-              "flatness_sqlite"),
-    Benchmark("reports", "", "--recipients 10000 --events 0,1,20 --times 5"),
-    Benchmark("reports", "--database sqlite", "--database sqlite --recipients 10000 --events 0,1,20 --times 5",
-              "reports_sqlite"),
-]  # fmt: skip
+    Benchmark("flatness", "", FEW_PENDING),
+    Benchmark("flatness", SQLITE, SQLITE + FEW_PENDING, "flatness_sqlite"),
+    Benchmark("reports", "", FEW_EVENTS),
+    Benchmark("reports", SQLITE, SQLITE + FEW_EVENTS, "reports_sqlite"),
+]
 
 
 @dataclass(frozen=True)
