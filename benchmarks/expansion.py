@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
 import sys
 import tempfile
@@ -28,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import sqlalchemy as sa
 
-from benchmarks import result
+from benchmarks import result, stage
 from coldsend import clock
 from coldsend.audience import rule
 from coldsend.database import migrate
@@ -120,9 +119,10 @@ def measure(
     findings.say(f"{name}: {options.contacts:,} contacts made in {time.perf_counter() - started:.0f} s")
     rounds: list[dict[str, float]] = []
     for task, bare_task in task_ids:
-        before = peak_memory()
+        stage.forget_peak_memory()
+        before = stage.peak_memory(os.getpid())
         ours, rows = meter.measure(lambda task=task: expanded(database, task, options.chunk))
-        grown = peak_memory() - before
+        grown = stage.peak_memory(os.getpid()) - before
         pick(database, task)
         bare, inserted = meter.measure(lambda task=bare_task: bare_insert(database, task))
         assert inserted == rows
@@ -266,11 +266,6 @@ def _fill_span(connection: Connection, ids: range, earlier: int, now: object) ->
 def has(n: int, what: str, share: int) -> bool:
     """Whether contact n belongs to a share (percent); the shares do not follow one another."""
     return (n * 2654435761 + sum(map(ord, what)) * 40503) % 2**32 % 9973 % 100 < share
-
-
-def peak_memory() -> float:
-    """Peak resident memory of this process in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":
