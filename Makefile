@@ -36,6 +36,11 @@ test: $(STAMP) servers lint  ## everything: lint, types, architecture, all tests
 soak: $(STAMP) servers  ## the fault suite's long variants, each for SOAK_MINUTES (10)
 	SOAK_MINUTES=$${SOAK_MINUTES:-10} $(BIN)/python -m pytest -q -m soak --timeout 0 $(TESTS)
 
+.PHONY: bench
+bench: $(STAMP)  ## every benchmark, half an hour, one table in docs/performance.md; BENCH=quick: five minutes
+	@requirements/install-servers benchmarks.txt
+	$(BIN)/python -m benchmarks.run $(if $(filter quick,$(BENCH)),--quick)
+
 .PHONY: check
 check: $(STAMP) lint  ## what needs no servers, in under a minute
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not servers and not slow" $(TESTS)

@@ -1,13 +1,13 @@
 """How many messages one processor core signs a second (DKIM), against the bare signature.
 
-    python benchmarks/dkim.py [--messages N] [--rounds N] [--threads]
+    python benchmarks/dkim.py [--messages N] [--rounds N] [--threads] [--json]
 
 Three rates in one run, for RSA-2048 and Ed25519:
 `openssl speed` - what the machine's own library does on one core,
 bare - one call of `cryptography` on bytes that are ready (its library is not the machine's),
 signed - the whole of it: canonical fields and body, both hashes, the signature, the finished message.
-Messages are composed ones of about 7 KB (4 KB of HTML, and its text part). Processor time, best of several
-interleaved rounds.
+Messages are composed ones: the template of ``end_to_end.py``. Processor time, best of several interleaved
+rounds.
 
 `--threads` compares signing in the event loop with handing it to threads, as a worker could do: messages a
 second by the clock, with 10 us of other work in the loop for each.
@@ -15,7 +15,6 @@ second by the clock, with 10 us of other work in the loop for each.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import re
 import shutil
@@ -27,16 +26,18 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
+from benchmarks import end_to_end, result
+from benchmarks.composing import SERVICE, SITE, recipients
+from coldsend.composing.compose import composer
 from coldsend.composing.dkim import Identity, Signer, private_key
 from coldsend.domain.dkim import Algorithm
 from coldsend.installation.dkim import generated
-
-sys.path.insert(0, str(Path(__file__).parent))
-from composing import SERVICE, SITE, TEMPLATE, composer, recipients
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SPEED = {Algorithm.RSA: "rsa2048", Algorithm.ED25519: "ed25519"}
@@ -111,30 +112,43 @@ async def through_threads(signer: Signer, messages: list[bytes], threads: int) -
         return len(messages) / (time.perf_counter() - began)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+def main() -> int:
+    parser = result.parser(__doc__)
     parser.add_argument("--messages", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", action="store_true", help="compare with signing in threads")
     options = parser.parse_args()
-    made = composer(TEMPLATE, [], SERVICE, SITE)
+    findings = result.Findings("dkim", options.json)
+    made = composer(end_to_end.template(), [], SERVICE, SITE)
     messages = [made.compose(to, NOW).data for to in recipients(options.messages)]
-    print(f"message: {len(messages[-1])} bytes; a second and core, goal {GOAL:,}")
+    findings.say(f"message: {len(messages[-1])} octets; a second and core, goal {GOAL:,}")
     for algorithm in Algorithm:
         bare, whole = measure(algorithm, messages, options.rounds)
-        speed = openssl_rate(algorithm)
-        print(
-            f"{algorithm:8} bare {bare:8,.0f}   signed {whole:8,.0f}   ratio to bare {whole / bare:.2f}",
-            end="",
-        )
-        print("" if speed is None else f"   openssl speed {speed:8,.0f}   ratio to it {whole / speed:.2f}")
+        write_row(findings, algorithm, bare, whole, openssl_rate(algorithm))
     if options.threads:
         signer = Signer([Identity("x.example", "s", generated(Algorithm.RSA, None).private_pem)])
         for threads in (0, 1, 2):
             rate = asyncio.run(through_threads(signer, messages, threads))
             where = f"{threads} threads" if threads else "in the event loop"
-            print(f"rsa, {where:18} {rate:8,.0f} messages/s by the clock")
+            findings.say(f"rsa, {where:18} {rate:8,.0f} messages/s by the clock")
+    return findings.finish()
+
+
+def write_row(
+    findings: result.Findings, algorithm: Algorithm, bare: float, whole: float, speed: float | None
+) -> None:
+    findings.figures[algorithm.value] = {"bare": bare, "signed": whole, "openssl speed": speed}
+    machine = "" if speed is None else f", openssl speed: {speed:,.0f}/s"
+    findings.row(
+        f"DKIM, {algorithm.value}, signed a second and core",
+        whole,
+        measured=f"{whole:,.0f}/s",
+        reference=f"bare signature: {bare:,.0f}/s{machine}",
+        unit="/s",
+        goal=result.at_least(GOAL),
+        note=f"{whole / bare:.2f} of the bare signature",
+    )
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """Expansion against the bare INSERT .. SELECT of the same rows.
 
-    python -m benchmarks.expansion [--contacts N] [--rounds N] [--sqlite] [--mariadb]
+    python -m benchmarks.expansion [--contacts N] [--rounds N] [--sqlite] [--mariadb] [--json]
 
 Contacts carry tags a (90 %), b (80 %), c (70 %) and d (10 %); 20 % were sent an earlier task. The rule is
 ``tag:a and tag:b and tag:c and not tag:d and not sent:bench/earlier``. In each round one task is expanded
@@ -15,16 +15,19 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import sqlalchemy as sa
 
+from benchmarks import result, stage
 from coldsend import clock
 from coldsend.audience import rule
 from coldsend.database import migrate
@@ -57,26 +60,28 @@ picked = sa.Table(
 )
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> int:
+    parser = result.parser(__doc__)
     parser.add_argument("--contacts", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--chunk", type=int, default=CHUNK)
     parser.add_argument("--sqlite", action="store_true")
     parser.add_argument("--mariadb", action="store_true")
     options = parser.parse_args()
+    findings = result.Findings("expansion", options.json)
     both = not options.sqlite and not options.mariadb
     if options.sqlite or both:
         with tempfile.TemporaryDirectory() as folder:
-            measure(f"sqlite:///{folder}/bench.db", "SQLite", Meter(None), options)
+            measure(f"sqlite:///{folder}/bench.db", "SQLite", Meter(None), options, findings)
     if options.mariadb or both:
         server = MariaDB(durable=True)
         try:
             server.execute("CREATE DATABASE bench CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
             assert server.process is not None
-            measure(server.url("bench"), "MariaDB", Meter(server.process.pid), options)
+            measure(server.url("bench"), "MariaDB", Meter(server.process.pid), options, findings)
         finally:
             server.remove()
+    return findings.finish()
 
 
 @dataclass(frozen=True)
@@ -104,30 +109,57 @@ class Meter:
         return own + (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def measure(url: str, name: str, meter: Meter, options: argparse.Namespace) -> None:
+def measure(
+    url: str, name: str, meter: Meter, options: argparse.Namespace, findings: result.Findings
+) -> None:
     database = Database(url)
     migrate.upgrade(database)
     started = time.perf_counter()
     task_ids = fill(database, options.contacts, options.rounds)
-    print(f"{name}: {options.contacts:,} contacts made in {time.perf_counter() - started:.0f} s", flush=True)
-    ratios = []
+    findings.say(f"{name}: {options.contacts:,} contacts made in {time.perf_counter() - started:.0f} s")
+    rounds: list[dict[str, float]] = []
     for task, bare_task in task_ids:
-        before = peak_memory()
+        stage.forget_peak_memory()
+        before = stage.peak_memory(os.getpid())
         ours, rows = meter.measure(lambda task=task: expanded(database, task, options.chunk))
-        grown = peak_memory() - before
+        grown = stage.peak_memory(os.getpid()) - before
         pick(database, task)
         bare, inserted = meter.measure(lambda task=bare_task: bare_insert(database, task))
         assert inserted == rows
-        ratios.append((ours.wall / bare.wall, ours.cpu / bare.cpu))
-        print(
+        rounds.append({"rows": rows, "ours": ours.wall, "bare": bare.wall, "ratio": ours.wall / bare.wall})
+        rounds[-1] |= {"cpu_ratio": ours.cpu / bare.cpu, "grown_mb": grown}
+        findings.say(
             f"{name}: {rows:,} rows, expansion {ours.wall:.2f} s ({rows / ours.wall:,.0f}/s), "
-            f"bare {bare.wall:.2f} s ({rows / bare.wall:,.0f}/s), ratio {ratios[-1][0]:.2f}, "
-            f"of processor time {ratios[-1][1]:.2f}, +{grown:.1f} MB",
-            flush=True,
+            f"bare {bare.wall:.2f} s ({rows / bare.wall:,.0f}/s), ratio {ours.wall / bare.wall:.2f}, "
+            f"of processor time {ours.cpu / bare.cpu:.2f}, +{grown:.1f} MB"
         )
-    wall, cpu = (statistics.median(ratio) for ratio in zip(*ratios, strict=True))
-    print(f"{name}: median ratio {wall:.2f}, of processor time {cpu:.2f}")
+    findings.figures[name] = rounds
+    write_rows(findings, name, options.contacts)
     database.dispose()
+
+
+def write_rows(findings: result.Findings, name: str, contacts: int) -> None:
+    rounds = findings.figures[name]
+    ratios = result.Ratios([found["ratio"] for found in rounds])
+    ours, bare, cpu = (
+        statistics.median(found[key] for found in rounds) for key in ("ours", "bare", "cpu_ratio")
+    )
+    findings.row(
+        f"expansion, {name}, {contacts:,} contacts to {rounds[0]['rows']:,} rows",
+        ratios.median,
+        measured=f"{ours:.1f} s",
+        reference=f"bare INSERT .. SELECT: {bare:.1f} s",
+        goal=result.at_most(2),
+        note=f"{ratios.note()}; of processor time {cpu:.2f}",
+    )
+    findings.row(
+        f"memory that expansion adds, {name}",
+        max(found["grown_mb"] for found in rounds),
+        measured=f"{max(found['grown_mb'] for found in rounds):.1f} MB",
+        unit="MB",
+        goal=result.at_most(20),
+        note="flat: windows of contact ids, no row passes through Python",
+    )
 
 
 def expanded(database: Database, task_id: int, chunk: int) -> int:
@@ -236,11 +268,5 @@ def has(n: int, what: str, share: int) -> bool:
     return (n * 2654435761 + sum(map(ord, what)) * 40503) % 2**32 % 9973 % 100 < share
 
 
-def peak_memory() -> float:
-    """Peak resident memory of this process in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
 if __name__ == "__main__":
-    assert Path("coldsend").is_dir(), "run it from the repository: python -m benchmarks.expansion"
-    main()
+    sys.exit(main())

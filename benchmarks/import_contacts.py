@@ -1,10 +1,11 @@
 """What importing contacts costs, as a ratio to validating the same addresses and nothing else, in one run.
 
-    python benchmarks/import_contacts.py [--rows N] [--database-url URL]
+    python benchmarks/import_contacts.py [--rows N] [--database-url URL] [--rounds N] [--json]
 
 Target: the import of a million rows takes at most twice the time of ``email_validator.validate_email`` on
 its addresses, in less than 200 MB. The database must be empty (it is migrated); default: a temporary SQLite
-file. Both parts run in processes of their own; memory is the import's peak resident set.
+file in each round. Both parts run in processes of their own, validating before and after the import; memory
+is the import's peak resident set.
 """
 
 from __future__ import annotations
@@ -13,14 +14,18 @@ import argparse
 import csv
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
 import email_validator
 
+from benchmarks import result
 from coldsend import clock
 from coldsend.audience.importing import Request, import_contacts
 from coldsend.database import migrate
@@ -80,37 +85,77 @@ def in_process(*arguments: str) -> dict[str, float]:
     return dict(json.loads(done.stdout))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
+def main() -> int:
+    parser = result.parser(__doc__, rounds=1)
     parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--database-url")
-    parser.add_argument("--part", choices=["validate", "import"])
-    parser.add_argument("--file", type=Path)
+    parser.add_argument("--database-url", help="for one round only")
+    parser.add_argument("--part", choices=["validate", "import"], help=argparse.SUPPRESS)
+    parser.add_argument("--file", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.part == "validate":
-        print(json.dumps(validate(options.file)))
-        return
-    if options.part == "import":
-        print(json.dumps(import_file(options.file, options.database_url)))
-        return
+    if options.part is not None:
+        found = (
+            validate(options.file)
+            if options.part == "validate"
+            else import_file(options.file, options.database_url)
+        )
+        print(json.dumps(found))
+        return 0
+    if options.database_url and options.rounds > 1:
+        parser.error("--database-url is for one round: the database must be empty")
+    findings = result.Findings("import_contacts", options.json)
+    rounds: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "contacts.csv"
         write_file(file, options.rows)
-        url = options.database_url or f"sqlite:///{folder}/contacts.db"
-        before = in_process("--part", "validate", "--file", str(file))["seconds"]
-        figures = in_process("--part", "import", "--file", str(file), "--database-url", url)
-        after = in_process("--part", "validate", "--file", str(file))["seconds"]
-    validating = (before + after) / 2
-    print(f"rows                     {options.rows:,}")
-    print(f"validating only          {validating:8.1f} s   {validating / options.rows * 1e6:6.1f} us a row")
+
+        def one_round() -> float:
+            url = options.database_url or f"sqlite:///{folder}/contacts{len(rounds)}.db"
+            rounds.append(measure(file, url))
+            say_round(findings, rounds[-1], options.rows)
+            return rounds[-1]["first_seconds"] / rounds[-1]["validating"]
+
+        ratios = result.interleaved(one_round, options.rounds)
+    findings.figures |= {"rows": options.rows, "rounds": rounds}
+    write_rows(findings, ratios)
+    return findings.finish()
+
+
+def measure(file: Path, url: str) -> dict[str, float]:
+    before = in_process("--part", "validate", "--file", str(file))["seconds"]
+    figures = in_process("--part", "import", "--file", str(file), "--database-url", url)
+    after = in_process("--part", "validate", "--file", str(file))["seconds"]
+    return {**figures, "validating": (before + after) / 2}
+
+
+def say_round(findings: result.Findings, figures: dict[str, float], rows: int) -> None:
+    validating = figures["validating"]
+    findings.say(f"rows                     {rows:,}")
+    findings.say(f"validating only          {validating:8.1f} s   {validating / rows * 1e6:6.1f} us a row")
     for name in ("first", "second"):
         seconds = figures[f"{name}_seconds"]
-        print(
-            f"{name + ' import':<25}{seconds:8.1f} s   {seconds / options.rows * 1e6:6.1f} us a row   "
+        findings.say(
+            f"{name + ' import':<25}{seconds:8.1f} s   {seconds / rows * 1e6:6.1f} us a row   "
             f"{seconds / validating:.2f} x validating   (own CPU {figures[f'{name}_cpu']:.1f} s)"
         )
-    print(f"peak memory              {figures['peak_mb']:8.0f} MB")
+    findings.say(f"peak memory              {figures['peak_mb']:8.0f} MB")
+
+
+def write_rows(findings: result.Findings, ratios: result.Ratios) -> None:
+    rounds, rows = findings.figures["rounds"], findings.figures["rows"]
+    seconds, validating = (
+        statistics.median(found[key] for found in rounds) for key in ("first_seconds", "validating")
+    )
+    findings.row(
+        f"import of {rows:,} CSV rows",
+        ratios.median,
+        measured=f"{seconds:.1f} s",
+        reference=f"validating the addresses only: {validating:.1f} s",
+        goal=result.at_most(2),
+        note=ratios.note(),
+    )
+    peak = max(found["peak_mb"] for found in rounds)
+    findings.row("memory of the import", peak, measured=f"{peak:.0f} MB", unit="MB", goal=result.at_most(200))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

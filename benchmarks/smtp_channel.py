@@ -1,7 +1,7 @@
 """Throughput of the bare SMTP channel against Postfix's smtp-source, both into smtp-sink, in one run.
 
     python benchmarks/smtp_channel.py [--messages 40000] [--connections 20] [--size 4000] [--loop uvloop]
-        [--profile]
+        [--rounds N] [--profile] [--json]
 
 smtp-source and smtp-sink come with Postfix; only these two programs are used, on loopback, not Postfix
 itself. The figure that counts is the ratio: messages a second of the channel, in one process, to those of
@@ -13,99 +13,64 @@ from __future__ import annotations
 import argparse
 import asyncio
 import cProfile
-import os
 import pstats
-import shutil
-import socket
-import subprocess
+import statistics
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+from benchmarks import result, stage
 from coldsend.channels.smtp import SmtpChannel
 from coldsend.config.settings import SmtpSettings
 from coldsend.domain.message import Contents, Message
 from coldsend.domain.service import Service
 
-PATH = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
-
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser = result.parser(__doc__, rounds=3)
     parser.add_argument("--messages", type=int, default=40_000)
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--size", type=int, default=4000)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loop", choices=("asyncio", "uvloop"), default="uvloop")
     parser.add_argument("--profile", action="store_true")
     options = parser.parse_args()
-    sink, source = shutil.which("smtp-sink", path=PATH), shutil.which("smtp-source", path=PATH)
-    if not sink or not source:
-        print("smtp-sink and smtp-source are missing: install the postfix package (it need not run)")
-        return 2
-    with running_sink(sink) as port:
-        best = [0.0, 0.0]
-        for _ in range(options.rounds):
-            best[0] = max(best[0], rate_of_source(source, port, options))
-            best[1] = max(best[1], rate_of_channel(port, options))
-    print(f"{os.cpu_count()} cores, {options.messages} messages of {options.size} octets")
-    print(f"smtp-source -d -s 10   {best[0]:8.0f} msg/s")
-    print(f"SmtpChannel, {options.connections:3} conn. {best[1]:8.0f} msg/s   ({options.loop})")
-    print(f"ratio                  {best[1] / best[0]:8.2f}")
-    return 0
+    findings = result.Findings("smtp_channel", options.json)
+    rates: list[tuple[float, float]] = []
+    with stage.running_sink() as (port, _sink):
+
+        def one_round() -> float:
+            channel = rate_of_channel(findings, port, options)
+            rates.append((channel, stage.source_rate(port, messages=options.messages, size=options.size)))
+            return rates[-1][0] / rates[-1][1]
+
+        ratios = result.interleaved(one_round, options.rounds)
+    channel, source = (statistics.median(side) for side in zip(*rates, strict=True))
+    findings.figures |= {"rounds": rates, "loop": options.loop, "connections": options.connections}
+    findings.row(
+        f"the bare SMTP channel, one process, {options.connections} connections",
+        ratios.median,
+        measured=f"{channel:,.0f} msg/s",
+        reference=f"smtp-source -d -s 10: {source:,.0f} msg/s",
+        note=f"{ratios.note()}; messages of {options.size:,} octets, {options.loop}",
+    )
+    return findings.finish()
 
 
-@contextmanager
-def running_sink(program: str) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    user = ["-u", "nobody"] if os.geteuid() == 0 else []
-    process = subprocess.Popen([program, *user, f"127.0.0.1:{port}", "1000"], stderr=subprocess.DEVNULL)
-    try:
-        wait_for_port(port)
-        yield port
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def wait_for_port(port: int) -> None:
-    ends = time.monotonic() + 10
-    while time.monotonic() < ends:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise RuntimeError("smtp-sink did not start")
-
-
-def rate_of_source(program: str, port: int, options: argparse.Namespace) -> float:
-    command = [program, "-d", "-s", "10", "-l", str(options.size), "-m", str(options.messages)]
-    command += ["-f", "sender@example.com", "-t", "recipient@example.com", f"127.0.0.1:{port}"]
-    begun = time.perf_counter()
-    subprocess.run(command, check=True)
-    return float(options.messages / (time.perf_counter() - begun))
-
-
-def rate_of_channel(port: int, options: argparse.Namespace) -> float:
+def rate_of_channel(findings: result.Findings, port: int, options: argparse.Namespace) -> float:
     profile = cProfile.Profile() if options.profile else None
     if profile:
         profile.enable()
     before = time.process_time()
     seconds = float(runner(options.loop)(send_all(port, options)))
     used = (time.process_time() - before) / options.messages * 1e6
-    print(f"  {options.messages / seconds:8.0f} msg/s, {used:.1f} us of processor time a message")
+    findings.say(f"  {options.messages / seconds:8.0f} msg/s, {used:.1f} us of processor time a message")
     if profile:
         profile.disable()
-        pstats.Stats(profile).sort_stats("tottime").print_stats(18)
+        pstats.Stats(profile, stream=sys.stderr).sort_stats("tottime").print_stats(18)
     return float(options.messages / seconds)
 
 

@@ -7,12 +7,14 @@ programs are used, Postfix itself need not run.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -85,13 +87,29 @@ def source_rate(port: int, *, messages: int, size: int, sessions: int = 10) -> f
 
 
 @contextmanager
-def durable_mariadb() -> Iterator[MariaDB]:
-    """A private MariaDB on disk that makes every commit durable."""
+def durable_mariadb(memory: int = 256) -> Iterator[MariaDB]:
+    """A private MariaDB on disk that makes every commit durable. memory: of its buffer pool, in MB."""
     server = MariaDB(durable=True)
     try:
+        if memory > 256:
+            server.execute(f"SET GLOBAL innodb_buffer_pool_size={memory * 2**20}")
+            # A redo log that is small for its pool would have it write pages out while it is measured.
+            server.execute(f"SET GLOBAL innodb_log_file_size={memory // 2 * 2**20}")
         yield server
     finally:
         server.remove()
+
+
+@contextmanager
+def database(kind: str, folder: Path, memory: int = 256) -> Iterator[tuple[str, Mapping[str, int]]]:
+    """An empty database, "mariadb" or "sqlite": its URL, and its server's process id where it has one."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/coldsend.db", {}
+        return
+    with durable_mariadb(memory) as server:
+        assert server.process is not None
+        server.execute("CREATE DATABASE bench CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
+        yield server.url("bench"), {"mariadbd": server.process.pid}
 
 
 def cpu_seconds(pid: int) -> float:
@@ -108,6 +126,11 @@ def peak_memory(pid: int) -> float:
     return 0.0
 
 
+def forget_peak_memory() -> None:
+    """From now on the peak of this process is what it uses from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def machine() -> Mapping[str, str]:
     """Facts that figures mean nothing without."""
     cpu = next(
@@ -121,6 +144,19 @@ def machine() -> Mapping[str, str]:
     return {
         "processor": f"{cpu}, {len(os.sched_getaffinity(0))} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GB",
-        "system": f"{os.uname().sysname} {os.uname().release}",
+        "kernel": f"{os.uname().sysname} {os.uname().release}",
         "Python": sys.version.split()[0],
+        "MariaDB": _version(["mariadbd", "--version"], r"Ver (\S+)"),
+        "SQLite": sqlite3.sqlite_version,
+        "Postfix": _version(["postconf", "-d", "mail_version"], r"= (\S+)"),
     }
+
+
+def _version(command: Sequence[str], pattern: str) -> str:
+    """What a program says about its version; "none" where it is missing."""
+    found = shutil.which(command[0], path=PATH)
+    if found is None:
+        return "none"
+    said = subprocess.run([found, *command[1:]], check=False, capture_output=True, text=True).stdout
+    match = re.search(pattern, said)
+    return match[1] if match else "unknown"

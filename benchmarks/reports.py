@@ -1,0 +1,144 @@
+"""Whether reports take longer when the event log grows: they must count the send list, not the events.
+
+    python benchmarks/reports.py [--recipients 100000] [--events 0,1,10,50] [--database mariadb|sqlite]
+        [--json]
+
+An installation for each level of events a recipient, all with one campaign of one task: everybody was sent
+within the last ten hours, and the task is still open, so that its rate is looked at as well. The first event
+is the acceptance, the second the try, the rest are opens and clicks. Each command runs several times, the
+levels one after the other (A B C D A B ..); its time at a level is the shortest. Commands run within this
+process, because starting Python takes longer than most of them. ``event list`` and ``why`` show the events,
+so they are compared with one event a recipient instead of none. MariaDB has a buffer pool of 2 GB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks import mass, result, stage
+from benchmarks.end_to_end import DATABASES, Campaign
+from coldsend import clock
+from coldsend.cli.main import main as coldsend
+from coldsend.domain.states import EventType
+
+SPAN = timedelta(hours=10)  # between the first acceptance and the last, which is now
+COMMANDS = {
+    "report campaign": ("report", "campaign", "spring"),
+    "report task": ("report", "task", "spring/intro"),
+    "report service": ("report", "service", "main"),
+    "task show": ("task", "show", "spring/intro"),
+    "campaign show": ("campaign", "show", "spring"),
+}
+SHOWING_EVENTS = {
+    "why": ("why", "spring/intro", "p7@company7.example"),
+    "event list": ("event", "list"),
+    "event list --task": ("event", "list", "--task", "spring/intro"),
+    "event list --contact": ("event", "list", "--contact", "p7@company7.example"),
+    "event list --task --type": ("event", "list", "--task", "spring/intro", "--type", "send_api_success"),
+}
+POOL = 2048  # MB of the buffer pool
+
+
+def main() -> int:
+    parser = result.parser(__doc__)
+    parser.add_argument("--recipients", type=int, default=100_000)
+    parser.add_argument("--events", default="0,1,10,50", help="a recipient; the first two levels are 0 and 1")
+    parser.add_argument("--database", choices=tuple(DATABASES), default="mariadb")
+    parser.add_argument("--times", type=int, default=7, help="how often each command runs")
+    options = parser.parse_args()
+    levels = [int(level) for level in options.events.split(",")]
+    if levels[:2] != [0, 1] or levels != sorted(set(levels)) or len(levels) < 3:
+        parser.error("--events: 0,1 and more, in growing order")
+    findings = result.Findings("reports", options.json)
+    with ExitStack() as stack:
+        folders: dict[int, Path] = {}
+        for level in levels:
+            folders[level] = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            findings.say(f"setting up {options.recipients:,} recipients with {level} events each ..")
+            url, _server = stack.enter_context(stage.database(options.database, folders[level], POOL))
+            set_up(Campaign(folders[level], url), options.recipients, level)
+        seconds = {
+            name: shortest(folders, command, options.times)
+            for name, command in (COMMANDS | SHOWING_EVENTS).items()
+        }
+    for name, by_level in seconds.items():
+        shown = (f"{level} events each {taken * 1000:7.1f} ms" for level, taken in by_level.items())
+        findings.say(f"{name:26} " + "   ".join(shown))
+    findings.figures |= {"recipients": options.recipients, "seconds": seconds}
+    write_rows(findings, options.recipients, levels, DATABASES[options.database])
+    return findings.finish()
+
+
+def set_up(campaign: Campaign, recipients: int, events: int) -> None:
+    """Everybody sent within SPAN, with so many events each."""
+    database = campaign.database
+    mass.add_contacts(database, recipients)
+    campaign.add_service(1, recipients, 1)  # port 1: nothing is sent here
+    campaign.plan("spring", {"intro": "tag:lead"})
+    mass.mark_sent(database, clock.now() - SPAN, SPAN)
+    feedback = max(0, events - 2)
+    kinds = {
+        EventType.SEND_API_SUCCESS: min(1, events),
+        EventType.SEND_API_TRY: 1 if events > 1 else 0,
+        EventType.CLICK: feedback // 4,
+        EventType.OPEN: feedback - feedback // 4,
+    }
+    for kind, each in kinds.items():
+        if each:
+            mass.add_events(database, kind, each)
+    mass.settle(database)
+    database.dispose()
+
+
+def shortest(folders: Mapping[int, Path], command: Sequence[str], times: int) -> dict[int, float]:
+    """Seconds of a command at each level, the shortest of so many."""
+    taken = dict.fromkeys(folders, float("inf"))
+    for _ in range(times):
+        for level, folder in folders.items():
+            taken[level] = min(taken[level], run_within(folder, command))
+    return taken
+
+
+def run_within(folder: Path, command: Sequence[str]) -> float:
+    """Run a command of coldsend in this process; the seconds it took. RuntimeError where it fails."""
+    said, errors = io.StringIO(), io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
+        begun = time.perf_counter()
+        code = coldsend([*command, "--json"])
+        taken = time.perf_counter() - begun
+    if code != 0:
+        raise RuntimeError(f"{' '.join(command)}: exit code {code}: {errors.getvalue()}")
+    return taken
+
+
+def write_rows(findings: result.Findings, recipients: int, levels: Sequence[int], name: str) -> None:
+    """One row for what counts, one for what lists; each tells its command that grew most."""
+    seconds, most = findings.figures["seconds"], levels[-1]
+    for title, commands, base in (
+        ("reports", COMMANDS, 0),
+        ("lists of events, why", SHOWING_EVENTS, 1),
+    ):
+        grown = {command: seconds[command][most] / seconds[command][base] for command in commands}
+        worst = max(grown, key=lambda command: grown[command])
+        findings.row(
+            f"{title}, {name}, {recipients:,} recipients with {most} events each",
+            grown[worst],
+            measured=f"`{worst}`: {seconds[worst][most] * 1000:,.0f} ms",
+            reference=f"{base} events each: {seconds[worst][base] * 1000:,.0f} ms",
+            goal=result.at_most(1.3),
+            note=f"worst of {len(commands)} commands, each the shortest of several runs",
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
