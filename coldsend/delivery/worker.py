@@ -334,7 +334,6 @@ class Worker:
 
     def _database_is(self, away: str | None) -> None:
         if away is not None and away not in self._away:
-            # Each reason once: a connection that was lost, and then "access denied", say different things.
             logbook.database_away(away, outcomes_held=len(self._results))
             self._away.add(away)
         elif away is None and self._away:
