@@ -90,8 +90,8 @@ SABOTAGES = {
         {
             "coldsend/stores/ledger.py": (
                 (
-                    "        .where(rows.id.in_(row_ids), rows.status == RowStatus.PENDING.value, *guards)\n",
-                    "        .where(rows.id.in_(row_ids), *guards)\n",
+                    "(bulk.among(rows.id, row_ids), rows.status == RowStatus.PENDING.value, *guards)",
+                    "(bulk.among(rows.id, row_ids), *guards)",
                 ),
             )
         },
@@ -100,7 +100,7 @@ SABOTAGES = {
         TWICE,
     ),
     "an outcome is written whoever's the row is": Sabotage(
-        {"coldsend/stores/ledger.py": (('    "t.claim_token = v.claim_token AND "\n', '    ""\n'),)},
+        {"coldsend/stores/row_outcomes.py": (('    "t.claim_token = v.claim_token AND "\n', '    ""\n'),)},
         "tests/faults/test_guards.py"
         "::test_an_answer_from_before_counts_for_nothing_once_a_person_has_decided",
         TWICE,

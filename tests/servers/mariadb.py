@@ -86,7 +86,7 @@ class MariaDB:
     def _install(self) -> None:
         install = program("mariadb-install-db", "mysql_install_db")
         assert install, "mariadb-install-db is not installed: apt-get install mariadb-server"
-        subprocess.run(
+        done = subprocess.run(
             [
                 install,
                 "--no-defaults",
@@ -95,10 +95,13 @@ class MariaDB:
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
             ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
+        if done.returncode != 0:
+            raise RuntimeError(f"{install} failed:\n{done.stdout[-2000:]}")
 
     def start(self) -> None:
         server = program("mariadbd", "mysqld")
