@@ -180,3 +180,20 @@ def test_a_server_that_answers_421_to_a_new_connection_is_believed(smtp_server: 
     sent = send(service(smtp_server.port, connections=1), message(1), message(2))
     assert [answer.code for answer in sent.answers] == [250, 421]
     assert smtp_server.control()["connections"] == 2
+
+
+def test_who_waits_for_a_connection_that_breaks_gets_one_of_his_own(smtp_server: RecordingServer) -> None:
+    smtp_server.control(faults=[{"at": "rcpt", "do": "drop", "times": 3}])
+
+    async def crowd() -> list[Answer | BaseException]:
+        channel = SmtpChannel(service(smtp_server.port, connections=1), {}, QUICK)
+        answers = await asyncio.gather(
+            *(channel.send(message(n), nothing) for n in range(1, 9)), return_exceptions=True
+        )
+        await channel.close()
+        return answers
+
+    answers = asyncio.run(crowd())
+    assert all(isinstance(answer, Answer) for answer in answers)
+    assert sum(isinstance(answer, Answer) and answer.lost for answer in answers) == 3
+    assert len(smtp_server.messages()) == 5
