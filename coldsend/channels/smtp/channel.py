@@ -114,6 +114,7 @@ class SmtpChannel:
         if isinstance(result, Answer):
             return result
         if result is None:
+            delivery.renew()
             return await self._over_new(delivery)
         return await self._alone(result, delivery)
 
