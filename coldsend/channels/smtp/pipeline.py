@@ -167,8 +167,7 @@ class Pipeline:
         connection.listener = None
         finishing, current, self._finishing, self._current = self._finishing, self._current, None, None
         unanswered = connection.timed_out and finishing is None
-        # A refusal, and then an answer that never came: the refusal may have been the last of all.
-        doubtful = self._out_of_step or (unanswered and self._refusal is not None)
+        doubtful = self._out_of_step or self._unproven(unanswered=unanswered)
         unheard = self._garbled or (self._behind and unanswered)
         if not self._abandoned and (
             (self._held is not None and doubtful)
@@ -190,6 +189,14 @@ class Pipeline:
         """Nobody waits for this message any more; no dot of its own may go out."""
         if delivery is self._finishing or (delivery is self._current and self._finishing is None):
             self._abandon("given up")
+
+    def _unproven(self, *, unanswered: bool) -> bool:
+        """Whether the answers behind the one that is held leave open whose it was."""
+        if unanswered and self._refusal is not None:
+            # An answer never came, and the refusal may have been the last one of all.
+            return True
+        # A refusal, and not all the answers behind it: had it been one too many, they would look the same.
+        return self._held is not None and self._held[1].code >= 400 and self._step != 0
 
     def _told(self, *, unheard: bool) -> Answer:
         """What the message whose envelope was out is told of the end. unheard: its answers prove nothing."""
@@ -251,6 +258,7 @@ class Pipeline:
         if self._refusal is None:
             self._refusal = (_PHASES[step], reply)
         if reply.code == CLOSING:
+            self._step = step
             self._connection.fail("the server closes the connection")
         elif self._behind and step == 0 and reply.code in _NOT_UNDERSTOOD:
             self._garbled = True

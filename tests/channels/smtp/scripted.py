@@ -54,10 +54,12 @@ class ScriptedServer:
     accepted: Counter[str] = field(default_factory=Counter)
     bodies: dict[str, list[bytes]] = field(default_factory=dict)
     dots: Counter[str] = field(default_factory=Counter)
+    for_nobody: list[bytes] = field(default_factory=list)  # what came after a 354 without a recipient
     connections: int = 0
     open: int = 0
     most_open: int = 0
     pieces: bool = True
+    read_ahead: bool = False  # more had come in with the last dot
     port: int = 0
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _server: Any = None
@@ -141,7 +143,7 @@ class _Session:
             if code != 354:
                 return
             await self._flush()
-            await self._reader.readuntil(b".\r\n")
+            self._server.for_nobody.append(await self._reader.readuntil(b".\r\n"))
             await self._do("lone")
             return
         if await self._do("data") != 354:
@@ -151,6 +153,7 @@ class _Session:
         recipient, self._sender, self._recipient = self._recipient, "", ""
         self._server.dots[recipient] += 1
         self._server.bodies.setdefault(recipient, []).append(body)
+        self._server.read_ahead = bool(self._reader._buffer)  # type: ignore[attr-defined]
         await self._do("final", on_answer=lambda code: self._accept(recipient, code))
 
     def _accept(self, recipient: str, code: int) -> None:

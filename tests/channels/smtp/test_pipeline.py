@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from coldsend.channels.smtp import SmtpChannel
-from coldsend.domain.answers import Answer, Outcome
+from coldsend.config.settings import SmtpSettings
+from coldsend.domain.answers import Answer, Outcome, Phase
+from coldsend.domain.message import Message
 from coldsend.domain.replies import judge
 from tests.channels.messages import message
 from tests.channels.smtp.scripted import USUAL, Deed, ScriptedServer
@@ -26,7 +28,12 @@ from tests.channels.smtp.sending import QUICK, service
 HASTY = replace(
     QUICK, mail_timeout=0.05, rcpt_timeout=0.05, data_timeout=0.05, final_timeout=0.05, greeting_timeout=0.5
 )
-SEEDS = 300
+SEEDS = 150
+
+
+_TOO_LITTLE = {"silence", "silent refusal", "discards"}
+_TOO_MUCH = {"twice", "yes and no", "no and yes", "many"}
+_ENDS = {"closing", "refuses and closes", "cut before", "cut behind", "goodbye"}
 
 
 class NotNow(Exception):
@@ -39,10 +46,16 @@ class Deeds:
     def __init__(self, chance: random.Random) -> None:
         self._chance = chance
         self._kinds = chance.sample(sorted(self._all()), chance.randint(0, 4))
+        if _TOO_LITTLE & set(self._kinds):
+            # One answer too many and one too few: nobody can tell that from none of either.
+            self._kinds = [kind for kind in self._kinds if kind not in _TOO_MUCH]
+        if {"silence", "silent refusal"} & set(self._kinds):
+            # Nor an answer that is missing where the connection ends before the others show it.
+            self._kinds = [kind for kind in self._kinds if kind not in _ENDS]
         self._rate = chance.choice((0.01, 0.03, 0.1, 0.3))
 
     def __call__(self, at: str, _connection: int) -> Deed | None:
-        if at in ("ehlo", "quit") or self._chance.random() > self._rate or not self._kinds:
+        if at == "quit" or self._chance.random() > self._rate or not self._kinds:
             return None
         return self._all()[self._chance.choice(self._kinds)](at)
 
@@ -80,6 +93,10 @@ class Deeds:
         }
 
     @property
+    def swallows(self) -> bool:
+        return "silent refusal" in self._kinds
+
+    @property
     def two_answers(self) -> bool:
         return "no and yes" in self._kinds
 
@@ -109,7 +126,7 @@ async def play(seed: int) -> None:
     chance = random.Random(seed)
     deeds = Deeds(chance)
     capacity, count = chance.randint(1, 4), chance.randint(20, 60)
-    cancels, fails = chance.choice((0, 0, 0.1)), chance.choice((0, 0, 0.1))
+    cancels, fails = 0 if deeds.swallows else chance.choice((0, 0, 0.1)), chance.choice((0, 0, 0.1))
     big = chance.choice((0, 0, 0, 0.1))
     settings = replace(HASTY, idle_seconds=chance.choice((0, 20, 20, 20)))
     extensions = USUAL["ehlo"] if chance.random() < 0.85 else "250-hello\r\n250 8BITMIME"
@@ -156,6 +173,7 @@ async def one(
         answer: Answer | None = None
         try:
             answer = await channel.send(one_message, lambda: run.before_commit(recipient, fails=fail))
+            assert isinstance(answer, Answer)
         except NotNow:
             pass
         finally:
@@ -173,6 +191,7 @@ async def one(
 
 def check(run: Run, server: ScriptedServer, capacity: int) -> None:
     assert run.late_commits == []
+    assert set(server.for_nobody) <= {b".\r\n"}, "a body for nobody"
     assert set(run.commits.values()) <= {1}
     # The journal lives by this: who has its answer has noted it before the next dot of its connection.
     assert run.most_open_dots <= capacity
@@ -190,6 +209,205 @@ def check(run: Run, server: ScriptedServer, capacity: int) -> None:
         else:
             assert accepted == 0, where
     assert len(run.answers) > 0
+
+
+@dataclass
+class Scene:
+    """A few messages through one channel, at a server that follows a script."""
+
+    server: ScriptedServer
+    answers: list[Answer]
+    seconds: float
+
+    @property
+    def codes(self) -> list[int]:
+        return [answer.code for answer in self.answers]
+
+
+def scene(
+    count: int,
+    deed: Callable[[str, int], Deed | None],
+    *,
+    connections: int = 1,
+    settings: SmtpSettings = QUICK,
+) -> Scene:
+    """``count`` messages at once, in order."""
+
+    async def run() -> Scene:
+        async with ScriptedServer(deed, random.Random(1), pieces=False) as server:
+            channel = SmtpChannel(service(server.port, connections=connections), {}, settings)
+            begun = time.monotonic()
+            async with asyncio.timeout(30):
+                answers = await asyncio.gather(*(channel.send(person(n), nothing) for n in range(count)))
+                seconds = time.monotonic() - begun
+                await channel.close()
+            return Scene(server, answers, seconds)
+
+    return asyncio.run(run())
+
+
+def person(number: int) -> Message:
+    return message(number, rcpt_to=f"p{number}@example.org")
+
+
+def nothing() -> None:
+    pass
+
+
+def nth(wanted: dict[tuple[str, int], Deed]) -> Callable[[str, int], Deed | None]:
+    """Deeds by what is answered, and the how-manieth of its kind it is, over all connections."""
+    seen: Counter[str] = Counter()
+
+    def deed(at: str, _connection: int) -> Deed | None:
+        seen[at] += 1
+        return wanted.get((at, seen[at]))
+
+    return deed
+
+
+def test_many_messages_take_one_connection_and_each_has_its_own_envelope() -> None:
+    played = scene(50, nth({}))
+    assert played.codes == [250] * 50
+    assert (played.server.connections, set(played.server.accepted.values())) == (1, {1})
+
+
+def test_a_refused_recipient_costs_no_connection_and_nobody_else() -> None:
+    refused = {("rcpt", number): Deed("550 5.1.1 no such user") for number in (1, 5, 6, 20)}
+    played = scene(20, nth(refused))
+    assert [number for number, code in enumerate(played.codes, 1) if code != 250] == [1, 5, 6, 20]
+    assert {answer.phase for answer in played.answers if answer.code == 550} == {Phase.RCPT}
+    assert played.server.connections == 1
+
+
+def test_a_refused_dot_is_a_refusal_though_the_recipient_behind_it_is_refused_too() -> None:
+    deeds = {("final", 2): Deed("451 4.3.0 later"), ("rcpt", 3): Deed("550 5.1.1 no such user")}
+    assert scene(4, nth(deeds)).codes == [250, 451, 550, 250]
+
+
+def test_a_dot_whose_refusal_is_swallowed_is_unknown_though_the_next_answer_looks_like_its_own() -> None:
+    deeds = {("final", 2): Deed("", meant=451), ("rcpt", 3): Deed("550 5.1.1 no such user")}
+    played = scene(3, nth(deeds), settings=HASTY)
+    assert judge(played.answers[1]).outcome is Outcome.UNKNOWN
+    plain = scene(3, nth({("final", 2): Deed("", meant=451)}), settings=HASTY)
+    assert judge(plain.answers[1]).outcome is Outcome.UNKNOWN
+
+
+def test_a_dot_with_no_and_then_yes_is_unknown_though_the_recipient_behind_it_is_refused() -> None:
+    deeds = {("final", 2): Deed(before="451 4.3.0 or rather"), ("rcpt", 3): Deed("550 5.1.1 no such user")}
+    played = scene(4, nth(deeds))
+    assert judge(played.answers[1]).outcome is Outcome.UNKNOWN
+    assert played.answers[3].code == 250
+
+
+def test_an_answer_too_many_to_a_refused_envelope_is_not_taken_for_the_answer_to_rset() -> None:
+    deeds = {
+        ("rcpt", 2): Deed("550 5.1.1 no"),
+        ("data", 2): Deed("503 5.5.1 no", extra="250 2.0.0 what else"),
+    }
+    played = scene(4, nth(deeds))
+    assert played.codes[1:] == [550, 250, 250]
+    assert judge(played.answers[0]).outcome is Outcome.UNKNOWN
+    assert played.server.connections == 2
+
+
+def test_a_server_that_hangs_up_right_after_its_introduction_is_lost_at_once() -> None:
+    played = scene(1, nth({("ehlo", 1): Deed(closes="fin")}))
+    assert played.answers[0].lost
+    assert played.seconds < QUICK.mail_timeout / 2
+
+
+def test_a_server_that_talks_on_after_its_introduction_is_lost_at_once() -> None:
+    played = scene(1, nth({("ehlo", 1): Deed(extra="250 2.0.0 and another thing")}))
+    assert played.answers[0].lost
+    assert played.seconds < QUICK.mail_timeout / 2
+
+
+def test_a_server_that_throws_away_what_follows_a_dot_is_found_out_by_one_connection_once() -> None:
+    def deed(at: str, _connection: int) -> Deed | None:
+        return Deed(discards=True) if at == "final" else None
+
+    settings = replace(QUICK, mail_timeout=0.3)
+    played = scene(200, deed, connections=4, settings=settings)
+    assert played.codes == [250] * 200
+    assert played.server.connections == 5
+
+
+def test_a_server_that_hangs_up_on_what_follows_a_dot_costs_one_unknown_message() -> None:
+    async def run() -> list[Answer]:
+        hung_up = False
+
+        def deed(at: str, _connection: int) -> Deed | None:
+            nonlocal hung_up
+            if at == "final" and server.read_ahead:
+                hung_up = True
+                return Deed("", closes="rst")
+            return None
+
+        async with ScriptedServer(deed, random.Random(1), pieces=False) as server:
+            channel = SmtpChannel(service(server.port, connections=4), {}, QUICK)
+            answers = await asyncio.gather(*(channel.send(person(n), nothing) for n in range(60)))
+            await channel.close()
+        assert hung_up
+        return answers
+
+    outcomes = Counter(judge(answer).outcome for answer in asyncio.run(run()))
+    assert outcomes == {Outcome.UNKNOWN: 1, Outcome.ACCEPTED: 59}
+
+
+def test_a_closing_that_many_connections_meet_at_once_is_met_by_new_ones() -> None:
+    count: Counter[int] = Counter()
+
+    def deed(at: str, connection: int) -> Deed | None:
+        count[connection] += at == "mail"
+        return Deed("421 4.7.0 enough", closes="fin") if at == "mail" and count[connection] > 5 else None
+
+    assert scene(60, deed, connections=3).codes == [250] * 60
+
+
+def test_who_is_cancelled_while_its_connection_breaks_gives_its_place_back() -> None:
+    async def run() -> list[int]:
+        deed = nth({("mail", 2): Deed("", closes="fin")})
+        async with ScriptedServer(deed, random.Random(1), pieces=False) as server:
+            channel = SmtpChannel(service(server.port), {}, QUICK)
+            assert (await channel.send(person(0), nothing)).code == 250
+            second = asyncio.create_task(channel.send(person(1), nothing))
+            third = asyncio.create_task(channel.send(person(2), nothing))
+            await asyncio.sleep(0)
+            (broken,) = channel._pipelines
+            while not broken.failure:
+                await asyncio.sleep(0)
+                if broken.failure:
+                    second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+            async with asyncio.timeout(5):
+                answer = await third
+                await channel.close()
+            return [answer.code, channel._connections]
+
+    assert asyncio.run(run()) == [250, 0]
+
+
+def test_closing_answers_who_waits_and_lets_what_is_under_way_end() -> None:
+    async def run() -> list[Answer]:
+        async with ScriptedServer(nth({}), random.Random(1), pieces=False) as server:
+            channel = SmtpChannel(service(server.port), {}, QUICK)
+            closing: list[asyncio.Task[None]] = []
+            sends = [
+                asyncio.create_task(
+                    channel.send(person(n), lambda: closing.append(asyncio.create_task(channel.close())))
+                )
+                for n in range(4)
+            ]
+            async with asyncio.timeout(5):
+                answers = await asyncio.gather(*sends)
+                await asyncio.gather(*closing)
+            assert sum(server.accepted.values()) == sum(answer.code == 250 for answer in answers)
+            return answers
+
+    answers = asyncio.run(run())
+    assert answers[0].code == 250
+    assert {answer.phase for answer in answers if answer.code != 250} == {Phase.CONNECT}
 
 
 @pytest.mark.parametrize("part", range(10))
