@@ -7,7 +7,7 @@ Works on an empty, migrated database.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from coldsend.domain.states import EventType, RowStatus
 
 CHUNK = 100_000  # rows a transaction
 PARTS = 10  # tags part0 .. part9
-MOMENTS = 100  # at which rows were sent
+TOGETHER = 200  # rows accepted at the same moment, as a turn of a sender process writes them
 
 
 def add_contacts(database: Database, count: int) -> None:
@@ -69,17 +69,18 @@ def _contacts(n: sa.ColumnElement[int]) -> sa.Insert:
 
 
 def mark_sent(database: Database, began: datetime, span: timedelta) -> None:
-    """Every pending row becomes sent by service 1, evenly over a span of time."""
+    """Every pending row becomes sent by service 1, TOGETHER at a time, evenly over a span of time."""
     rows = task_contacts.c
     with database.read() as connection:
         last = connection.execute(sa.select(sa.func.max(rows.id))).scalar_one()
-    for part in range(MOMENTS):
-        at = began + span * ((part + 1) / MOMENTS)
-        mine = rows.id.between(last * part // MOMENTS + 1, last * (part + 1) // MOMENTS)
-        change = sa.update(task_contacts).where(mine, rows.status == RowStatus.PENDING.value)
-        with database.begin() as connection:
+    with database.begin() as connection:
+        for above in range(0, last, TOGETHER):
+            at = began + span * (min(last, above + TOGETHER) / last)
+            mine = [rows.id > above, rows.id <= above + TOGETHER, rows.status == RowStatus.PENDING.value]
             connection.execute(
-                change.values(
+                sa.update(task_contacts)
+                .where(*mine)
+                .values(
                     status=RowStatus.SENT.value,
                     attempt=1,
                     first_attempt_at=at,
@@ -91,26 +92,35 @@ def mark_sent(database: Database, began: datetime, span: timedelta) -> None:
             )
 
 
-def add_events(database: Database, kind: EventType, each: int) -> None:
-    """``each`` events of a kind for every row that was sent, at the time of its acceptance."""
+def add_events(database: Database, kind: EventType, each: int, apart: timedelta) -> None:
+    """``each`` events of a kind for every row that was sent: so far apart, the first so long after it."""
     rows = task_contacts.c
-    repeats = sa.union_all(*(sa.select(sa.literal_column(str(n)).label("n")) for n in range(each))).subquery()
+    together = sa.select(rows.sent_at, sa.func.min(rows.id), sa.func.max(rows.id)).group_by(rows.sent_at)
+    with database.read() as connection:
+        spans = list(connection.execute(together.where(rows.sent_at.is_not(None))))
+    for some in (spans[number : number + 100] for number in range(0, len(spans), 100)):
+        with database.begin() as connection:
+            for moment, first, last in some:
+                times = [moment + apart * (number + 1) for number in range(each)]
+                connection.execute(_events(kind, times, first, last))
+
+
+def _events(kind: EventType, times: Sequence[datetime], first: int, last: int) -> sa.Insert:
+    """An event at each of these times for each row of a span of ids."""
+    rows = task_contacts.c
+    moment = sa.union_all(*(sa.select(sa.literal(at, rows.sent_at.type).label("ts")) for at in times))
+    moments = moment.subquery("moments")
     values = {
         "task_id": rows.task_id,
         "contact_id": rows.contact_id,
         "sender_service_id": rows.sender_service_id,
         "event_tracking_uid": rows.event_tracking_uid,
         "type": sa.literal(kind.value),
-        "ts": rows.sent_at,
+        "ts": moments.c.ts,
     }
-    made = sa.select(*values.values()).select_from(task_contacts.join(repeats, sa.true()))
-    with database.read() as connection:
-        last = connection.execute(sa.select(sa.func.max(rows.id))).scalar_one()
-    step = max(1, CHUNK // each)
-    for above in range(0, last, step):
-        mine = made.where(rows.id > above, rows.id <= above + step, rows.sent_at.is_not(None))
-        with database.begin() as connection:
-            connection.execute(sa.insert(event_log).from_select([*values], mine, include_defaults=False))
+    made = sa.select(*values.values()).select_from(task_contacts.join(moments, sa.true()))
+    made = made.where(rows.id.between(first, last), rows.sent_at.is_not(None))
+    return sa.insert(event_log).from_select([*values], made, include_defaults=False)
 
 
 def settle(database: Database) -> None:
