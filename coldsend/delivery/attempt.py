@@ -29,6 +29,10 @@ class LeaseLost(Exception):
     """This process may have been declared dead: nothing more may go out."""
 
 
+class HeldBack(Exception):
+    """The service has turned out to leave answers open: one more final dot would be one more doubt."""
+
+
 class JournalFailed(Exception):
     """The journal cannot be written, so what comes after it must not happen."""
 
@@ -82,21 +86,28 @@ class Attempter:
     policy: RetryPolicy
     lease_valid: Callable[[], bool]
 
-    async def attempt(self, claim: Claim, composer: Composer, channel: Channel) -> Result:
-        """Try to send one claimed row; never raises, also not when cancelled."""
+    async def attempt(
+        self, claim: Claim, composer: Composer, channel: Channel, may_commit: Callable[[], bool]
+    ) -> Result:
+        """Try to send one claimed row; never raises, also not when cancelled.
+
+        may_commit: asked just before the step whose outcome may stay open; False: the row is given back.
+        """
         message_id = None
         try:
             if not self.lease_valid():
                 return self._released(claim, "lease_lost")
             message = composer.compose(_recipient(claim.row), claim.attempt_at)
             message_id = message.message_id
-            answer = await channel.send(message, lambda: self._before_commit(claim))
+            answer = await channel.send(message, lambda: self._before_commit(claim, may_commit))
             return self._judged(claim, answer, message_id)
         except CannotCompose as error:
             skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
             return Result(claim, skipped, render_error=True)
         except LeaseLost:
             return self._released(claim, "lease_lost")
+        except HeldBack:
+            return self._released(claim, "service_failed")
         except OwnLimit as error:
             logbook.own_limit(str(error))
             return replace(self._released(claim, "own_limit"), cannot_send=True)
@@ -109,9 +120,11 @@ class Attempter:
             logbook.unexpected_error(f"attempt at row {claim.row.id}", error)
             return self._failed_unexpectedly(claim, error, message_id)
 
-    def _before_commit(self, claim: Claim) -> None:
+    def _before_commit(self, claim: Claim, may_commit: Callable[[], bool]) -> None:
         if not self.lease_valid():
             raise LeaseLost
+        if not may_commit():
+            raise HeldBack
         try:
             self.journal.dot(claim.row.id, claim.token)
         except OSError as error:

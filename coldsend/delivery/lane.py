@@ -18,10 +18,13 @@ from coldsend.composing.compose import Composer
 from coldsend.delivery.attempt import Attempter, Claim, Result
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.answers import BEFORE_MESSAGE, Action, Outcome
+from coldsend.domain.outcome import PROVIDER_RETRY
+from coldsend.domain.replies import provider_of
 from coldsend.domain.service import Service
 
 FIRST_BACKOFF = 0.5
 LONGEST_BACKOFF = 60.0
+VIEW_CATCHES_UP = 5.0  # a worker looks at pauses once a second, where the database lets it
 MOST_ROWS = 1000  # one claim: bounds the size of a transaction
 
 _STOPS_LANE = frozenset({Action.FREEZE_SERVICE, Action.COOL_DOWN, Action.NEXT_QUOTA_DAY, Action.SLOW_DOWN})
@@ -51,6 +54,8 @@ class Lane:
         self._backoff = 0.0
         self._breaks = 0  # connections lost under a message since one was accepted
         self._closed_until = 0.0  # on the steady clock
+        self._no_commit_until = 0.0  # on the steady clock: an answer stayed open
+        self._turned_away: dict[str, float] = {}  # providers that paused us -> until the view knows it
         self.last_answer = last_answer  # on the steady clock: when a message through this service ended
         self._held_until = 0.0  # on the steady clock: end of the throttle gap that the database knows
 
@@ -101,8 +106,7 @@ class Lane:
 
     def put(self, claim: Claim, composer: Composer) -> None:
         """A committed claim to be sent; given back where the lane has closed since it was asked for."""
-        if clock.monotonic() < self._closed_until:
-            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_failed")))
+        if self._given_back(claim, clock.monotonic()):
             return
         if len(self._runners) < self.channel.appetite:
             self._runners.append(asyncio.create_task(self._run()))
@@ -117,7 +121,7 @@ class Lane:
             claim, composer = await self._queue.get()
             self.in_flight += 1
             try:
-                result = await self._attempter.attempt(claim, composer, self.channel)
+                result = await self._attempter.attempt(claim, composer, self.channel, self._may_commit)
             finally:
                 self.in_flight -= 1
             self._learn(result)
@@ -125,6 +129,9 @@ class Lane:
             current = asyncio.current_task()
             if current is not None and current.cancelling():
                 return
+
+    def _may_commit(self) -> bool:
+        return clock.monotonic() >= self._no_commit_until
 
     def _learn(self, result: Result) -> None:
         moment = clock.monotonic()
@@ -143,11 +150,16 @@ class Lane:
             self._backoff, self._breaks = 0.0, 0
         elif result.answer.phase in BEFORE_MESSAGE or result.verdict.action in _STOPS_LANE:
             self._back_off(moment)
+        elif result.verdict.action == Action.PAUSE_PROVIDER:
+            self._turn_away(provider_of(result.claim.row.email_domain), moment)
         elif result.answer.lost and result.verdict.blames_sender:
             self._breaks += 1
             # In doubt: each further row would be, too. Before the dot: when every connection had its turn.
-            if result.verdict.outcome == Outcome.UNKNOWN or self._breaks > self.channel.capacity:
+            in_doubt = result.verdict.outcome == Outcome.UNKNOWN
+            if in_doubt or self._breaks > self.channel.capacity:
                 self._back_off(moment)
+            if in_doubt:
+                self._no_commit_until = self._closed_until
 
     def _back_off(self, moment: float) -> None:
         if moment < self._closed_until:
@@ -155,6 +167,26 @@ class Lane:
         self._backoff = min(LONGEST_BACKOFF, self._backoff * 2 or FIRST_BACKOFF)
         self._closed_until = moment + self._backoff
         self.release_waiting("service_failed")
+
+    def _turn_away(self, provider: str, moment: float) -> None:
+        """Send this provider nothing more of what is claimed; from the next view on nothing will be."""
+        self._turned_away[provider] = moment + VIEW_CATCHES_UP
+        for _ in range(self._queue.qsize()):
+            claim, composer = self._queue.get_nowait()
+            if not self._given_back(claim, moment):
+                self._queue.put_nowait((claim, composer))
+
+    def _given_back(self, claim: Claim, moment: float) -> bool:
+        """Give a claim back untried where, since it was made, the lane closed or its provider was paused."""
+        if moment < self._closed_until:
+            self._report(Result(claim, outcomes.released(claim.attempt, clock.now(), "service_failed")))
+            return True
+        if self._turned_away and moment < self._turned_away.get(provider_of(claim.row.email_domain), 0.0):
+            now = clock.now()
+            postponed = outcomes.postponed(claim.attempt, now, now + PROVIDER_RETRY, "provider_paused")
+            self._report(Result(claim, postponed))
+            return True
+        return False
 
     def release_waiting(self, reason: str, *, but_tasks: Collection[int] = ()) -> None:
         """Give back every row that no runner has taken up, but those of ``but_tasks``."""

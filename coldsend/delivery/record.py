@@ -210,6 +210,12 @@ def _after_failure(
     verdict, answer, row = result.verdict, result.answer, result.claim.row
     assert verdict is not None
     assert answer is not None
+    if verdict.action == Action.PAUSE_PROVIDER:
+        provider = provider_of(row.email_domain)
+        until = now + timedelta(seconds=verdict.wait_seconds) if verdict.wait_seconds else None
+        pause = health.pause_provider(connection, row.service_id, provider, until, str(answer), now=now)
+        _note(recorded, pause)
+        counts = counts and pause is not None  # what was under way when it was paused says it once more
     if verdict.blames_sender:
         recorder.has_failed.add(row.service_id)
         verdict = replace(verdict, blames_sender=counts)
@@ -217,14 +223,7 @@ def _after_failure(
         connection, row.service_id, verdict, str(answer), now, probe_minutes=recorder.probe_minutes
     )
     _note(recorded, change)
-    if verdict.action == Action.PAUSE_PROVIDER:
-        provider = provider_of(row.email_domain)
-        until = now + timedelta(seconds=verdict.wait_seconds) if verdict.wait_seconds else None
-        _note(
-            recorded,
-            health.pause_provider(connection, row.service_id, provider, until, str(answer), now=now),
-        )
-    elif verdict.action == Action.SUPPRESS:
+    if verdict.action == Action.SUPPRESS:
         entry = suppression.Suppression(
             suppression.address_key(row.email_key),
             SuppressionScope.ADDRESS,

@@ -39,6 +39,8 @@ LATER: Deed = {"do": "reply", "reply": "451 4.3.0 local trouble"}
 CHANGING: Deed = {"do": "raw", "bytes": "250-well\r\n550 no\r\n"}
 EARLY: Deed = {"do": "raw", "bytes": "354 go on\r\n250 2.0.0 taken already\r\n"}
 
+OUT_OF_STEP = (UNASKED, CHANGING, EARLY, GARBAGE, OVERLONG, FLOODING, DRIPPING)
+
 # What the server does the first time it meets a recipient. None of it may be repeated without need.
 BEFORE_THE_DOT: list[tuple[str, Deed]] = [
     *(
@@ -80,9 +82,13 @@ def test_what_goes_wrong_at_single_recipients_is_tried_again_but_for_what_is_in_
     trouble.prepare(scenario, 600)
     trouble.run_to_the_end(scenario)
     doubtful = {f"p{10 * n + 5}@example.com" for n in range(1, len(AFTER_THE_DOT) + 1)}
-    assert trouble.addresses_in(scenario, "unknown") == doubtful
-    assert len(trouble.addresses_in(scenario, "sent")) == 600 - len(doubtful)
-    assert_intact(scenario, server, recipients=600, unknown=len(doubtful))
+    unknown = trouble.addresses_in(scenario, "unknown")
+    assert unknown >= doubtful
+    # Behind a message travels the envelope of the next one. Where a server answers that one with replies that
+    # nobody can tell apart, the answer to the message before may have been one of them.
+    assert len(unknown - doubtful) <= sum(deed in OUT_OF_STEP for _point, deed in BEFORE_THE_DOT)
+    assert_intact(scenario, server, recipients=600, unknown=len(unknown))
+    assert trouble.addresses_in(scenario, "sent") == trouble.rows(scenario).keys() - unknown
     assert trouble.service(scenario, "alpha")["health_status"] == "active"
     assert trouble.log(scenario, "unexpected_error") == []
 
@@ -138,8 +144,8 @@ def test_a_server_that_hangs_up_at_everybody_costs_few_recipients_a_try_and_come
     )
     trouble.until(scenario, lambda: scenario.count("sending") == 0, "what was under way has ended")
     tried = sum(row.retries > 0 for row in trouble.rows(scenario).values())
-    # The connections at first, one more round until it is clear that all break, then one at a time.
-    assert 3 <= tried <= 2 * CONNECTIONS + 3
+    # Each connection once, and what was in their hands and right behind; then one at a time.
+    assert 3 <= tried <= 3 * CONNECTIONS + 3
     waiting = next(address for address, row in trouble.rows(scenario).items() if row.retries == 0)
     assert f"(at {point})" in trouble.gates(scenario, waiting)["service_frozen"]
     assert f"(at {point})" in trouble.log(scenario, "service_frozen")[0]
