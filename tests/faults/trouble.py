@@ -14,24 +14,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from coldsend.database.tables import contacts, sender_services, task_contacts
+from coldsend.database.tables import contacts, sender_services, task_contacts, workers
 from coldsend.pacing.facts import service_facts
 from tests.acceptance.scenario import TASK, Scenario
 
 PATIENCE = 1.5  # seconds: long enough for loopback under load, short enough for many faults in one test
-IMPATIENT = f"""
-[smtp]
-connect_timeout = {PATIENCE}
-greeting_timeout = {PATIENCE}
-mail_timeout = {PATIENCE}
-rcpt_timeout = {PATIENCE}
-data_timeout = {PATIENCE}
-block_timeout = {PATIENCE}
-final_timeout = {PATIENCE}
-session_deadline = 6
-helo_name = "client.test"
-"""
-
 Deed = Mapping[str, Any]
 SILENT: Deed = {"do": "hang"}
 RESET: Deed = {"do": "rst"}
@@ -43,11 +30,14 @@ FLOODING: Deed = {"do": "raw", "bytes": "250-more of the same, and never an end 
 CLOSING: Deed = {"do": "reply", "reply": "421 4.3.2 closing for repairs"}
 
 
-def impatient(scenario: Scenario, smtp: str = "", more: str = "") -> None:
+def impatient(scenario: Scenario, smtp: str = "", more: str = "", patience: float = PATIENCE) -> None:
     """Short timeouts, at eight in the morning. smtp: further lines of that section; more: other sections."""
     scenario.jump((32 - datetime.now(UTC).hour) % 24 * 3600)  # quota days do not end while clocks leap
     config = scenario.project.config
-    config.write_text(config.read_text() + IMPATIENT + smtp + more)
+    names = ("connect", "greeting", "mail", "rcpt", "data", "block", "final")
+    timeouts = "".join(f"{name}_timeout = {patience}\n" for name in names)
+    section = f'[smtp]\nsession_deadline = {4 * patience}\nhelo_name = "client.test"\n{timeouts}{smtp}'
+    config.write_text(config.read_text() + section + more)
 
 
 def add_service(
@@ -173,6 +163,12 @@ def troubled(scenario: Scenario, name: str) -> bool:
     with scenario.project.database.read() as connection:
         row = connection.execute(statement).one()
     return bool(row.consecutive_errors or row.cool_down_until or row.health_status == "frozen")
+
+
+def heartbeats(scenario: Scenario) -> list[Any]:
+    """When each process was last seen, by the clock it goes by."""
+    with scenario.project.database.read() as connection:
+        return list(connection.execute(sa.select(workers.c.heartbeat_at).order_by(workers.c.id)).scalars())
 
 
 def rows(scenario: Scenario) -> dict[str, sa.Row[Any]]:
