@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
         self.extensions = Extensions()
         self.failure = ""  # why it cannot be used any more
         self.timed_out = False  # that is why
+        self.unreadable = False  # or this: what came is no reply
         self.uninvited: Reply | None = None  # a reply that nobody asked for
         self.used = False  # has carried a message before
         self.needs_reset = False  # a transaction was left open
@@ -68,6 +69,7 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data, arrived)
         except Unreadable as error:
             self._take(arrived)
+            self.unreadable = not self.failure
             self.fail(f"the server does not speak SMTP: {error}")
         else:
             self._take(arrived)

@@ -154,6 +154,8 @@ class Pipeline:
                 self._out_of_turn(None)
                 return
             self._then()
+        if self._then is not None:
+            return  # a moment later
         if self._finishing is not None or self._current is not None or self._step == _RSET:
             self._wait()
         else:
@@ -167,7 +169,7 @@ class Pipeline:
         connection.listener = None
         finishing, current, self._finishing, self._current = self._finishing, self._current, None, None
         unanswered = connection.timed_out and finishing is None
-        doubtful = self._out_of_step or self._unproven(unanswered=unanswered)
+        doubtful = self._out_of_step or connection.unreadable or self._unproven(unanswered=unanswered)
         unheard = self._garbled or (self._behind and unanswered)
         if not self._abandoned and (
             (self._held is not None and doubtful)

@@ -49,6 +49,8 @@ class Deeds:
         if _TOO_LITTLE & set(self._kinds):
             # One answer too many and one too few: nobody can tell that from none of either.
             self._kinds = [kind for kind in self._kinds if kind not in _TOO_MUCH]
+            if self.swallows:
+                self._kinds = [kind for kind in self._kinds if kind != "silence"]
         if {"silence", "silent refusal"} & set(self._kinds):
             # Nor an answer that is missing where the connection ends before the others show it.
             self._kinds = [kind for kind in self._kinds if kind not in _ENDS]
@@ -87,7 +89,7 @@ class Deeds:
                 if at in ("mail", "rcpt", "rset")
                 else None
             ),
-            "goodbye": lambda at: Deed(extra="421 4.4.2 idle", closes=chance.choice(("", "fin"))),
+            "goodbye": lambda at: Deed(extra="421 4.4.2 idle", closes="fin"),
             "garbage": lambda at: Deed("what?", meant=500) if at in envelope else None,
             "discards": lambda at: Deed(discards=True) if at == "final" else None,
         }
