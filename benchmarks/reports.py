@@ -56,7 +56,7 @@ def main() -> int:
     parser.add_argument("--recipients", type=int, default=100_000)
     parser.add_argument("--events", default="0,1,10,50", help="a recipient; from 0 to more than 10")
     parser.add_argument("--database", choices=tuple(DATABASES), default="mariadb")
-    parser.add_argument("--times", type=int, default=7, help="how often each command runs")
+    parser.add_argument("--times", type=int, default=15, help="how often each command runs")
     options = parser.parse_args()
     levels = [int(level) for level in options.events.split(",")]
     if levels[0] != 0 or levels != sorted(set(levels)) or len(levels) < 3 or levels[-2] < EVERY_TYPE:

@@ -48,7 +48,7 @@ class Benchmark:
 
 SQLITE = "--database sqlite "
 FEW_PENDING = "--pending 100000 --few 4000 --messages 3000 --rounds 1"
-FEW_EVENTS = "--recipients 10000 --events 0,10,50 --times 5"
+FEW_EVENTS = "--recipients 10000 --events 0,10,50"
 BENCHMARKS = [
     Benchmark("end_to_end", "--rounds 3", "--recipients 20000"),
     Benchmark("end_to_end", SQLITE + "--rounds 3", SQLITE + "--recipients 20000", "end_to_end_sqlite"),
