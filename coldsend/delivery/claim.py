@@ -63,7 +63,7 @@ class Claimer:
             able = [offers[sid] for sid in sorted(task.services & offers.keys()) if offers[sid].room > 0]
             if not able or self._is_dry(task, able):
                 continue
-            if not self._claim_from_task(connection, task, able, buckets, token, now, claimed):
+            if not self._claim_from_task(connection, task, able, view, buckets, token, now, claimed):
                 rest = min(LONGEST_DRY, ASK_EACH * len(view.tasks))
                 self.dry[task.id] = (clock.monotonic() + rest, frozenset(o.service_id for o in able))
         rows = ledger.claimed(connection, claimed.row_ids, token)
@@ -85,6 +85,7 @@ class Claimer:
         connection: Connection,
         task: OpenTask,
         able: list[Offer],
+        view: View,
         buckets: Sequence[int],
         token: int,
         now: datetime,
@@ -100,9 +101,9 @@ class Claimer:
                 # Our own buckets run dry: help the others with theirs.
                 others = [bucket for bucket in range(ledger.BUCKETS) if bucket not in set(buckets)]
                 rows += ledger.candidates(connection, task.id, others, ids, now, limit - len(rows))
-            self._intend(connection, task, rows, able, token, now, claimed)
+            self._intend(connection, task, rows, able, view, token, now, claimed)
             found += len(rows)
-            if len(rows) < limit:
+            if len(rows) < limit or sum(offer.room for offer in able) == limit:
                 break
             # Rows that keep a service which has no room left may stand before rows that others could take.
             able = [offer for offer in able if offer.room > 0]
@@ -114,12 +115,14 @@ class Claimer:
         task: OpenTask,
         rows: Sequence[tuple[int, int | None]],
         able: list[Offer],
+        view: View,
         token: int,
         now: datetime,
         claimed: Claimed,
     ) -> None:
         by_id = {offer.service_id: offer for offer in able}
-        for service_id, row_ids in allocate(rows, able).items():
+        rows, barred = _barred(connection, task, rows, able, view, now)
+        for service_id, row_ids in allocate(rows, able, barred).items():
             facts = by_id[service_id].facts
             probe = health.may_probe(facts.service, now)
             if probe and not health.begin_probe(
@@ -215,6 +218,42 @@ class Claimed:
 
     row_ids: list[int] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
+
+
+def _barred(
+    connection: Connection,
+    task: OpenTask,
+    rows: Sequence[tuple[int, int | None]],
+    able: Sequence[Offer],
+    view: View,
+    now: datetime,
+) -> tuple[Sequence[tuple[int, int | None]], dict[int, frozenset[int]]]:
+    """The rows to allocate, and for which services not: those that rest for the row's provider.
+
+    A row that another of the task's services may carry, one that has no room this moment, is left to it.
+    """
+    resting = [offer.facts for offer in able if offer.facts.paused_providers]
+    if not resting:
+        return rows, {}
+    domains = ledger.domains(connection, [row_id for row_id, keeps in rows if keeps is None])
+    barred = {
+        row_id: frozenset(f.service.id for f in resting if _provider_pause(f, domain, now) is not None)
+        for row_id, domain in domains.items()
+    }
+    hungry = {offer.service_id for offer in able}
+    others = [view.services[sid] for sid in task.services - hungry if sid in view.services]
+    left = {
+        row_id
+        for row_id, services in barred.items()
+        if services == hungry and any(_may_carry(facts, domains[row_id], now) for facts in others)
+    }
+    return [row for row in rows if row[0] not in left], barred
+
+
+def _may_carry(facts: ServiceFacts, domain: str, now: datetime) -> bool:
+    """Whether a service is open to a domain's provider, once its throttle lets it."""
+    gates = service_gates(facts, now, provider_of(domain))
+    return all(blocked.gate == Gate.THROTTLE for blocked in gates)
 
 
 def _provider_pause(facts: ServiceFacts, domain: str, now: datetime) -> datetime | None:

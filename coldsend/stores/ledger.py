@@ -97,6 +97,16 @@ def candidates(
     return [(row[0], row[1]) for row in found]
 
 
+def domains(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
+    """row id -> domain of its contact's address."""
+    found = sa.select(rows.id, contacts.c.email_domain).select_from(
+        task_contacts.join(contacts, contacts.c.id == rows.contact_id)
+    )
+    return {
+        row[0]: row[1] for ids in chunks(row_ids) for row in connection.execute(found.where(rows.id.in_(ids)))
+    }
+
+
 def row_of(connection: Connection, task_id: int, contact_id: int) -> RowMapping | None:
     """A contact's row in a task's send list."""
     found = sa.select(task_contacts).where(rows.task_id == task_id, rows.contact_id == contact_id)

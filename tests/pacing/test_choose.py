@@ -45,3 +45,18 @@ def test_no_service_gets_more_than_it_wants_or_its_quota_leaves(
     room = {i: max(0, min(want, quota - used)) for i, (quota, used, want) in enumerate(services, start=1)}
     assert all(len(ids) <= room[service] for service, ids in given_out.items())
     assert len(rows) == min(count, sum(room.values())), "no row is left while somebody has room"
+
+
+def test_a_row_goes_past_a_service_that_rests_for_its_provider() -> None:
+    listed, other = offer(1, quota=100), offer(2, quota=100, used=50)
+    found = allocate([(10, None), (11, None)], [listed, other], {10: {1}})
+    assert found == {2: [10], 1: [11]}
+
+
+def test_a_row_that_may_only_go_elsewhere_waits_for_room_there() -> None:
+    listed, full = offer(1, quota=100), offer(2, quota=100, want=0)
+    assert allocate([(10, None)], [listed, full], {10: {1}}) == {}
+
+
+def test_a_row_that_nobody_may_carry_now_is_given_to_somebody_who_puts_it_off() -> None:
+    assert allocate([(10, None)], [offer(1, quota=100)], {10: {1}}) == {1: [10]}
