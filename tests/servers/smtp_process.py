@@ -449,6 +449,8 @@ async def main(rules: dict[str, Any], record: str) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     if rules.get("receive_buffer"):
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rules["receive_buffer"])
+        # Loopback's huge segments would let the client's kernel hold megabytes.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, 1460)
     listener.bind(("127.0.0.1", rules.get("port", 0)))
     smtp = await loop.create_server(
         lambda: Session(server, implicit_tls=implicit),
