@@ -101,10 +101,8 @@ class Worker:
                     await self._step()
             except BaseException:
                 # A bug. What is under way may finish, so that the journal has its answers for the rescue.
-                try:
-                    await self._lanes.close()
-                finally:
-                    self._journal.close(remove=False)
+                await self._lanes.close()
+                self._journal.close(remove=False)
                 raise
             await self._finish()
         finally:

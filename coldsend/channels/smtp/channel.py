@@ -14,9 +14,9 @@ from coldsend.channels.smtp import wire
 from coldsend.channels.smtp.auth import Secrets
 from coldsend.channels.smtp.behind import Behind
 from coldsend.channels.smtp.connection import Connection
-from coldsend.channels.smtp.delivery import Delivery, closed_while_idle, fits
 from coldsend.channels.smtp.handshake import HandshakeFailed, Route, open_connection
 from coldsend.channels.smtp.pipeline import Pipeline
+from coldsend.channels.smtp.queued import Delivery, closed_while_idle, fits
 from coldsend.channels.smtp.transaction import deliver
 from coldsend.config.settings import SmtpSettings
 from coldsend.domain.answers import Answer, Phase

@@ -1,9 +1,8 @@
 """One SMTP connection: bytes out, replies in, and a deadline on everything that is waited for.
 
-An asyncio.Protocol without streams. A connection that failed in
-any way says so in ``failure`` and is of no further use; nothing here raises for what a server does.
-Replies that were not asked for make a connection fail, so that an early "250" can never pass for the answer
-to a final dot.
+An asyncio.Protocol without streams. A connection that failed in any way says so in ``failure`` and is of no
+further use; nothing here raises for what a server does. Replies that were not asked for make a connection
+fail, so that an early "250" can never pass for the answer to a final dot.
 """
 
 from __future__ import annotations

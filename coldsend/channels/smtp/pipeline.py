@@ -24,7 +24,7 @@ from math import inf
 from coldsend.channels.smtp import wire
 from coldsend.channels.smtp.behind import Behind
 from coldsend.channels.smtp.connection import Connection
-from coldsend.channels.smtp.delivery import Delivery, closed_while_idle
+from coldsend.channels.smtp.queued import Delivery, closed_while_idle
 from coldsend.channels.smtp.reply import Reply
 from coldsend.channels.smtp.transaction import (
     CLOSING,

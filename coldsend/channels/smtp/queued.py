@@ -1,4 +1,4 @@
-"""One message on its way over a channel: queued, under way over a connection, or settled."""
+"""A message that waits for a connection or is under way over one."""
 
 from __future__ import annotations
 
