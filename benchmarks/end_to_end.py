@@ -27,7 +27,6 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +258,9 @@ class Campaign:
                     sa.func.count(), sa.func.min(rows.first_attempt_at), sa.func.max(rows.sent_at)
                 ).where(rows.sent_at >= started_at)
             ).one()
-        count, (begun, ended) = int(found[0]), _moments(found[1], found[2])
+        count, begun, ended = found
+        if not count:
+            raise RuntimeError(f"nothing was sent: {(self.folder / 'log').read_text()[-3000:]}")
         seconds = (ended - begun).total_seconds()
         return Run(
             count / seconds,
@@ -285,12 +286,6 @@ class Campaign:
             raise RuntimeError(f"the ledger is wrong: {by_status}, quota used {used}; {some}")
         if by_type != {"send_api_try": recipients, "send_api_success": recipients}:
             raise RuntimeError(f"the event log is wrong: {by_type}")
-
-
-def _moments(begun: datetime | None, ended: datetime | None) -> tuple[datetime, datetime]:
-    if begun is None or ended is None:
-        raise RuntimeError("nothing was sent")
-    return begun, ended
 
 
 class Watch:

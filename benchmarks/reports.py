@@ -89,11 +89,12 @@ def set_up(campaign: Campaign, recipients: int, events: int) -> None:
     campaign.plan("spring", {"intro": "tag:lead"})
     mass.mark_sent(database, clock.now() - SPAN, SPAN)
     feedback = max(0, events - 2)
+    # Uneven distances: no two batches of events fall into one moment.
     kinds = (
         (EventType.SEND_API_SUCCESS, min(1, events), timedelta()),
         (EventType.SEND_API_TRY, 1 if events > 1 else 0, timedelta()),
-        (EventType.CLICK, feedback // 4, timedelta(minutes=7)),
-        (EventType.OPEN, feedback - feedback // 4, timedelta(minutes=2)),
+        (EventType.CLICK, feedback // 4, timedelta(seconds=431.77)),
+        (EventType.OPEN, feedback - feedback // 4, timedelta(seconds=127.31)),
     )
     for kind, each, apart in kinds:
         if each:
