@@ -399,6 +399,7 @@ def test_a_connection_that_is_gone_before_its_first_message_is_lost_at_once(
     async def gone(*values: Any) -> Connection:
         connection = await open_connection(*values)
         connection.fail("gone")
+        await connection.gone()
         return connection
 
     monkeypatch.setattr(smtp_channel, "open_connection", gone)
