@@ -13,10 +13,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from coldsend.channels.smtp import SmtpChannel
+from coldsend.channels.smtp import channel as smtp_channel
+from coldsend.channels.smtp.connection import Connection
+from coldsend.channels.smtp.handshake import open_connection
 from coldsend.config.settings import SmtpSettings
 from coldsend.domain.answers import Answer, Outcome, Phase
 from coldsend.domain.message import Message
@@ -354,6 +358,74 @@ def test_a_server_that_hangs_up_on_what_follows_a_dot_costs_one_unknown_message(
 
     outcomes = Counter(judge(answer).outcome for answer in asyncio.run(run()))
     assert outcomes == {Outcome.UNKNOWN: 1, Outcome.ACCEPTED: 59}
+
+
+def test_an_answer_before_the_dot_is_noticed_before_the_dot() -> None:
+    played = scene(1, nth({("data", 1): Deed(extra="250 2.0.0 taken already")}))
+    assert (played.answers[0].phase, played.answers[0].lost) == (Phase.DATA, True)
+    assert not played.server.dots
+
+
+def test_a_refused_recipient_with_an_accepted_data_ends_in_a_lone_dot() -> None:
+    deeds = {("rcpt", 2): Deed("550 5.1.1 no such user"), ("data", 2): Deed("354 go on")}
+    played = scene(3, nth(deeds))
+    assert played.codes == [250, 550, 250]
+    assert (played.server.for_nobody, played.server.connections) == ([b".\r\n"], 1)
+
+
+def test_a_refused_sender_with_an_accepted_data_never_ends_in_a_dot() -> None:
+    deeds = {("mail", 2): Deed("451 4.3.0 no"), ("data", 2): Deed("354 go on")}
+    played = scene(3, nth(deeds))
+    assert played.codes == [250, 451, 250]
+    assert (played.server.for_nobody, played.server.connections) == ([], 2)
+
+
+def test_a_connection_that_cannot_be_reset_is_replaced() -> None:
+    deeds = {("rcpt", 2): Deed("550 5.1.1 no such user"), ("rset", 1): Deed("503 5.5.1 why?")}
+    played = scene(3, nth(deeds))
+    assert played.codes[1:] == [550, 250]
+    assert played.server.connections == 2
+
+
+def test_a_command_that_is_cut_behind_a_dot_refuses_nobody() -> None:
+    played = scene(4, nth({("mail", 2): Deed("500 5.5.2 what?")}))
+    assert played.codes == [250] * 4
+    assert played.server.connections == 2
+
+
+def test_a_connection_that_is_gone_before_its_first_message_is_lost_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def gone(*values: Any) -> Connection:
+        connection = await open_connection(*values)
+        connection.fail("gone")
+        await connection.gone()
+        return connection
+
+    monkeypatch.setattr(smtp_channel, "open_connection", gone)
+    played = scene(1, nth({}))
+    assert (played.answers[0].phase, played.answers[0].lost) == (Phase.MAIL, True)
+    assert played.seconds < QUICK.mail_timeout / 2
+
+
+def test_who_is_cancelled_between_the_354_and_the_body_commits_to_nothing() -> None:
+    async def run() -> list[int]:
+        commits: list[int] = []
+        async with ScriptedServer(nth({}), random.Random(1), pieces=False) as server:
+            channel = SmtpChannel(service(server.port), {}, QUICK)
+            sending = asyncio.create_task(channel.send(person(1), lambda: commits.append(1)))
+            while not any(pipeline._then for pipeline in channel._pipelines.values()):
+                await asyncio.sleep(0)
+            sending.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sending
+            async with asyncio.timeout(5):
+                await channel.send(person(2), nothing)
+                await channel.close()
+            assert list(server.dots) == ["p2@example.org"]
+        return commits
+
+    assert asyncio.run(run()) == []
 
 
 def test_a_closing_that_many_connections_meet_at_once_is_met_by_new_ones() -> None:
