@@ -11,7 +11,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 
 from typer import Abort, Exit, TyperException
 from typer.core import TyperCommand, TyperGroup
@@ -65,10 +65,12 @@ def run() -> None:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     code = main(sys.argv[1:])
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _forget_stdout()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # A reader that went away, a full disk, a closed terminal: nothing is wrong with what was done.
+            _forget(stream)
     sys.exit(code)
 
 
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except BrokenPipeError:
         # The reader (head, less) went away; nothing is wrong.
-        _forget_stdout()
+        _forget(sys.stdout)
         return 0
     except Exception as error:
         if _asks_for_help(error) and not this_run.json:
@@ -205,9 +207,9 @@ def _bug(error: Exception) -> ColdsendError:
     return bug
 
 
-def _forget_stdout() -> None:
+def _forget(stream: TextIO) -> None:
     """Nobody reads any more: what is still in the buffer goes nowhere, also when Python exits."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

@@ -64,7 +64,8 @@ def test_a_running_task_tells_its_rate_and_its_time_left_and_its_sender_what_it_
 
     scenario.until(lambda: float(task()["rate_per_second"] or 0) > 5, "a rate")
     shown = task()
-    assert shown["rate_per_second"] <= 2 / 0.05 + 2, "two connections, one message in 50 ms each"
+    # Two connections, one message in 50 ms each; outcomes arrive in groups, so a short look may see more.
+    assert shown["rate_per_second"] <= 1.5 * 2 / 0.05
     assert 0 < shown["seconds_left"] < 120
     assert shown["pace"]["services"][0]["name"] == "alpha"
 

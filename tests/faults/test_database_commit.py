@@ -68,6 +68,7 @@ def test_cut_at_an_update(installation: Scenario, proxy: StatementProxy, server:
     send_through(installation, proxy, server, Cut(TURN, executed=True, times=CUTS, every=3))
 
 
+@pytest.mark.soak
 def test_every_commit_is_cut_for_a_while(
     installation: Scenario, proxy: StatementProxy, server: RecordingServer
 ) -> None:

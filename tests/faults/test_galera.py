@@ -107,7 +107,7 @@ def test_nodes_and_workers_fail_and_nobody_is_written_to_twice(
     cluster: Galera, schema: str, scenario: Scenario, server: RecordingServer
 ) -> None:
     recipients = 4_500
-    prepared(scenario, server, recipients)
+    prepared(scenario, server, recipients, latency=0.2)
     hosts = hosts_of(cluster, schema, scenario)
     scheduler = hosts[0].scheduler()
     senders = [host.worker() for host in hosts]
