@@ -15,8 +15,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
 def test_credentials_revoked_in_mid_run_are_never_tried_again_until_there_are_new_ones(
-    scenario: Scenario,
+    sqlite_scenario: Scenario,
 ) -> None:
+    scenario = sqlite_scenario
     trouble.impatient(scenario)
     with RecordingServer(users={"u": "secret-one"}, latency={"final": 0.02}) as server:
         trouble.add_service(scenario, "alpha", server.port, password="secret-one")

@@ -48,9 +48,10 @@ def test_a_listener_that_goes_away_in_mid_run_and_comes_back(
 
 
 def test_connections_whose_other_end_is_gone_without_a_word(
-    scenario: Scenario, server: RecordingServer
+    sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
     """Half-open: packets go nowhere, no reset comes; new connections work."""
+    scenario = sqlite_scenario
     server.control(latency={"final": 0.01})
     trouble.impatient(scenario)
     with Proxy(server.port) as proxy:

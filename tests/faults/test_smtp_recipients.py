@@ -203,9 +203,10 @@ def test_a_probe_that_meets_bad_recipients_is_followed_by_another_at_once(
 
 
 def test_a_server_that_refuses_for_a_while_is_asked_again_later(
-    scenario: Scenario, server: RecordingServer
+    sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
     """4xx for everybody, some minutes long; and one that greylists every recipient it has not seen."""
+    scenario = sqlite_scenario
     greylist = [{"at": "rcpt", "to": f"p{n}@", **GREYLISTED, "times": 1} for n in range(100, 200)]
     server.control(faults=[{"at": "rcpt", "to": f"p{n}@", **LATER} for n in range(100)] + greylist)
     trouble.impatient(scenario)

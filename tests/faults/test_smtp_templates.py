@@ -38,9 +38,10 @@ def test_a_template_that_could_run_for_ever_does_not_get_in(body: str, sqlite_sc
 
 
 def test_a_template_that_explodes_at_some_recipients_stops_those_and_no_process(
-    scenario: Scenario, server: RecordingServer
+    sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
     """A few kilobytes that would join to gigabytes, a link that leads nowhere, a variable that is missing."""
+    scenario = sqlite_scenario
     trouble.impatient(scenario)
     trouble.add_service(scenario, "alpha", server.port)
     long = "x" * 60_000

@@ -80,7 +80,10 @@ def test_tls_that_fails_sends_nothing_and_comes_back_when_it_is_mended(
             assert all(message.encrypted for message in one.messages())
 
 
-def test_a_certificate_that_expires_in_mid_run_and_is_replaced(scenario: Scenario, tmp_path: Path) -> None:
+def test_a_certificate_that_expires_in_mid_run_and_is_replaced(
+    sqlite_scenario: Scenario, tmp_path: Path
+) -> None:
+    scenario = sqlite_scenario
     authority = Authority(tmp_path)
     good = authority.issue(HOST)
     expired = authority.issue(HOST, expired=True)

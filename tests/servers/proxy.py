@@ -72,7 +72,11 @@ class Proxy:
 
     def _connect(self) -> None:
         client, _address = self._listener.accept()
-        server = socket.create_connection(self._target)
+        try:
+            server = socket.create_connection(self._target)
+        except OSError:
+            client.close()  # nobody listens there for now
+            return
         self._selector.register(client, selectors.EVENT_READ, server)
         self._selector.register(server, selectors.EVENT_READ, client)
 

@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "faults": [],
     "store": None,
 }
+IN_THE_END = ("delay", "drip", "late")  # deeds that do what was asked for, only not as it should be
 REFUSED_AUTH = "535 5.7.8 Authentication credentials invalid"
 MESSAGE_ID = re.compile(rb"^message-id:[ \t]*(?:\r\n[ \t]+)?(<[^>\r\n]*>)", re.I | re.M)
 ADDRESS = re.compile(r"^(?:MAIL FROM|RCPT TO):\s*<([^>]*)>\s*(.*)$", re.I)
@@ -192,8 +193,10 @@ class Session(asyncio.Protocol):
             asyncio.get_running_loop().call_later(fault["seconds"], self.release, normal)
 
     def say_and_end(self, text: str) -> None:
-        """What nobody asked for, and the end of the connection."""
-        if not self.dead:
+        """What nobody asked for, and the end of the connection; never in place of an answer that is owed."""
+        if self.held:
+            asyncio.get_running_loop().call_later(0.01, self.say_and_end, text)
+        elif not self.dead:
             self.dead = True
             self.transport.write(text.encode())
             self.transport.close()
@@ -335,6 +338,8 @@ class Session(asyncio.Protocol):
         else:
             fault = self.server.fault("mail") if self.server.rules["faults"] else None
             if fault:
+                if fault.get("do") in IN_THE_END:
+                    self.mail_from = match[1]
                 self.act(fault, "250 2.1.0 OK")
                 return
             self.mail_from = match[1]
@@ -358,6 +363,8 @@ class Session(asyncio.Protocol):
         else:
             fault = self.server.fault("rcpt", match[1]) if self.server.rules["faults"] else None
             if fault:
+                if fault.get("do") in IN_THE_END:
+                    self.recipients.append(match[1])
                 self.act(fault, "250 2.1.5 OK")
                 return
             self.recipients.append(match[1])
@@ -367,7 +374,8 @@ class Session(asyncio.Protocol):
         recipient = self.recipients[0] if self.recipients else ""
         fault = self.server.fault("data", recipient) if self.server.rules["faults"] else None
         if fault:
-            if str(fault.get("reply", "")).startswith("354"):
+            agrees = bool(self.recipients) and fault.get("do") in IN_THE_END
+            if agrees or str(fault.get("reply", "")).startswith("354"):
                 self.in_data = True
             self.act(fault, "354 Go ahead")
         elif not self.recipients:
