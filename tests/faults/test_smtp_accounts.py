@@ -65,8 +65,9 @@ SAID_OF_SERVICES = {
 
 
 def test_what_is_said_about_the_sender_costs_no_recipient_anything(
-    scenario: Scenario, server: RecordingServer
+    sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
+    scenario = sqlite_scenario
     trouble.impatient(scenario)
     with contextlib.ExitStack() as stack:
         for name, (point, reply) in SAID_OF_SERVICES.items():

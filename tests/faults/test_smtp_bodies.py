@@ -25,7 +25,7 @@ def test_a_body_that_is_cut_off_or_not_taken_is_sent_again_whole(sqlite_scenario
         6: {"do": "raw", "bytes": "552 5.3.4 message too big\r\n", "then": "stop reading"},
     }
     faults = [{"at": "body", "to": f"p{n}@", **deed, "times": 1} for n, deed in deeds.items()]
-    trouble.impatient(scenario, patience=4)
+    trouble.impatient(scenario, patience=3)
     # Windows so small that a body does not fit into the kernel's buffers.
     with RecordingServer(faults=faults, receive_buffer=16_384) as server:
         trouble.add_service(scenario, "alpha", server.port, connections=3)

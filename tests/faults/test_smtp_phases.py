@@ -34,10 +34,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 POINTS = ("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data")
 DEEDS: dict[str, Mapping[str, Deed]] = {
     "silent": dict.fromkeys(POINTS, SILENT),
-    "reset": dict.fromkeys(POINTS, RESET),
     "closing": dict.fromkeys(POINTS, CLOSING),
     "nonsense": dict(
-        zip(POINTS, (FLOODING, OVERLONG, HUNG_UP, GARBAGE, DRIPPING, FLOODING, OVERLONG), strict=True)
+        zip(POINTS, (FLOODING, OVERLONG, HUNG_UP, GARBAGE, DRIPPING, RESET, OVERLONG), strict=True)
     ),
 }
 HEALTHY_QUOTA = 160

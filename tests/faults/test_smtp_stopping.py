@@ -22,9 +22,10 @@ RECIPIENTS = 400
 
 
 def test_a_process_that_is_told_to_stop_ends_in_time_wherever_its_servers_hang(
-    scenario: Scenario, server: RecordingServer, tmp_path: Path
+    sqlite_scenario: Scenario, server: RecordingServer, tmp_path: Path
 ) -> None:
     """Default timeouts: nobody gives up by himself within the ten seconds."""
+    scenario = sqlite_scenario
     config = scenario.project.config
     config.write_text(config.read_text() + f'[smtp]\nca_file = "{tmp_path / "ca.pem"}"\n')
     server.control(latency={"final": 0.1})

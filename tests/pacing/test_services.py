@@ -10,7 +10,8 @@ import pytest
 
 from coldsend import logbook
 from coldsend.database.engine import Database
-from coldsend.domain.answers import Action, Outcome, Verdict
+from coldsend.domain.answers import Action, Answer, Outcome, Phase, Verdict
+from coldsend.domain.replies import judge
 from coldsend.domain.states import FreezeCode, HealthStatus
 from coldsend.pacing import services as health
 from coldsend.stores import services
@@ -264,3 +265,40 @@ def test_changes_are_logged_by_name(database: Database, capsys: pytest.CaptureFi
         "service_frozen", "service_thawed", "service_paused_for_provider", "service_cooling_down",
     ]  # fmt: skip
     assert {line["service"] for line in logged} == {"main"}
+
+
+def test_a_probe_that_told_nothing_is_followed_by_another_at_once(database: Database) -> None:
+    service_id = add_service(database, max_consecutive_errors=1)
+    fail(database, service_id)
+    due = LATER + timedelta(minutes=1)
+    with database.begin() as connection:
+        assert health.begin_probe(connection, service_id, due)
+        assert not health.begin_probe(connection, service_id, due)
+        assert health.probe_again(connection, service_id, due, due + timedelta(seconds=2))
+        assert health.begin_probe(connection, service_id, due + timedelta(seconds=3))
+        # What the first one told late does not touch the second.
+        assert not health.probe_again(connection, service_id, due, due + timedelta(seconds=4))
+
+
+@pytest.mark.parametrize(
+    ("answer", "nothing"),
+    [
+        (Answer(Phase.RCPT, 550, "5.1.1", "no such user"), True),
+        (Answer(Phase.RCPT, 450, "4.2.0", "greylisted"), True),
+        (Answer(Phase.FINAL, 552, "5.3.4", "too big"), True),
+        (Answer(Phase.FINAL, 250), False),
+        (Answer(Phase.FINAL, 0, lost=True), False),
+        (Answer(Phase.RCPT, 0, lost=True), False),
+        (Answer(Phase.CONNECT, 0, lost=True), False),
+        (Answer(Phase.MAIL, 451, "", "busy"), False),
+        (Answer(Phase.RCPT, 550, "5.4.5", "daily user sending limit exceeded"), False),
+        (Answer(Phase.RCPT, 421, "4.3.2", "closing"), False),
+    ],
+    ids=str,
+)
+def test_what_an_answer_tells_of_the_service(answer: Answer, *, nothing: bool) -> None:
+    assert health.tells_nothing(judge(answer), answer) == nothing
+
+
+def test_what_was_never_sent_tells_nothing() -> None:
+    assert health.tells_nothing(None, None)

@@ -1,0 +1,147 @@
+"""What one lane learns from its answers: to hold back dots, to slow down, to leave a provider alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coldsend.delivery.attempt import Attempter, Claim, Result
+from coldsend.delivery.journal import Journal
+from coldsend.delivery.lane import Lane
+from coldsend.domain.answers import Answer, Phase
+from coldsend.domain.message import Message
+from coldsend.domain.outcome import RetryPolicy
+from tests.delivery.test_lanes import NOW, SERVICE, Plain, claim, until
+
+ACCEPTED = Answer(Phase.FINAL, 250, "2.0.0", "ok")
+LOST_AT_THE_END = Answer(Phase.FINAL, 0, "", "reset", lost=True)
+LOST_BEFORE = Answer(Phase.RCPT, 0, "", "reset", lost=True)
+LISTED = Answer(Phase.RCPT, 554, "5.7.1", "client host blocked using zen.spamhaus.org")
+
+
+class Scripted:
+    """A channel that gives each row the answer it is told to; rows in ``slow`` wait before their dot."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = self.appetite = capacity
+        self.answers: dict[int, Answer] = {}
+        self.slow: set[int] = set()
+        self.go_on = asyncio.Event()
+        self.dots: list[int] = []
+
+    async def send(self, message: Message, before_commit: Callable[[], None]) -> Answer:
+        answer = self.answers.get(message.row_id, ACCEPTED)
+        await asyncio.sleep(0)
+        if message.row_id in self.slow:
+            await self.go_on.wait()
+        if answer.phase is Phase.FINAL:
+            before_commit()
+            self.dots.append(message.row_id)
+        return answer
+
+    async def close(self) -> None:
+        pass
+
+
+class Bench:
+    """A lane, its channel and its results."""
+
+    def __init__(self, folder: Path, capacity: int = 2) -> None:
+        self.results: dict[int, Result] = {}
+        self.channel = Scripted(capacity)
+        attempter = Attempter(Journal(folder, 7, NOW), RetryPolicy((5.0,), 5), lambda: True)
+        self.lane = Lane(SERVICE, self.channel, attempter, self._report)
+
+    def _report(self, result: Result) -> None:
+        self.results[result.claim.row.id] = result
+
+    def put(self, *claims: Claim) -> None:
+        for one in claims:
+            self.lane.put(one, Plain())  # type: ignore[arg-type]
+
+    def reasons(self) -> dict[int, str | None]:
+        return {row: result.outcome.reason for row, result in self.results.items()}
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(asyncio.wait_for(test, 10))
+
+
+def at(claimed: Claim, domain: str) -> Claim:
+    email = f"p{claimed.row.id}@{domain}"
+    return replace(claimed, row=claimed.row._replace(email=email, email_key=email))
+
+
+def test_after_a_lost_final_answer_no_further_dot_goes_out(tmp_path: Path) -> None:
+    async def test() -> None:
+        bench = Bench(tmp_path)
+        bench.channel.answers[1] = LOST_AT_THE_END
+        bench.channel.slow = {2}
+        bench.put(claim(1), claim(2), claim(3), claim(4))
+        await until(lambda: 1 in bench.results)
+        bench.channel.go_on.set()
+        bench.put(claim(5))
+        await until(lambda: len(bench.results) == 5)
+        assert bench.channel.dots == [1]
+        assert bench.reasons() == {1: "no_final_answer", **dict.fromkeys((2, 3, 4, 5), "service_failed")}
+        assert bench.lane.want() == 0, "it waits a little"
+        await until(lambda: bench.lane.want() == 1)
+        bench.put(claim(6))
+        await until(lambda: 6 in bench.results)
+        assert bench.channel.dots == [1, 6]
+        assert bench.lane.want() > 1, "an accepted message ends it"
+
+    run(test())
+
+
+def test_a_connection_lost_before_the_dot_slows_down_only_when_all_are_lost(tmp_path: Path) -> None:
+    async def test() -> None:
+        bench = Bench(tmp_path)
+        bench.channel.answers = {1: LOST_BEFORE, 3: LOST_BEFORE, 5: LOST_BEFORE}
+        for row in range(1, 7):  # every other one is accepted
+            bench.put(claim(row))
+            await until(lambda row=row: row in bench.results)
+        assert bench.lane.want() > 1
+        bench.channel.answers = {row: LOST_BEFORE for row in range(7, 10)}
+        for row in range(7, 10):  # more in a row than there are connections
+            bench.put(claim(row))
+            await until(lambda row=row: row in bench.results)
+        assert bench.lane.want() == 0
+
+    run(test())
+
+
+def test_a_recipient_who_was_tried_before_does_not_slow_a_lane_down(tmp_path: Path) -> None:
+    async def test() -> None:
+        bench = Bench(tmp_path)
+        for row in range(1, 9):
+            bench.channel.answers[row] = LOST_BEFORE
+            tried = claim(row)
+            bench.put(replace(tried, row=tried.row._replace(first_attempt_at=NOW, retries=1)))
+            await until(lambda row=row: row in bench.results)
+        assert bench.lane.want() > 1
+
+    run(test())
+
+
+def test_a_provider_that_turns_the_service_away_gets_nothing_more_of_what_is_claimed(tmp_path: Path) -> None:
+    async def test() -> None:
+        bench = Bench(tmp_path, capacity=1)
+        bench.channel.answers[1] = LISTED
+        google = [at(claim(row), "gmail.com") for row in (1, 2, 3)]
+        other = at(claim(4), "example.org")
+        bench.put(*google, other)
+        await until(lambda: len(bench.results) == 4)
+        bench.put(at(claim(5), "googlemail.com"), at(claim(6), "example.org"))
+        await until(lambda: len(bench.results) == 6)
+        assert bench.channel.dots == [4, 6]
+        postponed = [bench.results[row].outcome for row in (2, 3, 5)]
+        assert {outcome.reason for outcome in postponed} == {"provider_paused"}
+        assert all(outcome.scheduled_send_at > NOW and not outcome.tried for outcome in postponed)  # type: ignore[operator]
+
+    run(test())
