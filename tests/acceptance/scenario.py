@@ -89,8 +89,9 @@ class Scenario:
     def statuses(self) -> dict[str, int]:
         return dict(self.project.json("task", "show", TASK)["by_status"])
 
-    def count(self, status: str) -> int:
-        statement = sa.select(sa.func.count()).where(task_contacts.c.status == status)
+    def count(self, *statuses: str) -> int:
+        """Rows in any of these states, at one moment: rows go from ``sending`` back to ``pending`` too."""
+        statement = sa.select(sa.func.count()).where(task_contacts.c.status.in_(statuses))
         with self.project.database.read() as connection:
             return int(connection.execute(statement.select_from(task_contacts)).scalar_one())
 

@@ -48,7 +48,7 @@ def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingS
     assert kills == 10
     assert scenario.count("pending") > 0, "the last kill, too, was in the middle of the run"
     scenario.until(
-        lambda: scenario.count("pending") + scenario.count("sending") == 0, "everything has ended", 180
+        lambda: scenario.count("pending", "sending") == 0, "everything has ended", 180
     )
     scheduler.send_signal(signal.SIGTERM)
     assert scheduler.wait(20) == 0

@@ -69,11 +69,9 @@ class Crew:
 
     def until_ended(self, deadline: float = 60) -> None:
         """Until no row waits or is under way."""
-        count, waiting = self.scenario.count, ("pending", "sending")
 
         def ended() -> bool:
-            left = sum(count(status) for status in waiting)
-            return left == 0 and self.rows() == self.recipients
+            return self.scenario.count("pending", "sending") == 0 and self.rows() == self.recipients
 
         self.scenario.until(ended, "everything has ended", deadline)
 

@@ -120,8 +120,9 @@ class Sending:
     def _left(self) -> str:
         """Rows that wait and rows under way; empty where there are none."""
         with contextlib.suppress(Unreachable, SQLAlchemyError):
-            pending, sending = (self.scenario.count(status) for status in ("pending", "sending"))
-            return f"{pending} {sending}" if pending or sending else ""
+            if left := self.scenario.count("pending", "sending"):
+                return f"{self.scenario.count('pending')} of {left}"
+            return ""
         return "?"
 
     def assert_intact(self, *, unknown: int = 0, foreseen: Sequence[str] = (), lived: bool = True) -> None:
