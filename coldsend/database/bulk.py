@@ -56,6 +56,41 @@ def update_many(
     return _execute(connection, statement)
 
 
+def update_each(
+    connection: Connection,
+    table: Table,
+    same: Mapping[str, str],
+    each: Mapping[str, Sequence[Any]],
+    ids: Sequence[int],
+    guard: str,
+) -> int:
+    """One UPDATE of the rows ``ids`` that gives some columns a value per row; returns how many rows matched.
+
+    same: column -> SQL expression. each: column -> one value for each id. guard: SQL condition on the table's
+    columns. On MySQL a third of what :func:`update_many` costs, which needs temporary tables; the search for
+    a row's value is linear, so at most some hundreds of ids.
+    """
+    write = writer(connection)
+    sets = [f"{column} = {expression}" for column, expression in same.items()]
+    if connection.dialect.name == "sqlite":
+        sets += [f"{column} = v.new_{column}" for column in each]
+        named = ", ".join(f"column{number} AS new_{name}" for number, name in enumerate(("id", *each), start=1))
+        rows = zip(ids, *each.values(), strict=True)
+        values = ", ".join([f"({', '.join(map(write, row))})" for row in rows])
+        statement = (
+            f"UPDATE {table.name} SET {', '.join(sets)} "  # noqa: S608
+            f"FROM (SELECT {named} FROM (VALUES {values})) AS v WHERE id = v.new_id AND {guard}"
+        )
+    else:
+        listed = ",".join(map(str, ids))
+        sets += [
+            f"{column} = ELT(FIELD(id,{listed}),{','.join(map(write, values))})"
+            for column, values in each.items()
+        ]
+        statement = f"UPDATE {table.name} SET {', '.join(sets)} WHERE id IN ({listed}) AND {guard}"  # noqa: S608
+    return _execute(connection, statement)
+
+
 def _relation(
     connection: Connection,
     columns: Sequence[str],

@@ -51,14 +51,11 @@ _COLUMNS = (
 # What a plain acceptance changes; the rest stands in the row since its intent.
 _ACCEPTED = {
     "status": "'sent'",
-    "sent_at": "v.sent_at",
     "error_message": "NULL",
     "reason": "NULL",
-    "first_attempt_at": "COALESCE(t.first_attempt_at, t.attempt_at)",
-    "message_id": "v.message_id",
+    "first_attempt_at": "COALESCE(first_attempt_at, attempt_at)",
 }
-_ACCEPTED_COLUMNS = ("id", "claim_token", "sent_at", "message_id")
-_ACCEPTED_GUARD = "t.claim_token = v.claim_token AND t.status IN ('sending', 'unknown')"
+_ACCEPTED_CHUNK = 500
 
 
 def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
@@ -67,12 +64,29 @@ def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
     for chunk in chunks([outcome for outcome in outcomes if not outcome.plain]):
         values = [_values(outcome) for outcome in chunk]
         written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, _GUARD)
-    for chunk in chunks([outcome for outcome in outcomes if outcome.plain]):
-        values = [(made.row_id, made.token, made.at, made.message_id) for made in chunk]
-        written += bulk.update_many(
-            connection, task_contacts, _ACCEPTED, _ACCEPTED_COLUMNS, values, _ACCEPTED_GUARD
-        )
+    accepted: dict[int, list[RowOutcome]] = {}
+    for outcome in outcomes:
+        if outcome.plain:
+            accepted.setdefault(outcome.token, []).append(outcome)
+    for token, of_token in accepted.items():
+        for start in range(0, len(of_token), _ACCEPTED_CHUNK):
+            written += _record_accepted(connection, token, of_token[start : start + _ACCEPTED_CHUNK])
     return written
+
+
+def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowOutcome]) -> int:
+    """Outcomes that are ``plain``, of rows claimed under one token."""
+    return bulk.update_each(
+        connection,
+        task_contacts,
+        _ACCEPTED,
+        {
+            "sent_at": [outcome.at for outcome in accepted],
+            "message_id": [outcome.message_id for outcome in accepted],
+        },
+        [outcome.row_id for outcome in accepted],
+        f"claim_token = {token} AND status IN ('sending', 'unknown')",
+    )
 
 
 def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
