@@ -3,6 +3,7 @@
 Everything else gets the time handed in, or asks here. Times are timezone-aware UTC ``datetime`` values;
 intervals are seconds (float). For tests that span processes, ``COLDSEND_TEST_CLOCK`` names a file that
 holds an offset in seconds; :func:`now` is then shifted by it, and the offset may change at any moment.
+The variable itself is read when the process starts, and by :func:`look_at_environment`.
 ``monotonic`` is never shifted: it measures how long something really took.
 """
 
@@ -19,18 +20,22 @@ TEST_CLOCK_VARIABLE = "COLDSEND_TEST_CLOCK"
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 _cached: tuple[str, int, float] = ("", -1, 0.0)
+_test_clock: str | None = os.environ.get(TEST_CLOCK_VARIABLE) or None
 
 
 def test_clock_file() -> str | None:
     """Path of the test clock's file if one is set, else None."""
-    return os.environ.get(TEST_CLOCK_VARIABLE) or None
+    return _test_clock
 
 
-def _offset_seconds() -> float:
+def look_at_environment() -> None:
+    """Read COLDSEND_TEST_CLOCK again: once for each command, not for each message."""
+    global _test_clock  # noqa: PLW0603
+    _test_clock = os.environ.get(TEST_CLOCK_VARIABLE) or None
+
+
+def _offset_seconds(path: str) -> float:
     global _cached  # noqa: PLW0603 - a one-entry cache: the file is read again only when it changed
-    path = test_clock_file()
-    if path is None:
-        return 0.0
     try:
         changed = Path(path).stat().st_mtime_ns
         if _cached[:2] != (path, changed):
@@ -44,9 +49,8 @@ def _offset_seconds() -> float:
 
 def now() -> datetime:
     """The present moment in UTC, timezone-aware, with microseconds."""
-    moment = unshifted_now()
-    offset = _offset_seconds()
-    return moment + timedelta(seconds=offset) if offset else moment
+    moment = datetime.now(UTC)
+    return moment if _test_clock is None else moment + timedelta(seconds=_offset_seconds(_test_clock))
 
 
 def unshifted_now() -> datetime:

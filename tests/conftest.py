@@ -67,6 +67,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.servers)
 
 
+@pytest.fixture(autouse=True)
+def _own_clock() -> Iterator[None]:
+    """What a test set the clock to ends with it."""
+    yield
+    clock.look_at_environment()
+
+
 @pytest.fixture(scope="session")
 def mariadb_server() -> str:
     """URL of the test run's MariaDB, without a database name."""

@@ -17,7 +17,7 @@ from typer import Abort, Exit, TyperException
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
-from coldsend import __version__, logbook
+from coldsend import __version__, clock, logbook
 from coldsend.cli import context
 from coldsend.cli.nouns import NOUNS, VERBS
 from coldsend.errors import ColdsendError, NotFound, Refused, UsageError
@@ -105,6 +105,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], this_run: context.Run) -> int:
     rest = take_global_options(arguments, this_run)
+    clock.look_at_environment()
     logbook.configure("warning", "json" if this_run.json else "text")
     context.begin(this_run)
     if rest is None:

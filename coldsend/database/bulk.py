@@ -74,7 +74,9 @@ def update_each(
     sets = [f"{column} = {expression}" for column, expression in same.items()]
     if connection.dialect.name == "sqlite":
         sets += [f"{column} = v.new_{column}" for column in each]
-        named = ", ".join(f"column{number} AS new_{name}" for number, name in enumerate(("id", *each), start=1))
+        named = ", ".join(
+            f"column{number} AS new_{name}" for number, name in enumerate(("id", *each), start=1)
+        )
         rows = zip(ids, *each.values(), strict=True)
         values = ", ".join([f"({', '.join(map(write, row))})" for row in rows])
         statement = (

@@ -18,7 +18,7 @@ from coldsend.composing.compose import CannotCompose, Composer
 from coldsend.delivery.journal import Journal
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.answers import Answer, Verdict
-from coldsend.domain.message import Recipient
+from coldsend.domain.message import Message, Recipient
 from coldsend.domain.outcome import Attempt, RetryPolicy, RowOutcome
 from coldsend.domain.replies import ACCEPTED, accepted, judge, provider_of, repeated
 from coldsend.domain.retry import next_attempt
@@ -86,24 +86,34 @@ class Attempter:
     policy: RetryPolicy
     lease_valid: Callable[[], bool]
 
+    def composed(self, claim: Claim, composer: Composer) -> Message | Exception:
+        """The message for a claim, or why there is none: a template must not stop what sends others."""
+        try:
+            return composer.compose(_recipient(claim.row), claim.attempt_at)
+        except Exception as error:
+            return error
+
     async def attempt(
-        self, claim: Claim, composer: Composer, channel: Channel, may_commit: Callable[[], bool]
+        self,
+        claim: Claim,
+        message: Message | Exception,
+        channel: Channel,
+        may_commit: Callable[[], bool],
     ) -> Result:
         """Try to send one claimed row; never raises, also not when cancelled.
 
-        may_commit: asked just before the step whose outcome may stay open; False: the row is given back.
+        message: see :meth:`composed`. may_commit: asked just before the step whose outcome may stay open;
+        False: the row is given back.
         """
         message_id = None
         try:
             if not self.lease_valid():
                 return self._released(claim, "lease_lost")
-            message = composer.compose(_recipient(claim.row), claim.attempt_at)
+            if isinstance(message, Exception):
+                return self._not_made(claim, message, None)
             message_id = message.message_id
             answer = await channel.send(message, lambda: self._before_commit(claim, may_commit))
             return self._judged(claim, answer, message_id)
-        except CannotCompose as error:
-            skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
-            return Result(claim, skipped, render_error=True)
         except LeaseLost:
             return self._released(claim, "lease_lost")
         except HeldBack:
@@ -117,8 +127,7 @@ class Attempter:
         except asyncio.CancelledError:
             return self._interrupted(claim, "stopped while the server had not answered yet", message_id)
         except Exception as error:
-            logbook.unexpected_error(f"attempt at row {claim.row.id}", error)
-            return self._failed_unexpectedly(claim, error, message_id)
+            return self._not_made(claim, error, message_id)
 
     def _before_commit(self, claim: Claim, may_commit: Callable[[], bool]) -> None:
         if not self.lease_valid():
@@ -160,6 +169,14 @@ class Attempter:
         if self.journal.has_dot(claim.row.id, claim.token):
             return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
         return self._released(claim, "interrupted")
+
+    def _not_made(self, claim: Claim, error: Exception, message_id: str | None) -> Result:
+        """No message, or not to its end: its recipient's or template's fault, or ours."""
+        if isinstance(error, CannotCompose):
+            skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
+            return Result(claim, skipped, render_error=True)
+        logbook.unexpected_error(f"attempt at row {claim.row.id}", error)
+        return self._failed_unexpectedly(claim, error, message_id)
 
     def _failed_unexpectedly(self, claim: Claim, error: Exception, message_id: str | None) -> Result:
         """A bug of ours must neither send twice nor loop: in doubt unknown, else skipped with its reason."""

@@ -9,12 +9,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Outcome, Phase, Verdict
 from coldsend.domain.states import RowStatus
 
 _quoted = json.encoder.encode_basestring_ascii
+# The rows of one claim have their time in common.
+_iso = lru_cache(maxsize=64)(datetime.isoformat)
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 SOON = timedelta(seconds=30)
@@ -87,13 +90,13 @@ class RowOutcome:
         """One line for the outcome journal; :func:`outcome_from_json` reads it back."""
         if self.plain:
             # By hand: a general encoder costs a tenth of the whole message.
-            first = self.first_attempt_at.isoformat() if self.first_attempt_at else ""
+            first = _iso(self.first_attempt_at) if self.first_attempt_at else ""
             return (
                 f'{{"row_id":{self.row_id},"token":{self.token},"service_id":{self.service_id},"status":"sent",'
                 f'"at":"{self.at.isoformat()}","retries":{self.retries},"code":{self.code},'
                 f'"enhanced":{_quoted(self.enhanced)},"message_id":{_quoted(self.message_id or "")},'
                 f'"keep_service":{self.keep_service or "null"},"first_attempt_at":"{first}",'
-                f'"attempt_at":"{self.attempt_at.isoformat() if self.attempt_at else ""}"}}'
+                f'"attempt_at":"{_iso(self.attempt_at) if self.attempt_at else ""}"}}'
             )
         # Not dataclasses.asdict: its deep copies cost more than sending the message.
         found = ((name, getattr(self, name)) for name in self.__dataclass_fields__)

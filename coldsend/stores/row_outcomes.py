@@ -61,13 +61,16 @@ _ACCEPTED_CHUNK = 500
 def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
     """Write outcomes to the rows that still carry their token; returns how many did."""
     written = 0
-    for chunk in chunks([outcome for outcome in outcomes if not outcome.plain]):
-        values = [_values(outcome) for outcome in chunk]
-        written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, _GUARD)
+    others: list[RowOutcome] = []
     accepted: dict[int, list[RowOutcome]] = {}
     for outcome in outcomes:
         if outcome.plain:
             accepted.setdefault(outcome.token, []).append(outcome)
+        else:
+            others.append(outcome)
+    for chunk in chunks(others):
+        values = [_values(outcome) for outcome in chunk]
+        written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, _GUARD)
     for token, of_token in accepted.items():
         for start in range(0, len(of_token), _ACCEPTED_CHUNK):
             written += _record_accepted(connection, token, of_token[start : start + _ACCEPTED_CHUNK])
