@@ -1,0 +1,70 @@
+"""Statements over many rows: values become part of the text, whatever stands in them."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from coldsend.database import bulk
+from coldsend.database.engine import Database
+from coldsend.database.tables import suppressions
+
+ODD = ["plain", "it's", 'a "quote"', "50%", "%s", "%(name)s", "%%", "back\\slash", "\\'", ":name", "--", "ü"]
+TEXTS = sa.Table(
+    "texts",
+    sa.MetaData(),
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text),
+    sa.Column("state", sa.String(10)),
+    mysql_charset="utf8mb4",
+)
+NUMBERS = sa.select(sa.literal(7).label("n")).subquery().c.n
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_a_text_is_found_among_others_whatever_stands_in_it(database: Database, value: str) -> None:
+    column = sa.select(sa.literal(value, sa.String).label("text")).subquery().c.text
+    with database.read() as connection:
+        assert connection.execute(sa.select(column).where(bulk.among(column, ODD))).all() == [(value,)]
+        others = [other for other in ODD if other != value]
+        assert connection.execute(sa.select(column).where(bulk.among(column, others))).all() == []
+
+
+def test_conditions_beside_it_keep_their_meaning(database: Database) -> None:
+    either = sa.or_(NUMBERS == 8, bulk.among(NUMBERS, [6, 7]))
+    with database.read() as connection:
+        assert connection.execute(sa.select(NUMBERS).where(either, NUMBERS < 8)).all() == [(7,)]
+        assert connection.execute(sa.select(NUMBERS).where(sa.not_(bulk.among(NUMBERS, [7])))).all() == []
+        assert connection.execute(sa.select(NUMBERS).where(bulk.among(NUMBERS, []))).all() == []
+
+
+def test_statements_of_one_form_do_not_share_their_values(database: Database) -> None:
+    with database.read() as connection:
+        for values, found in (([7], [(7,)]), ([8], []), ([6, 7, 8], [(7,)])):
+            assert connection.execute(sa.select(NUMBERS).where(bulk.among(NUMBERS, values))).all() == found
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), min_size=1))
+def test_texts_come_back_as_they_were_written(database: Database, texts: list[str]) -> None:
+    ids = list(range(1, len(texts) + 1))
+    with database.begin() as connection:
+        TEXTS.create(connection, checkfirst=True)
+        connection.execute(sa.delete(TEXTS))
+        connection.execute(sa.insert(TEXTS), [{"id": number, "state": "new"} for number in ids])
+        guarded = (connection, TEXTS, {"state": "'old'"}, {"text": texts}, ids)
+        assert bulk.update_each(*guarded, "state = 'other'") == 0
+        assert bulk.update_each(*guarded, "state = 'new'") == len(texts)
+        found = connection.execute(sa.select(TEXTS.c.text, TEXTS.c.state).order_by(TEXTS.c.id)).all()
+    assert found == [(text, "old") for text in texts]
+
+
+def test_the_keys_of_suppressions_are_such_texts(database: Database) -> None:
+    keys = ["a:50%off@example.com", "a:o'neill@example.com"]
+    with database.read() as connection:
+        found = sa.select(suppressions.c.suppression_key).where(
+            bulk.among(suppressions.c.suppression_key, keys), suppressions.c.campaign_id.in_([0])
+        )
+        assert connection.execute(found).all() == []
