@@ -9,7 +9,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-JOBS ?= 2
+# Test processes: most tests wait for servers and timers more than they compute.
+JOBS ?= 3
 TESTS ?= tests
 
 # The first interpreter that is new enough; `make PYTHON=/path/to/python` chooses another.
@@ -30,7 +31,7 @@ demo: $(STAMP)  ## a whole campaign on loopback, from installation to report
 
 .PHONY: test
 test: $(STAMP) servers lint  ## everything: lint, types, architecture, all tests on SQLite and MariaDB
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 .PHONY: soak
 soak: $(STAMP) servers  ## the fault suite's long variants, each for SOAK_MINUTES (10)

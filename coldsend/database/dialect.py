@@ -58,6 +58,7 @@ def create_engine(
         max_overflow=10,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,  # errors are logged
         connect_args={
             "connect_timeout": int(max(1, connect_timeout)),
             "read_timeout": answer_timeout,
@@ -110,6 +111,7 @@ def _sqlite_engine(url: URL) -> Engine:
         url,
         connect_args={"timeout": float(str(busy)), "check_same_thread": False},
         json_serializer=_compact_json,
+        hide_parameters=True,  # errors are logged
     )
 
     @event.listens_for(engine, "connect")

@@ -24,7 +24,7 @@ from tests.faults.small_disk import small_disk
 from tests.servers.mariadb import MariaDB
 from tests.servers.smtp import RecordingServer
 
-pytestmark = [pytest.mark.servers, pytest.mark.slow, pytest.mark.xdist_group("own-mariadb")]
+pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 RECIPIENTS = 2_000
 LEASE = 5.0

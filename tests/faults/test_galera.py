@@ -36,7 +36,6 @@ from tests.servers.smtp import RecordingServer
 pytestmark = [
     pytest.mark.servers,
     pytest.mark.slow,
-    pytest.mark.xdist_group("galera"),
     pytest.mark.skipif(why_not() is not None, reason=f"no Galera cluster can be started: {why_not()}"),
 ]
 
