@@ -47,9 +47,7 @@ def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingS
         kills += 1
     assert kills == 10
     assert scenario.count("pending") > 0, "the last kill, too, was in the middle of the run"
-    scenario.until(
-        lambda: scenario.count("pending", "sending") == 0, "everything has ended", 180
-    )
+    scenario.until(lambda: scenario.count("pending", "sending") == 0, "everything has ended", 180)
     scheduler.send_signal(signal.SIGTERM)
     assert scheduler.wait(20) == 0
     messages = server.messages()

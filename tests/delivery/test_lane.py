@@ -8,8 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from coldsend.delivery.attempt import Attempter, Claim, Result
 from coldsend.delivery.journal import Journal
 from coldsend.delivery.lane import Lane
@@ -107,7 +105,7 @@ def test_a_connection_lost_before_the_dot_slows_down_only_when_all_are_lost(tmp_
             bench.put(claim(row))
             await until(lambda row=row: row in bench.results)
         assert bench.lane.want() > 1
-        bench.channel.answers = {row: LOST_BEFORE for row in range(7, 10)}
+        bench.channel.answers = dict.fromkeys(range(7, 10), LOST_BEFORE)
         for row in range(7, 10):  # more in a row than there are connections
             bench.put(claim(row))
             await until(lambda row=row: row in bench.results)
