@@ -427,7 +427,9 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project
 
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
     code = (
-        "import sys\n"
+        "import signal, sys\n"
+        # Started in the background of a shell, as CI may be, processes inherit that it is ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from coldsend.cli import main\n"
         "from coldsend.config import loading\n"
         "def work(*_):\n"

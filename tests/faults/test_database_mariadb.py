@@ -290,7 +290,9 @@ def test_a_disk_that_is_full(tmp_path: Path, server: RecordingServer) -> None:
                 sending.wait_for(300)
                 disk.fill()
                 sending.until_away()
-                assert sending.away("full") >= 1
+                # A server whose log has no room left ends itself, and may do so before it has told anybody.
+                assert mariadb.process is not None
+                assert sending.away("full") >= 1 or mariadb.process.poll() is not None, sending.log()
                 disk.make_room()
                 until(lambda: back(mariadb, sending), "the database is back", 60, sending.log)
                 sending.until_ended()
