@@ -2,10 +2,11 @@
 
 Engine set-up, error codes, and the few constructs that differ. Error codes of MySQL and MariaDB:
 1213 deadlock, 1205 lock wait, 1020 row changed since read (MariaDB snapshot isolation), 3101 conflict in
-Group Replication, 1180 error at COMMIT, 1317/1927/1969/3024 interrupted (KILL, time limit), 2006/2013/2055
-connection lost, 1047 node not ready (Galera), 1290 read-only, 1114 table full, 2002/2003 cannot connect,
-1040/1203/1226 too many connections, 1129/1130 host refused, 1044/1045/1698 login or database refused,
-1142/1143/1227/1370 right missing, 1049 no such database.
+Group Replication, 1467 no automatic id (an INSERT was interrupted while it waited for one), 1180 error at
+COMMIT, 1317/1927/1969/3024 interrupted (KILL, time limit), 2006/2013/2055 connection lost, 1047 node not
+ready (Galera), 1290 read-only, 1114 table full, 2002/2003 cannot connect, 1040/1203/1226 too many
+connections, 1129/1130 host refused, 1044/1045/1698 login or database refused, 1142/1143/1227/1370 right
+missing, 1049 no such database.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from coldsend import clock
 from coldsend.config.hosts import address
 from coldsend.database.connecting import connector, in_cluster
 
-REPEAT = frozenset({1213, 1205, 1020, 3101})
+REPEAT = frozenset({1213, 1205, 1020, 3101, 1467})
 RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 1317, 1927, 1969, 3024, 4031})
 REFUSED = frozenset({1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698})
 PAUSE = frozenset({1047, 1290, 1114, 2002, 2003, 1040, 1053, 1021, 1836}) | REFUSED

@@ -409,7 +409,7 @@ def test_a_database_that_goes_away_while_it_commits_is_in_doubt_too(world: Sendi
     assert sorted(claim.row.id for claim in world.take(2).claims) == rows
 
 
-@pytest.mark.parametrize("code", [1213, 1205, 1020, 3101, 2013])
+@pytest.mark.parametrize("code", [1213, 1205, 1020, 3101, 1467, 2013])
 def test_a_transaction_that_was_undone_is_run_again_whole(world: Sending, code: int) -> None:
     world.rows(world.task_id, "pending", 6)
     first = world.take(3).claims
