@@ -54,6 +54,12 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=20)
     parser.add_argument("--database", choices=("mariadb", "sqlite"), default="mariadb")
     options = parser.parse_args()
+    for candidate in options.candidates:
+        checkout, _at, interpreter = candidate.partition("@")
+        if not Path(checkout, "coldsend", "__init__.py").is_file():
+            parser.error(f"{checkout} is no checkout: it has no package coldsend")
+        if interpreter and not os.access(interpreter, os.X_OK):
+            parser.error(f"{interpreter} is no interpreter that can be run")
     findings = result.Findings("compare", options.json)
     runs = measure(options, findings)
     cost = {name: statistics.median(total(run) for run in found) for name, found in runs.items()}

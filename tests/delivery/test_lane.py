@@ -143,3 +143,37 @@ def test_a_provider_that_turns_the_service_away_gets_nothing_more_of_what_is_cla
         assert all(outcome.scheduled_send_at > NOW and not outcome.tried for outcome in postponed)  # type: ignore[operator]
 
     run(test())
+
+
+def test_messages_are_composed_ahead_and_one_that_cannot_be_costs_only_itself(tmp_path: Path) -> None:
+    async def test() -> None:
+        bench = Bench(tmp_path, capacity=1)
+        composed: list[int] = []
+
+        class Poison(Plain):
+            def compose(self, recipient: Any, now: Any) -> Message:
+                composed.append(recipient.row_id)
+                if recipient.row_id == 3:
+                    raise RuntimeError("poison")
+                return super().compose(recipient, now)
+
+        for row in range(1, 201):
+            bench.lane.put(claim(row), Poison())  # type: ignore[arg-type]
+        await until(lambda: len(bench.results) > 5)
+        # Nothing is sifted out: what waits is composed all the same.
+        bench.lane.release_waiting("stopped", but_tasks={claim(1).row.task_id})
+        await until(lambda: len(bench.results) > 60)
+        # What is sifted out is not composed any more, and what comes in after it is.
+        before = set(composed)
+        bench.lane.release_waiting("stopped")
+        bench.put(claim(201), claim(202))
+        await until(lambda: len(bench.results) == 202)
+        reasons = bench.reasons()
+        assert reasons[3] == "internal_error"
+        assert reasons[201] is reasons[202] is reasons[1] is None
+        given_back = [row for row, reason in reasons.items() if reason == "stopped"]
+        assert set(bench.channel.dots) == set(range(1, 203)) - {3, *given_back}
+        assert len(composed) == len(set(composed)), "each once"
+        assert set(composed) == before, "nothing of what was sifted out"
+
+    run(test())
