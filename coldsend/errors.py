@@ -56,6 +56,10 @@ class WrongState(Refused):
     code = "wrong_state"
 
 
+class ChangedMeanwhile(WrongState):
+    """Somebody else changed the thing between looking and writing; ``Database.run`` looks again."""
+
+
 class NotAllowed(Refused):
     """The acting user may not do this."""
 

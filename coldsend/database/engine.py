@@ -22,11 +22,12 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from coldsend import clock, meter
 from coldsend.config import hosts
 from coldsend.database import administration, dialect
-from coldsend.errors import InvalidInput, Unreachable
+from coldsend.errors import ChangedMeanwhile, InvalidInput, Unreachable
 
 T = TypeVar("T")
 
 RETRIES = 8
+LOOKS = 4  # at something that others change at the same moment
 PATIENCE = 20.0  # seconds after which nothing is repeated any more: somebody holds locks for long
 _SOME_HOST = "host.of.several.invalid"
 
@@ -77,7 +78,8 @@ class Database:
                 yield reader
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in a transaction and commit; repeat it whole where the database says so."""
+        """Run ``work`` in a transaction and commit; repeat it whole where the database says so, or where it
+        has met a change that others made at the same moment."""
         began = clock.monotonic()
         for attempt in range(RETRIES):
             try:
@@ -90,6 +92,9 @@ class Database:
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))
                     continue
                 raise self._translated(error) from error
+            except ChangedMeanwhile:
+                if attempt + 1 >= LOOKS:
+                    raise
         raise AssertionError("unreachable")
 
     def dispose(self) -> None:

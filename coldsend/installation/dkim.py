@@ -22,7 +22,7 @@ from coldsend.domain import address, dkim
 from coldsend.domain.dkim import BITS, LEAST_BITS, Algorithm, DkimKey, KeyStatus
 from coldsend.domain.finding import Finding
 from coldsend.domain.service import Service
-from coldsend.errors import InvalidInput, NotFound, WrongState
+from coldsend.errors import ChangedMeanwhile, InvalidInput, NotFound, WrongState
 from coldsend.stores import dkim_keys, services
 
 NAME_LIMIT = 253  # of a DNS name
@@ -190,8 +190,8 @@ def _move(
         raise _changed(key)
 
 
-def _changed(key: DkimKey) -> WrongState:
-    return WrongState(
+def _changed(key: DkimKey) -> ChangedMeanwhile:
+    return ChangedMeanwhile(
         f"the DKIM key {key.name} was changed by somebody else this moment",
         hint=f"see: coldsend dkim show {key.domain}",
     )

@@ -24,7 +24,7 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import WrongState
+from coldsend.errors import ChangedMeanwhile
 from coldsend.planning import readiness
 from coldsend.stores import campaigns, reports, tasks
 
@@ -119,7 +119,7 @@ def _change(
         before = CampaignStatus(row["status"])
         after = campaign_after(before, event, row["name"])
         if not campaigns.move(connection, row["id"], [before], after, now):
-            raise WrongState(
+            raise ChangedMeanwhile(
                 f"campaign {row['name']!r} was changed by somebody else at the same moment",
                 hint=f"look at it: coldsend campaign show {quote(row['name'])}",
             )

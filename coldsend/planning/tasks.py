@@ -27,7 +27,7 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import NotAllowed, WrongState
+from coldsend.errors import ChangedMeanwhile, NotAllowed, WrongState
 from coldsend.planning import expand, readiness
 from coldsend.stores import access, campaigns, reports, services, tasks, template_sets
 
@@ -238,8 +238,8 @@ def _changed(
     return Changed(row["id"], row["campaign"], row["name"], status, count, warnings)
 
 
-def _changed_meanwhile(row: RowMapping) -> WrongState:
-    return WrongState(
+def _changed_meanwhile(row: RowMapping) -> ChangedMeanwhile:
+    return ChangedMeanwhile(
         f"task {row['name']!r} was changed by somebody else at the same moment",
         hint=f"look at it: coldsend task show {quote(tasks.reference(row))}",
     )

@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coldsend.database import engine as module
 from coldsend.database.engine import Database, parse_url
-from coldsend.errors import InvalidInput, Unreachable
+from coldsend.database.tables import signing_keys
+from coldsend.errors import ChangedMeanwhile, InvalidInput, Unreachable
 
 
 @pytest.fixture
@@ -41,6 +43,27 @@ def test_it_is_repeated_until_patience_or_tries_run_out(
     with pytest.raises(Unreachable, match="database is locked"):
         locked.run(nothing)
     assert len(began) == tries
+
+
+@pytest.mark.parametrize(("others", "tries"), [(1, 2), (module.LOOKS - 1, module.LOOKS), (99, module.LOOKS)])
+def test_a_change_by_others_at_the_same_moment_is_looked_at_again(
+    database: Database, others: int, tries: int
+) -> None:
+    looks: list[int] = []
+
+    def work(connection: Connection) -> str:
+        looks.append(len(looks))
+        connection.execute(sa.insert(signing_keys).values(purpose="test", secret={}))
+        if len(looks) <= others:
+            raise ChangedMeanwhile("it was changed")
+        return "done"
+
+    if others < module.LOOKS:
+        assert database.run(work) == "done"
+    else:
+        with pytest.raises(ChangedMeanwhile):
+            database.run(work)
+    assert len(looks) == tries, "and what an earlier look has written is undone: its key is unique"
 
 
 def test_the_url_says_how_long_a_lock_is_waited_for(locked: Database) -> None:
