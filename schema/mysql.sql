@@ -238,6 +238,7 @@ CREATE TABLE campaigns (
   created_by BIGINT NOT NULL,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  resumed_at DATETIME(6),
   CONSTRAINT pk_campaigns PRIMARY KEY (id),
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)

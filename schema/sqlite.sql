@@ -236,6 +236,7 @@ CREATE TABLE campaigns (
   created_by INTEGER NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  resumed_at DATETIME,
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT ck_campaigns_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'completed', 'cancelled')),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)

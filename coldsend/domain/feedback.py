@@ -48,9 +48,9 @@ class Feedback:
     key: the same for one happening however often it is told; ASCII, at most 128 characters; "" where it is
     never told twice. row_id: of the send list, proven by a signed token; else message_ids (with angle
     brackets, of messages it may be about) and recipient (an address) are used to find it.
-    hard: of bounces: the address is no good; None: judge by status (an RFC 3463 code) and diagnostic (the words
-    of the server). service_id: whose mailbox or account told of it, if that is known. campaign_only: of
-    unsubscribes: this campaign, not all. away_until: of auto-replies. details: whatever else is known, as
+    hard: of bounces: the address is no good; None: judge by status (an RFC 3463 code) and diagnostic (the
+    words of the server). service_id: whose mailbox or account told of it, if that is known. campaign_only:
+    of unsubscribes: this campaign, not all. away_until: of auto-replies. details: whatever else is known, as
     JSON can hold it.
     """
 

@@ -25,6 +25,7 @@ KINDS = ["bounce", "complaint", "auto_reply", "reply", "other"]
 
 def upgrade() -> None:
     steps.add_column("contacts", sa.Column("away_until", types.UtcDateTime(), nullable=True))
+    steps.add_column("campaigns", sa.Column("resumed_at", types.UtcDateTime(), nullable=True))
     steps.add_column("suppressions", sa.Column("list_name", types.binary_text(100), nullable=True))
     steps.create_index("ix_suppressions_list_name", "suppressions", ["list_name"])
     steps.create_table(
@@ -100,4 +101,5 @@ def downgrade() -> None:
         steps.drop_table(name)
     steps.drop_index("ix_suppressions_list_name", "suppressions")
     steps.drop_column("suppressions", "list_name")
+    steps.drop_column("campaigns", "resumed_at")
     steps.drop_column("contacts", "away_until")
