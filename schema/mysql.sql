@@ -1,4 +1,4 @@
--- coldsend's schema at revision 0002, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0003, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
 
 CREATE TABLE contact_tags (
@@ -23,6 +23,7 @@ CREATE TABLE contacts (
   deleted_at DATETIME(6),
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  away_until DATETIME(6),
   CONSTRAINT pk_contacts PRIMARY KEY (id),
   CONSTRAINT uq_contacts_email UNIQUE (email),
   CONSTRAINT uq_contacts_email_key UNIQUE (email_key)
@@ -63,6 +64,30 @@ CREATE TABLE event_log (
 CREATE INDEX ix_event_log_task_contact ON event_log (task_id, contact_id);
 
 CREATE INDEX ix_event_log_type_task_ts ON event_log (type, task_id, ts, contact_id);
+
+CREATE TABLE inbox_messages (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  mailbox_id BIGINT NOT NULL,
+  uid_validity BIGINT NOT NULL,
+  uid BIGINT NOT NULL,
+  kind ENUM('bounce','complaint','auto_reply','reply','other') NOT NULL,
+  received_at DATETIME(6) NOT NULL,
+  task_contact_id BIGINT,
+  contact_id BIGINT,
+  message_id VARCHAR(998),
+  from_email VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  subject TEXT,
+  text MEDIUMTEXT,
+  raw MEDIUMBLOB,
+  details JSON,
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_inbox_messages PRIMARY KEY (id),
+  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_inbox_messages_contact_id ON inbox_messages (contact_id, received_at);
+
+CREATE INDEX ix_inbox_messages_created_at ON inbox_messages (created_at);
 
 CREATE TABLE leases (
   name VARCHAR(64) NOT NULL,
@@ -143,9 +168,12 @@ CREATE TABLE suppressions (
   source VARCHAR(255),
   detail TEXT,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  list_name VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   CONSTRAINT pk_suppressions PRIMARY KEY (id),
   CONSTRAINT uq_suppressions_suppression_key_campaign_id UNIQUE (suppression_key, campaign_id)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_suppressions_list_name ON suppressions (list_name);
 
 CREATE TABLE unmatched_events (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -169,6 +197,21 @@ CREATE TABLE users (
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_users_role ON users (`role`);
+
+CREATE TABLE webhook_payloads (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  provider VARCHAR(50) NOT NULL,
+  received_at DATETIME(6) NOT NULL,
+  digest VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  content_type VARCHAR(255),
+  body MEDIUMBLOB,
+  events INTEGER NOT NULL DEFAULT '0',
+  error TEXT,
+  CONSTRAINT pk_webhook_payloads PRIMARY KEY (id),
+  CONSTRAINT uq_webhook_payloads_digest UNIQUE (digest)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_webhook_payloads_received_at ON webhook_payloads (received_at);
 
 CREATE TABLE workers (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -195,6 +238,7 @@ CREATE TABLE campaigns (
   created_by BIGINT NOT NULL,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  resumed_at DATETIME(6),
   CONSTRAINT pk_campaigns PRIMARY KEY (id),
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)
@@ -222,6 +266,28 @@ CREATE TABLE email_variables (
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_email_variables_created_by ON email_variables (created_by);
+
+CREATE TABLE mailboxes (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  name VARCHAR(255) NOT NULL,
+  sender_service_id BIGINT,
+  settings JSON,
+  credentials JSON,
+  enabled BOOL NOT NULL DEFAULT true,
+  uid_validity BIGINT,
+  last_uid BIGINT,
+  polled_at DATETIME(6),
+  failed_at DATETIME(6),
+  last_error TEXT,
+  consecutive_errors INTEGER NOT NULL DEFAULT '0',
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_mailboxes PRIMARY KEY (id),
+  CONSTRAINT uq_mailboxes_name UNIQUE (name),
+  CONSTRAINT fk_mailboxes_sender_service_id FOREIGN KEY(sender_service_id) REFERENCES sender_services (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_mailboxes_sender_service_id ON mailboxes (sender_service_id);
 
 CREATE TABLE template_sets (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -375,4 +441,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0002') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0003') RETURNING alembic_version.version_num;

@@ -1,4 +1,4 @@
--- coldsend's schema at revision 0002, for SQLite 3.35+. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0003, for SQLite 3.35+. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
 
 CREATE TABLE contact_tags (
@@ -23,6 +23,7 @@ CREATE TABLE contacts (
   deleted_at DATETIME,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  away_until DATETIME,
   CONSTRAINT uq_contacts_email UNIQUE (email),
   CONSTRAINT uq_contacts_email_key UNIQUE (email_key)
 );
@@ -63,6 +64,30 @@ CREATE TABLE event_log (
 CREATE INDEX ix_event_log_task_contact ON event_log (task_id, contact_id);
 
 CREATE INDEX ix_event_log_type_task_ts ON event_log (type, task_id, ts, contact_id);
+
+CREATE TABLE inbox_messages (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  mailbox_id INTEGER NOT NULL,
+  uid_validity BIGINT NOT NULL,
+  uid BIGINT NOT NULL,
+  kind VARCHAR(32) NOT NULL,
+  received_at DATETIME NOT NULL,
+  task_contact_id INTEGER,
+  contact_id INTEGER,
+  message_id VARCHAR(998),
+  from_email VARCHAR(320),
+  subject TEXT,
+  text TEXT,
+  raw BLOB,
+  details JSON,
+  created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid),
+  CONSTRAINT ck_inbox_messages_message_kind CHECK (kind IN ('bounce', 'complaint', 'auto_reply', 'reply', 'other'))
+);
+
+CREATE INDEX ix_inbox_messages_contact_id ON inbox_messages (contact_id, received_at);
+
+CREATE INDEX ix_inbox_messages_created_at ON inbox_messages (created_at);
 
 CREATE TABLE leases (
   name VARCHAR(64) NOT NULL,
@@ -143,10 +168,13 @@ CREATE TABLE suppressions (
   source VARCHAR(255),
   detail TEXT,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  list_name VARCHAR(100),
   CONSTRAINT uq_suppressions_suppression_key_campaign_id UNIQUE (suppression_key, campaign_id),
   CONSTRAINT ck_suppressions_suppression_scope CHECK (scope IN ('address', 'domain', 'hashed')),
   CONSTRAINT ck_suppressions_suppression_reason CHECK (reason IN ('unsubscribe', 'complaint', 'hard_bounce', 'manual', 'import', 'erased'))
 );
+
+CREATE INDEX ix_suppressions_list_name ON suppressions (list_name);
 
 CREATE TABLE unmatched_events (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -168,6 +196,20 @@ CREATE TABLE users (
 );
 
 CREATE INDEX ix_users_role ON users (role);
+
+CREATE TABLE webhook_payloads (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  provider VARCHAR(50) NOT NULL,
+  received_at DATETIME NOT NULL,
+  digest VARCHAR(64) NOT NULL,
+  content_type VARCHAR(255),
+  body BLOB,
+  events INTEGER DEFAULT '0' NOT NULL,
+  error TEXT,
+  CONSTRAINT uq_webhook_payloads_digest UNIQUE (digest)
+);
+
+CREATE INDEX ix_webhook_payloads_received_at ON webhook_payloads (received_at);
 
 CREATE TABLE workers (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -194,6 +236,7 @@ CREATE TABLE campaigns (
   created_by INTEGER NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  resumed_at DATETIME,
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT ck_campaigns_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'completed', 'cancelled')),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)
@@ -221,6 +264,27 @@ CREATE TABLE email_variables (
 );
 
 CREATE INDEX ix_email_variables_created_by ON email_variables (created_by);
+
+CREATE TABLE mailboxes (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  name VARCHAR(255) NOT NULL,
+  sender_service_id INTEGER,
+  settings JSON,
+  credentials JSON,
+  enabled BOOLEAN DEFAULT 1 NOT NULL,
+  uid_validity BIGINT,
+  last_uid BIGINT,
+  polled_at DATETIME,
+  failed_at DATETIME,
+  last_error TEXT,
+  consecutive_errors INTEGER DEFAULT '0' NOT NULL,
+  created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  CONSTRAINT uq_mailboxes_name UNIQUE (name),
+  CONSTRAINT fk_mailboxes_sender_service_id FOREIGN KEY(sender_service_id) REFERENCES sender_services (id)
+);
+
+CREATE INDEX ix_mailboxes_sender_service_id ON mailboxes (sender_service_id);
 
 CREATE TABLE template_sets (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -370,4 +434,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0002') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0003') RETURNING alembic_version.version_num;

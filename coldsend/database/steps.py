@@ -18,11 +18,27 @@ def create_table(name: str, *items: sa.schema.SchemaItem, **options: Any) -> Non
     op.create_table(name, *items, if_not_exists=True, **options)
 
 
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    there = {found["name"] for found in sa.inspect(op.get_bind()).get_columns(table)}
+    if column.name not in there:
+        op.add_column(table, column)
+
+
+def drop_column(table: str, name: str) -> None:
+    if name in {found["name"] for found in sa.inspect(op.get_bind()).get_columns(table)}:
+        op.drop_column(table, name)
+
+
 def create_index(name: str, table: str, columns: Sequence[str], *, unique: bool = False) -> None:
     # Looked up instead of IF NOT EXISTS, which MySQL does not have for indexes.
     there = {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}
     if name not in there:
         op.create_index(name, table, columns, unique=unique)
+
+
+def drop_index(name: str, table: str) -> None:
+    if name in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.drop_index(name, table)
 
 
 def drop_table(name: str) -> None:

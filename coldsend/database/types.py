@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Enum, Integer, String, Text, types
+from sqlalchemy import BigInteger, Dialect, Enum, Integer, LargeBinary, String, Text, types
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
@@ -85,6 +85,11 @@ def ascii_key(length: int) -> types.TypeEngine[str]:
 def medium_text() -> types.TypeEngine[str]:
     """Text up to 16 MiB (plain TEXT on MySQL would cut at 64 KiB)."""
     return Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
+
+
+def medium_blob() -> types.TypeEngine[bytes]:
+    """Octets up to 16 MiB: messages and payloads as they came."""
+    return LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 
 def json_value() -> types.TypeEngine[Any]:

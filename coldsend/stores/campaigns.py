@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from shlex import quote
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -55,10 +56,13 @@ def move(
 ) -> bool:
     """Set the status where it still is one of ``before``; whether it was. The row stays locked."""
     states = [status.value for status in before]
+    values: dict[str, Any] = {"status": after.value, "status_reason": status_reason, "updated_at": now}
+    if after is CampaignStatus.ACTIVE:
+        values["resumed_at"] = now
     changed = connection.execute(
         sa.update(campaigns)
         .where(campaigns.c.id == campaign_id, campaigns.c.status.in_(states))
-        .values(status=after.value, status_reason=status_reason, updated_at=now)
+        .values(values)
     )
     return changed.rowcount == 1
 

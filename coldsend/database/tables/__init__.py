@@ -1,5 +1,6 @@
 """All tables, by noun. ``metadata`` is what the migrations in ``schema/`` are held against."""
 
+from coldsend.database.tables.back import inbox_messages, mailboxes, webhook_payloads
 from coldsend.database.tables.base import metadata
 from coldsend.database.tables.campaigns import (
     campaigns,
@@ -40,7 +41,9 @@ __all__ = [
     "dkim_keys",
     "email_variables",
     "event_log",
+    "inbox_messages",
     "leases",
+    "mailboxes",
     "metadata",
     "provider_pauses",
     "sender_leases",
@@ -57,5 +60,6 @@ __all__ = [
     "unmatched_events",
     "user_sender_service_access",
     "users",
+    "webhook_payloads",
     "workers",
 ]

@@ -24,6 +24,7 @@ campaigns = table(
     reference("created_by", "users.id"),
     created_at(),
     updated_at(),
+    Column("resumed_at", UtcDateTime()),  # the breaker counts from here
 )
 
 tasks = table(

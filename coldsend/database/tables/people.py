@@ -32,6 +32,7 @@ contacts = table(
     Column("deleted_at", UtcDateTime()),
     created_at(),
     updated_at(),
+    Column("away_until", UtcDateTime()),  # by an automatic reply: nothing is sent before
     Index("ix_contacts_email_domain", "email_domain"),
 )
 
@@ -54,6 +55,7 @@ suppressions = table(
     Column("source", String(255)),  # cli, import:FILE, unsubscribe page, reply 550 ..
     Column("detail", Text()),
     created_at(),
+    Column("list_name", binary_text(100), index=True),  # customers, competitors ..: replaced as a whole
     UniqueConstraint("suppression_key", "campaign_id"),
 )
 

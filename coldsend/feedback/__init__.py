@@ -1,0 +1,1 @@
+"""What came back decides what goes out next: the one place that acts on it, whatever its source."""
