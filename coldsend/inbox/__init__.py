@@ -1,0 +1,1 @@
+"""What comes back by mail: read from mailboxes, told apart, handed to ``feedback``."""

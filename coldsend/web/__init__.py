@@ -1,0 +1,1 @@
+"""What comes back over HTTP: opens, clicks, unsubscribes, providers' webhooks. Handed to ``feedback``."""
