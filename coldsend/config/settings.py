@@ -106,6 +106,25 @@ class DkimSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackSettings:
+    bounce_rate: float = key(
+        5.0, "Per cent of recipients whose bounces pause a campaign; 0: never.", minimum=0, maximum=100
+    )
+    complaint_rate: float = key(
+        0.3, "Per cent of recipients whose complaints pause a campaign; 0: never.", minimum=0, maximum=100
+    )
+    minimum_sent: int = key(
+        50, "Recipients reached or refused before a rate says anything.", minimum=1, maximum=1_000_000
+    )
+    window_days: float = key(
+        7.0,
+        "Days that the rates look back; never before the last `campaign resume`.",
+        minimum=0.01,
+        maximum=365,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     host: str = key("127.0.0.1", "Address that metrics are served on, without a password: keep it private.")
     port: int = key(
@@ -142,6 +161,7 @@ class Settings:
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     dkim: DkimSettings = field(default_factory=DkimSettings)
+    feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
@@ -176,6 +196,7 @@ SECTIONS: dict[str, type[Any]] = {
     "delivery": DeliverySettings,
     "smtp": SmtpSettings,
     "dkim": DkimSettings,
+    "feedback": FeedbackSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }

@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend import logbook
-from coldsend.composing.tokens import Tokens
 from coldsend.domain import suppression
 from coldsend.domain.answers import Action
 from coldsend.domain.feedback import EVENT_OF, OUT, Feedback, Kind, column_of, furthest
@@ -29,19 +28,11 @@ from coldsend.domain.states import (
     SuppressionScope,
 )
 from coldsend.feedback import bounces, breaker
+from coldsend.feedback.applier import Applier
 from coldsend.feedback.matching import email_key, rows_of
 from coldsend.pacing import services as health
 from coldsend.stores import campaigns, events, suppressions
 from coldsend.stores import feedback as store
-
-
-@dataclass(frozen=True, slots=True)
-class Applier:
-    """What acting needs besides the happenings. probe_minutes: rest of services frozen for errors."""
-
-    tokens: Tokens
-    limits: breaker.Limits = field(default_factory=breaker.Limits)
-    probe_minutes: float = health.DEFAULT_PROBE_MINUTES
 
 
 @dataclass(slots=True)
