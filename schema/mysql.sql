@@ -74,6 +74,7 @@ CREATE TABLE inbox_messages (
   received_at DATETIME(6) NOT NULL,
   task_contact_id BIGINT,
   contact_id BIGINT,
+  digest VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   message_id VARCHAR(998),
   from_email VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
   subject TEXT,
@@ -82,7 +83,8 @@ CREATE TABLE inbox_messages (
   details JSON,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   CONSTRAINT pk_inbox_messages PRIMARY KEY (id),
-  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid)
+  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid),
+  CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_inbox_messages_contact_id ON inbox_messages (contact_id, received_at);
@@ -279,6 +281,7 @@ CREATE TABLE mailboxes (
   polled_at DATETIME(6),
   failed_at DATETIME(6),
   last_error TEXT,
+  error_code VARCHAR(50),
   consecutive_errors INTEGER NOT NULL DEFAULT '0',
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),

@@ -74,6 +74,7 @@ CREATE TABLE inbox_messages (
   received_at DATETIME NOT NULL,
   task_contact_id INTEGER,
   contact_id INTEGER,
+  digest VARCHAR(64) NOT NULL,
   message_id VARCHAR(998),
   from_email VARCHAR(320),
   subject TEXT,
@@ -82,7 +83,8 @@ CREATE TABLE inbox_messages (
   details JSON,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid),
-  CONSTRAINT ck_inbox_messages_message_kind CHECK (kind IN ('bounce', 'complaint', 'auto_reply', 'reply', 'other'))
+  CONSTRAINT ck_inbox_messages_message_kind CHECK (kind IN ('bounce', 'complaint', 'auto_reply', 'reply', 'other')),
+  CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 );
 
 CREATE INDEX ix_inbox_messages_contact_id ON inbox_messages (contact_id, received_at);
@@ -277,6 +279,7 @@ CREATE TABLE mailboxes (
   polled_at DATETIME,
   failed_at DATETIME,
   last_error TEXT,
+  error_code VARCHAR(50),
   consecutive_errors INTEGER DEFAULT '0' NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,

@@ -31,6 +31,7 @@ mailboxes = table(
     Column("polled_at", UtcDateTime()),
     Column("failed_at", UtcDateTime()),
     Column("last_error", Text()),
+    Column("error_code", String(50)),  # what kind of error that was: tells when the next try may be
     Column("consecutive_errors", Integer(), nullable=False, server_default="0"),
     created_at(),
     updated_at(),
@@ -47,6 +48,8 @@ inbox_messages = table(
     Column("received_at", UtcDateTime(), nullable=False),  # by the mailbox's server
     Column("task_contact_id", big_id()),  # the row of the send list it is about, where that is known
     Column("contact_id", big_id()),
+    # SHA-256 of what is the same in all copies of a message: a folder made anew brings none twice.
+    Column("digest", ascii_key(64), nullable=False, unique=True),
     Column("message_id", String(998)),
     Column("from_email", binary_text(320)),
     Column("subject", Text()),

@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("polled_at", types.UtcDateTime(), nullable=True),
         sa.Column("failed_at", types.UtcDateTime(), nullable=True),
         sa.Column("last_error", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.String(50), nullable=True),
         sa.Column("consecutive_errors", sa.Integer(), nullable=False, server_default="0"),
         sa.Column("created_at", types.UtcDateTime(), nullable=False, server_default=types.CurrentTimestamp()),
         sa.Column(
@@ -66,6 +67,7 @@ def upgrade() -> None:
         sa.Column("received_at", types.UtcDateTime(), nullable=False),
         sa.Column("task_contact_id", types.big_id(), nullable=True),
         sa.Column("contact_id", types.big_id(), nullable=True),
+        sa.Column("digest", types.ascii_key(64), nullable=False),
         sa.Column("message_id", sa.String(998), nullable=True),
         sa.Column("from_email", types.binary_text(320), nullable=True),
         sa.Column("subject", sa.Text(), nullable=True),
@@ -73,6 +75,7 @@ def upgrade() -> None:
         sa.Column("raw", types.medium_blob(), nullable=True),
         sa.Column("details", types.json_value(), nullable=True),
         sa.Column("created_at", types.UtcDateTime(), nullable=False, server_default=types.CurrentTimestamp()),
+        sa.UniqueConstraint("digest", name="uq_inbox_messages_digest"),
         sa.UniqueConstraint(
             "mailbox_id", "uid_validity", "uid", name="uq_inbox_messages_mailbox_id_uid_validity_uid"
         ),
