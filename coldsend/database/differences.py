@@ -145,6 +145,8 @@ def _type(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
     text = re.sub(r" (character set|charset|collate) \w+", "", text)
     text = re.sub(r"\b(bigint|int|integer|smallint|tinyint)\(\d+\)", r"\1", text)
     text = re.sub(r"^numeric", "decimal", re.sub(r"^int\b", "integer", text))
+    if text == "bool" and dialect.name != "sqlite":
+        text = "tinyint"  # MySQL has no other
     return "json" if text == "longtext" else text.replace(", ", ",")
 
 
@@ -157,6 +159,7 @@ def _default(text: str | None) -> str:
     if text is None:
         return "none"
     plain = re.sub(r"['\"()\s]", "", text.lower())
+    plain = {"true": "1", "false": "0"}.get(plain, plain)
     return re.sub(r"\.0+$", "", plain)
 
 
