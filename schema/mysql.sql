@@ -24,12 +24,15 @@ CREATE TABLE contacts (
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
   away_until DATETIME(6),
+  erased_at DATETIME(6),
   CONSTRAINT pk_contacts PRIMARY KEY (id),
   CONSTRAINT uq_contacts_email UNIQUE (email),
   CONSTRAINT uq_contacts_email_key UNIQUE (email_key)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
+
+CREATE INDEX ix_contacts_erased_at ON contacts (erased_at);
 
 CREATE TABLE dkim_keys (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -145,6 +148,7 @@ CREATE TABLE sender_services (
   max_consecutive_errors INTEGER NOT NULL DEFAULT '5',
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  webhook_secret JSON,
   CONSTRAINT pk_sender_services PRIMARY KEY (id),
   CONSTRAINT uq_sender_services_name UNIQUE (name)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
@@ -170,9 +174,9 @@ CREATE TABLE suppressions (
   source VARCHAR(255),
   detail TEXT,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
-  list_name VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  list_name VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL DEFAULT '',
   CONSTRAINT pk_suppressions PRIMARY KEY (id),
-  CONSTRAINT uq_suppressions_suppression_key_campaign_id UNIQUE (suppression_key, campaign_id)
+  CONSTRAINT uq_suppressions_suppression_key_campaign_id_list_name UNIQUE (suppression_key, campaign_id, list_name)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_suppressions_list_name ON suppressions (list_name);

@@ -24,11 +24,14 @@ CREATE TABLE contacts (
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   away_until DATETIME,
+  erased_at DATETIME,
   CONSTRAINT uq_contacts_email UNIQUE (email),
   CONSTRAINT uq_contacts_email_key UNIQUE (email_key)
 );
 
 CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
+
+CREATE INDEX ix_contacts_erased_at ON contacts (erased_at);
 
 CREATE TABLE dkim_keys (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -145,6 +148,7 @@ CREATE TABLE sender_services (
   max_consecutive_errors INTEGER DEFAULT '5' NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  webhook_secret JSON,
   CONSTRAINT uq_sender_services_name UNIQUE (name),
   CONSTRAINT ck_sender_services_health_status CHECK (health_status IN ('active', 'frozen')),
   CONSTRAINT ck_sender_services_freeze_code CHECK (frozen_code IN ('credentials', 'errors', 'suspended', 'manual'))
@@ -170,8 +174,8 @@ CREATE TABLE suppressions (
   source VARCHAR(255),
   detail TEXT,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
-  list_name VARCHAR(100),
-  CONSTRAINT uq_suppressions_suppression_key_campaign_id UNIQUE (suppression_key, campaign_id),
+  list_name VARCHAR(100) DEFAULT '' NOT NULL,
+  CONSTRAINT uq_suppressions_suppression_key_campaign_id_list_name UNIQUE (suppression_key, campaign_id, list_name),
   CONSTRAINT ck_suppressions_suppression_scope CHECK (scope IN ('address', 'domain', 'hashed')),
   CONSTRAINT ck_suppressions_suppression_reason CHECK (reason IN ('unsubscribe', 'complaint', 'hard_bounce', 'manual', 'import', 'erased'))
 );

@@ -41,5 +41,20 @@ def drop_index(name: str, table: str) -> None:
         op.drop_index(name, table)
 
 
+def replace_unique(table: sa.Table, old: Sequence[str], new: Sequence[str]) -> None:
+    """Put one unique key in the place of another; each as its name and its columns.
+
+    table: as it is before, whole: where the database cannot change keys it is made anew and filled.
+    """
+    there = {found["name"] for found in sa.inspect(op.get_bind()).get_unique_constraints(table.name)}
+    if new[0] in there and old[0] not in there:
+        return
+    with op.batch_alter_table(table.name, copy_from=table) as batch:
+        if new[0] not in there:  # first: an index must be there for every moment in between
+            batch.create_unique_constraint(new[0], list(new[1:]))
+        if old[0] in there:
+            batch.drop_constraint(old[0], type_="unique")
+
+
 def drop_table(name: str) -> None:
     op.drop_table(name, if_exists=True)

@@ -174,3 +174,31 @@ def test_rows_that_lost_their_parent_stop_a_schema_change_on_sqlite(empty_sqlite
     with database.begin() as connection, pytest.raises(sa.exc.IntegrityError):
         connection.exec_driver_sql(orphan)  # foreign keys are on again
     database.dispose()
+
+
+def test_suppressions_keep_while_their_unique_key_is_replaced_and_back(empty_database: Database) -> None:
+    migrate.upgrade(empty_database)
+    migrate.downgrade(empty_database, "0002")
+    with empty_database.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO suppressions (suppression_key, scope, value, reason) "
+                "VALUES ('a:bob@x.com', 'address', 'bob@x.com', 'complaint')"
+            )
+        )
+    migrate.upgrade(empty_database)
+    told = sa.text("SELECT suppression_key, reason, list_name FROM suppressions")
+    with empty_database.begin() as connection:
+        assert connection.execute(told).all() == [("a:bob@x.com", "complaint", "")]
+        connection.execute(
+            sa.text(
+                "INSERT INTO suppressions (suppression_key, scope, reason, list_name) "
+                "VALUES ('a:bob@x.com', 'address', 'import', 'customers')"
+            )
+        )
+    with empty_database.read() as connection:
+        assert differences(connection) == []
+    migrate.downgrade(empty_database, "0002")
+    migrate.upgrade(empty_database)
+    with empty_database.read() as connection:
+        assert connection.execute(told).all() == [("a:bob@x.com", "complaint", "")]

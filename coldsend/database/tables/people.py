@@ -33,6 +33,7 @@ contacts = table(
     created_at(),
     updated_at(),
     Column("away_until", UtcDateTime()),  # by an automatic reply: nothing is sent before
+    Column("erased_at", UtcDateTime(), index=True),  # since then only the row's id is left of a person
     Index("ix_contacts_email_domain", "email_domain"),
 )
 
@@ -55,8 +56,9 @@ suppressions = table(
     Column("source", String(255)),  # cli, import:FILE, unsubscribe page, reply 550 ..
     Column("detail", Text()),
     created_at(),
-    Column("list_name", binary_text(100), index=True),  # customers, competitors ..: replaced as a whole
-    UniqueConstraint("suppression_key", "campaign_id"),
+    # customers, competitors ..: a list that is replaced as a whole; "": on none, and kept whatever lists say
+    Column("list_name", binary_text(100), nullable=False, default="", server_default="", index=True),
+    UniqueConstraint("suppression_key", "campaign_id", "list_name"),
 )
 
 user_sender_service_access = table(

@@ -6,8 +6,10 @@ Revision: 0003
 from __future__ import annotations
 
 import sqlalchemy as sa
+from alembic import op
 
 from coldsend.database import steps, types
+from coldsend.database.tables.base import metadata
 
 revision = "0003"
 down_revision = "0002"
@@ -20,13 +22,28 @@ TABLE = {
     "mysql_collate": "utf8mb4_bin",
     "sqlite_autoincrement": True,
 }
+WITHOUT_LISTS = ("uq_suppressions_suppression_key_campaign_id", "suppression_key", "campaign_id")
+WITH_LISTS = (
+    "uq_suppressions_suppression_key_campaign_id_list_name",
+    "suppression_key",
+    "campaign_id",
+    "list_name",
+)
 KINDS = ["bounce", "complaint", "auto_reply", "reply", "other"]
 
 
 def upgrade() -> None:
     steps.add_column("contacts", sa.Column("away_until", types.UtcDateTime(), nullable=True))
     steps.add_column("campaigns", sa.Column("resumed_at", types.UtcDateTime(), nullable=True))
-    steps.add_column("suppressions", sa.Column("list_name", types.binary_text(100), nullable=True))
+    steps.add_column("sender_services", sa.Column("webhook_secret", types.json_value(), nullable=True))
+    steps.add_column("contacts", sa.Column("erased_at", types.UtcDateTime(), nullable=True))
+    steps.create_index("ix_contacts_erased_at", "contacts", ["erased_at"])
+    steps.add_column(
+        "suppressions",
+        sa.Column("list_name", types.binary_text(100), nullable=False, server_default=""),
+    )
+    # One address or domain may stand on several lists, and on none besides.
+    steps.replace_unique(_suppressions(WITHOUT_LISTS), WITHOUT_LISTS, WITH_LISTS)
     steps.create_index("ix_suppressions_list_name", "suppressions", ["list_name"])
     steps.create_table(
         "mailboxes",
@@ -102,7 +119,42 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in ("webhook_payloads", "inbox_messages", "mailboxes"):
         steps.drop_table(name)
+    # What stands on lists only has no place in the older form.
+    op.execute(sa.text("DELETE FROM suppressions WHERE list_name <> ''"))
     steps.drop_index("ix_suppressions_list_name", "suppressions")
+    steps.replace_unique(_suppressions(WITH_LISTS), WITH_LISTS, WITHOUT_LISTS)
     steps.drop_column("suppressions", "list_name")
+    steps.drop_column("sender_services", "webhook_secret")
     steps.drop_column("campaigns", "resumed_at")
+    steps.drop_index("ix_contacts_erased_at", "contacts")
+    steps.drop_column("contacts", "erased_at")
     steps.drop_column("contacts", "away_until")
+
+
+def _suppressions(unique: tuple[str, ...]) -> sa.Table:
+    """The table between the two forms: SQLite changes a unique key by making the table anew."""
+    return sa.Table(
+        "suppressions",
+        sa.MetaData(naming_convention=metadata.naming_convention),
+        sa.Column("id", types.big_id(), primary_key=True, autoincrement=True),
+        sa.Column("suppression_key", types.binary_text(330), nullable=False),
+        sa.Column("campaign_id", types.big_id(), nullable=False, server_default="0"),
+        sa.Column(
+            "scope", types.choice("suppression_scope", ["address", "domain", "hashed"]), nullable=False
+        ),
+        sa.Column("value", types.binary_text(320), nullable=True),
+        sa.Column(
+            "reason",
+            types.choice(
+                "suppression_reason",
+                ["unsubscribe", "complaint", "hard_bounce", "manual", "import", "erased"],
+            ),
+            nullable=False,
+        ),
+        sa.Column("source", sa.String(255), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("created_at", types.UtcDateTime(), nullable=False, server_default=types.CurrentTimestamp()),
+        sa.Column("list_name", types.binary_text(100), nullable=False, server_default=""),
+        sa.UniqueConstraint(*unique[1:], name=unique[0]),
+        **TABLE,
+    )
