@@ -25,6 +25,8 @@ def check(key: Key, value: Any) -> None:
         _check_base_url(value)
     elif key.path == "dkim.dns_servers":
         name_servers(value)
+    elif key.path in {"web.trusted_proxies", "web.own_networks"}:
+        networks(value)
 
 
 def name_servers(text: str) -> list[tuple[str, int]]:
@@ -43,6 +45,19 @@ def name_servers(text: str) -> list[tuple[str, int]]:
             number = 0
         if not 0 < number < 65536:
             raise ValueError(f"must be addresses such as 9.9.9.9 or 127.0.0.1:5353, not {given!r}")
+    return found
+
+
+def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Networks in ``127.0.0.1, 10.0.0.0/8, fd00::/8``; ValueError where one is none."""
+    found = []
+    for given in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(ipaddress.ip_network(given))
+        except ValueError:
+            raise ValueError(
+                f"must be addresses or networks such as 127.0.0.1, 10.0.0.0/8, not {given!r}"
+            ) from None
     return found
 
 

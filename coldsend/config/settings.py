@@ -44,9 +44,27 @@ class DatabaseSettings:
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    host: str = key("127.0.0.1", "Address that the web part listens on (it comes later).")
-    port: int = key(8025, "Port that the web part listens on (it comes later).", minimum=0, maximum=65535)
+    host: str = key("127.0.0.1", "Address that `coldsend web run` listens on.")
+    port: int = key(8025, "Port that `coldsend web run` listens on.", minimum=0, maximum=65535)
     base_url: str = key("", "Public address of the web part: links in messages begin with it.")
+    processes: int = key(1, "Server processes that `web run` starts.", minimum=1, maximum=64)
+    trusted_proxies: str = key(
+        "127.0.0.1, ::1",
+        "Addresses or networks of reverse proxies, whose X-Forwarded-For is believed; empty: nobody's.",
+    )
+    own_networks: str = key(
+        "", "Networks of your own offices and servers, such as 203.0.113.0/24: their opens do not count."
+    )
+    keep_ip: bool = key(False, "Store whole IP addresses of visitors instead of their network (/24, /48).")
+    spool_megabytes: int = key(
+        256,
+        "Spool of opens and clicks that wait for the database; beyond it they are dropped.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    max_connections: int = key(
+        5000, "Connections one server process answers at a time.", minimum=10, maximum=100_000
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +172,9 @@ class Settings:
     )
     secret_key_file: Path = key(Path("coldsend.key"), "File that holds the key(s) where secret_key is empty.")
     postal_address: str = key("", "Postal address shown in every message; campaigns do not start without.")
-    state_dir: Path = key(Path(".coldsend"), "Directory for outcome journals of this host's processes.")
+    state_dir: Path = key(
+        Path(".coldsend"), "Directory for journals and the web spool of this host's processes."
+    )
     user: str = key("", "User to act as; empty: the one that `coldsend init` made. `--as` wins.")
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
     web: WebSettings = field(default_factory=WebSettings)
