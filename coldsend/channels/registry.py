@@ -19,7 +19,7 @@ from coldsend.channels.jiguang import DEFAULT_API_URL
 from coldsend.channels.seam import Channel, Transcript
 from coldsend.channels.smtp.channel import SmtpChannel
 from coldsend.config.settings import Settings
-from coldsend.domain import dkim, sender
+from coldsend.domain import dkim, own_address, sender
 from coldsend.domain.service import DEFAULT_CONNECTIONS, Service
 from coldsend.errors import InvalidInput
 
@@ -207,7 +207,16 @@ def _folder(value: Any) -> str:
 
 
 def _reply_to(value: Any) -> str:
-    return sender.parse(str(value)).email
+    given = str(value)
+    return own_address.checked(given) if own_address.PLACE in given else sender.parse(given).email
+
+
+def _bounce_address(value: Any) -> str:
+    return own_address.checked(str(value))
+
+
+def _unsubscribe_address(value: Any) -> str:
+    return own_address.checked(str(value), needs_token=True)
 
 
 def _dkim(value: Any) -> str:
@@ -277,7 +286,9 @@ def _open_console(
 
 
 _CONNECTIONS = Setting("connections", _whole(1, MAX_CONNECTIONS), default=DEFAULT_CONNECTIONS)
-_REPLY_TO = Setting("reply_to", _reply_to)
+_REPLY_TO = Setting(own_address.REPLY_TO, _reply_to)
+_BOUNCES = Setting(own_address.BOUNCE, _bounce_address)
+_UNSUBSCRIBING = Setting(own_address.UNSUBSCRIBE, _unsubscribe_address)
 _DKIM = Setting(dkim.SETTING, _dkim)
 
 TYPES: dict[str, ChannelType] = {
@@ -294,6 +305,8 @@ TYPES: dict[str, ChannelType] = {
                 Setting("allow_plaintext_auth", _flag),
                 _CONNECTIONS,
                 _REPLY_TO,
+                _BOUNCES,
+                _UNSUBSCRIBING,
                 _DKIM,
             ),
             _open_smtp,
@@ -303,7 +316,7 @@ TYPES: dict[str, ChannelType] = {
         ChannelType(
             "jiguang",
             "the e-mail API of EngageLab / Jiguang",
-            (Setting("api_url", _url, default=DEFAULT_API_URL), _CONNECTIONS, _REPLY_TO),
+            (Setting("api_url", _url, default=DEFAULT_API_URL), _CONNECTIONS, _REPLY_TO, _UNSUBSCRIBING),
             _open_jiguang,
             credentials=_api_credentials,
             needs_credentials=True,
@@ -311,7 +324,7 @@ TYPES: dict[str, ChannelType] = {
         ChannelType(
             "console",
             "dry runs: messages go to a folder, or are only named on stderr",
-            (Setting("folder", _folder), _CONNECTIONS, _REPLY_TO, _DKIM),
+            (Setting("folder", _folder), _CONNECTIONS, _REPLY_TO, _BOUNCES, _UNSUBSCRIBING, _DKIM),
             _open_console,
         ),
     )

@@ -66,6 +66,12 @@ class Output:
         """Text as it is, on stdout: help, a key, a file that is exported."""
         print(text)  # noqa: T201
 
+    def raw(self, data: bytes) -> None:
+        """Octets as they are, on stdout."""
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
     def table(
         self,
         rows: Sequence[Mapping[str, Any]],

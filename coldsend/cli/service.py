@@ -10,33 +10,11 @@ from coldsend import clock
 from coldsend.channels import enrolment
 from coldsend.channels.enrolment import Form
 from coldsend.cli import login
+from coldsend.cli import service_options as option
 from coldsend.cli.advice import next_step
 from coldsend.cli.context import Run, current
 from coldsend.cli.login import LoginOptions
 from coldsend.cli.noun import noun, verb
-from coldsend.cli.service_options import (
-    ApiUrl,
-    Connections,
-    DailyQuota,
-    Dkim,
-    Folder,
-    From,
-    HeloName,
-    Host,
-    MaxErrors,
-    Name,
-    PasswordEnv,
-    PasswordPrompt,
-    PasswordStdin,
-    PlaintextAuth,
-    Port,
-    ReplyTo,
-    ThrottleSec,
-    TimeZone,
-    Tls,
-    TokenStdin,
-    Username,
-)
 from coldsend.database.engine import Connection
 from coldsend.delivery import trial
 from coldsend.domain.access import require_admin
@@ -69,26 +47,28 @@ def add(
             help="smtp: any mail server; jiguang: the EngageLab API; console: dry runs.",
         ),
     ],
-    sender: From = None,
-    daily_quota: DailyQuota = None,
-    throttle_sec: ThrottleSec = None,
-    time_zone: TimeZone = None,
-    connections: Connections = None,
-    max_errors: MaxErrors = None,
-    reply_to: ReplyTo = None,
-    dkim: Dkim = None,
-    host: Host = None,
-    port: Port = None,
-    tls: Tls = None,
-    helo_name: HeloName = None,
-    allow_plaintext_auth: PlaintextAuth = None,
-    api_url: ApiUrl = None,
-    folder: Folder = None,
-    username: Username = None,
-    password_stdin: PasswordStdin = False,
-    password_env: PasswordEnv = None,
-    password_prompt: PasswordPrompt = False,
-    token_stdin: TokenStdin = False,
+    sender: option.From = None,
+    daily_quota: option.DailyQuota = None,
+    throttle_sec: option.ThrottleSec = None,
+    time_zone: option.TimeZone = None,
+    connections: option.Connections = None,
+    max_errors: option.MaxErrors = None,
+    reply_to: option.ReplyTo = None,
+    bounce_address: option.BounceAddress = None,
+    unsubscribe_address: option.UnsubscribeAddress = None,
+    dkim: option.Dkim = None,
+    host: option.Host = None,
+    port: option.Port = None,
+    tls: option.Tls = None,
+    helo_name: option.HeloName = None,
+    allow_plaintext_auth: option.PlaintextAuth = None,
+    api_url: option.ApiUrl = None,
+    folder: option.Folder = None,
+    username: option.Username = None,
+    password_stdin: option.PasswordStdin = False,
+    password_env: option.PasswordEnv = None,
+    password_prompt: option.PasswordPrompt = False,
+    token_stdin: option.TokenStdin = False,
 ) -> None:
     """Add a sender service (admins only).
 
@@ -101,7 +81,8 @@ def add(
     settings = {
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
-        "connections": connections, "reply_to": reply_to, "dkim": dkim,
+        "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
+        "unsubscribe_address": unsubscribe_address, "dkim": dkim,
     }  # fmt: skip
     form = Form(
         sender,
@@ -131,27 +112,29 @@ def add(
     "coldsend service update main --username ''     (no login any more)",
 )
 def update(
-    name: Name,
-    sender: From = None,
-    daily_quota: DailyQuota = None,
-    throttle_sec: ThrottleSec = None,
-    time_zone: TimeZone = None,
-    connections: Connections = None,
-    max_errors: MaxErrors = None,
-    reply_to: ReplyTo = None,
-    dkim: Dkim = None,
-    host: Host = None,
-    port: Port = None,
-    tls: Tls = None,
-    helo_name: HeloName = None,
-    allow_plaintext_auth: PlaintextAuth = None,
-    api_url: ApiUrl = None,
-    folder: Folder = None,
-    username: Username = None,
-    password_stdin: PasswordStdin = False,
-    password_env: PasswordEnv = None,
-    password_prompt: PasswordPrompt = False,
-    token_stdin: TokenStdin = False,
+    name: option.Name,
+    sender: option.From = None,
+    daily_quota: option.DailyQuota = None,
+    throttle_sec: option.ThrottleSec = None,
+    time_zone: option.TimeZone = None,
+    connections: option.Connections = None,
+    max_errors: option.MaxErrors = None,
+    reply_to: option.ReplyTo = None,
+    bounce_address: option.BounceAddress = None,
+    unsubscribe_address: option.UnsubscribeAddress = None,
+    dkim: option.Dkim = None,
+    host: option.Host = None,
+    port: option.Port = None,
+    tls: option.Tls = None,
+    helo_name: option.HeloName = None,
+    allow_plaintext_auth: option.PlaintextAuth = None,
+    api_url: option.ApiUrl = None,
+    folder: option.Folder = None,
+    username: option.Username = None,
+    password_stdin: option.PasswordStdin = False,
+    password_env: option.PasswordEnv = None,
+    password_prompt: option.PasswordPrompt = False,
+    token_stdin: option.TokenStdin = False,
 ) -> None:
     """Change a sender service (admins only); what is not given stays, '' takes a setting away.
 
@@ -164,7 +147,8 @@ def update(
     settings = {
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
-        "connections": connections, "reply_to": reply_to, "dkim": dkim,
+        "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
+        "unsubscribe_address": unsubscribe_address, "dkim": dkim,
     }  # fmt: skip
     given = login.read(options, may_prompt=False)
     form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given)
@@ -203,7 +187,7 @@ def list_services() -> None:
 
 
 @verb(app, "coldsend service show main")
-def show(name: Name) -> None:
+def show(name: option.Name) -> None:
     """Show a service: settings, health, quota and who may use it; never its credentials."""
     run = current()
     with run.database.read() as connection:
@@ -224,7 +208,7 @@ def show(name: Name) -> None:
 
 @verb(app, "coldsend service test main --to me@example.com", name="test")
 def send_test(
-    name: Name,
+    name: option.Name,
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="Who gets the test message: yourself.")],
 ) -> None:
     """Send one real message and show what was said, without secrets.
@@ -253,7 +237,7 @@ def send_test(
 
 @verb(app, "coldsend service freeze main --reason 'domain is being moved'")
 def freeze(
-    name: Name,
+    name: option.Name,
     reason: Annotated[str, typer.Option(help="Why; shown wherever its work waits.")] = "by hand",
 ) -> None:
     """Stop a service until somebody thaws it (admins only); its work moves to other services."""
@@ -272,7 +256,7 @@ def freeze(
 
 
 @verb(app, "coldsend service thaw main")
-def thaw(name: Name) -> None:
+def thaw(name: option.Name) -> None:
     """Let a service send again (admins only).
 
     Forgets its errors and ends its rests, also those for single mailbox providers. A service whose
@@ -292,7 +276,7 @@ def thaw(name: Name) -> None:
 
 
 @verb(app, "coldsend service grant main anna")
-def grant(name: Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
+def grant(name: option.Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
     """Let a user send through a service (admins only); admins need no grant."""
     run = current()
     require_admin(run.actor, "grant sender services")
@@ -300,7 +284,7 @@ def grant(name: Name, user: Annotated[str, typer.Argument(help="Name or id of th
 
 
 @verb(app, "coldsend service revoke main anna")
-def revoke(name: Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
+def revoke(name: option.Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
     """Take a service from a user (admins only)."""
     run = current()
     require_admin(run.actor, "revoke sender services")
@@ -308,7 +292,7 @@ def revoke(name: Name, user: Annotated[str, typer.Argument(help="Name or id of t
 
 
 @verb(app, "coldsend service remove old")
-def remove(name: Name) -> None:
+def remove(name: option.Name) -> None:
     """Remove a service that was never used (admins only); freeze the others instead."""
     run = current()
     require_admin(run.actor, "remove sender services")

@@ -36,7 +36,30 @@ Connections = Annotated[
 ]
 TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="Of its quota day; IANA name.")]
 MaxErrors = Annotated[int | None, typer.Option(help="Failures in a row that freeze it.")]
-ReplyTo = Annotated[str | None, typer.Option(help="Address that answers go to.")]
+ReplyTo = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address that answers go to; with {token} in it, such as ann+{token}@example.com, every message "
+        "has its own, and an answer tells what it answers.",
+    ),
+]
+BounceAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Address that bounces go to (MAIL FROM), such as bounce+{token}@example.com: every message has "
+        "its own. Left out: the From address.",
+    ),
+]
+UnsubscribeAddress = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Offer unsubscribing by mail as well, to an address such as unsubscribe+{token}@example.com; "
+        "`inbox poll` must read its mailbox.",
+    ),
+]
 Dkim = Annotated[
     str | None,
     typer.Option(

@@ -116,6 +116,7 @@ def show(name: Template) -> None:
     app,
     "coldsend template preview intro --contact bob@acme.com",
     "coldsend template preview intro --contact bob@acme.com --service main --out intro.eml",
+    "coldsend template preview intro --contact bob@acme.com --eml | spamassassin --local --test-mode",
 )
 def preview(
     name: Template,
@@ -127,6 +128,9 @@ def preview(
         Path | None,
         typer.Option(metavar="FILE.html|FILE.eml", help="Write the HTML part or the whole message there."),
     ] = None,
+    eml: Annotated[
+        bool, typer.Option("--eml", help="Print the whole message, octet for octet as it would be sent.")
+    ] = False,
 ) -> None:
     """Show the message a contact would get: headers and text part, or the whole in a file.
 
@@ -134,6 +138,8 @@ def preview(
     """
     run, now = current(), clock.now()
     actor = run.actor
+    if eml and (out is not None or run.json):
+        raise UsageError("--eml prints the message and goes with neither --out nor --json")
     if out is not None and out.suffix.lower() not in {".html", ".htm", ".eml"}:
         raise UsageError(f"{out}: a preview is written to a file that ends in .html or .eml")
     with run.database.read() as connection:
@@ -147,7 +153,9 @@ def preview(
         message = use.preview(connection, template, person, through or STAND_IN, site, now, signer)
     if through is None:
         run.out.note("no sender service yet: a stand-in is shown as the sender")
-    if out is not None:
+    if eml:
+        run.out.raw(message.data)
+    elif out is not None:
         _write(out, message)
         run.out.done(f"written to {out}", {"file": str(out), **_shown(message)})
     elif run.json:

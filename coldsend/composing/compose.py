@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import parseaddr
 from functools import partial
 from typing import Any
 
@@ -31,6 +30,7 @@ from coldsend.composing.language import (
 )
 from coldsend.composing.layout import Token
 from coldsend.composing.mime import Alternative, encoded, shorter, with_final_break
+from coldsend.composing.own_addresses import OwnAddresses
 from coldsend.composing.plan import Filled, plan
 from coldsend.composing.source import (
     BAD_HEADER,
@@ -102,13 +102,14 @@ class Composer:
         self._unsubscribe = f"{site.base_url}/u/"
         self._parts = parts
         self._tokens = Tokens(site.link_secret)
+        self._read_service(service)
         targets = parts.instrumented.targets
         self._issue = self._tokens.of_rows(
-            [(Kind.UNSUBSCRIBE, ""), (Kind.OPEN, ""), *((Kind.CLICK, target) for target in targets)]
+            [(Kind.UNSUBSCRIBE, ""), (Kind.OPEN, ""), *((Kind.CLICK, target) for target in targets)],
+            self._own.in_addresses,
         )
         self._link_names = ["_open", *(f"_click_{index}" for index in range(len(targets)))]
         self._functions = reading.functions
-        self._read_service(service)
         self._read_variables(reading, service)
         seed = f"{reading.template.id}/{service.id}/{reading.template.name}"
         self._transfers = shorter("".join(parts.text.statics)), shorter("".join(parts.html.statics))
@@ -132,14 +133,14 @@ class Composer:
 
     def _read_service(self, service: Service) -> None:
         try:
-            self._mail_from, self._from_utf8 = headers.address(service.from_email, "the sender address")
+            from_email, _utf8 = headers.address(service.from_email, "the sender address")
             headers.checked(service.from_name or "", "the sender name")
-            domain = str(service.settings.get("domain") or self._mail_from.rpartition("@")[2])
+            domain = str(service.settings.get("domain") or from_email.rpartition("@")[2])
             self._domain = headers.address(f"x@{domain}", "the Message-ID domain")[0][2:]
-            sender = headers.mailbox(service.from_name, self._mail_from, len("From: "))
+            sender = headers.mailbox(service.from_name, from_email, len("From: "))
             self._from_field = f"From: {sender}\r\n"
-            self._from_readable = headers.readable_mailbox(service.from_name, self._mail_from)
-            self._reply_to = _reply_to(service)
+            self._from_readable = headers.readable_mailbox(service.from_name, from_email)
+            self._own = OwnAddresses(service)
         except CannotCompose as error:
             raise InvalidInput(
                 f"service {service.name!r} cannot send: {error.detail}",
@@ -175,28 +176,29 @@ class Composer:
         """The message for one recipient; CannotCompose where it cannot be made whole. ``now``: its Date."""
         rcpt_to, to_utf8 = headers.address(recipient.email, "the address")
         name = self._to_name(recipient)
-        tokens, own_token = self._issue(recipient.row_id)
+        tokens, (own_token, *in_addresses) = self._issue(recipient.row_id)
+        mail_from, reply_to, by_mail = self._own.of(in_addresses)
         subject, text, html = self._filled(recipient, now, tokens)
         message_id = f"<{own_token}@{self._domain}>"
         head = (
             f"{self._from_field}"
             f"To: {headers.mailbox(name, rcpt_to, 4)}\r\n"
-            f"{self._reply_to}"
+            f"{reply_to}"
             f"Subject: {self._subject(subject)}\r\n"
             f"Date: {self._date_field(now)}\r\n"
             f"Message-ID: {message_id}\r\n"
-            f"List-Unsubscribe: <{self._unsubscribe}{tokens[:URL_LENGTH]}>\r\n"
+            f"List-Unsubscribe: <{self._unsubscribe}{tokens[:URL_LENGTH]}>{by_mail}\r\n"
             f"{self._last_fields}"
         )
         data = self._frame.assemble(head, text, html)
         return Message(
             recipient.row_id,
-            self._mail_from,
+            mail_from,
             rcpt_to,
             message_id,
             data if self._signer is None else self._signer.sign(data, now),
             partial(self._contents, recipient, now),
-            to_utf8 or self._from_utf8,
+            to_utf8 or self._own.smtputf8,
             clean=True,
         )
 
@@ -218,14 +220,15 @@ class Composer:
     def _contents(self, recipient: Recipient, now: datetime) -> Contents:
         """What the message for this recipient says: rendered once more, since few want to know."""
         rcpt_to, _utf8 = headers.address(recipient.email, "the address")
-        tokens, _own = self._issue(recipient.row_id)
+        tokens, (_own_token, *in_addresses) = self._issue(recipient.row_id)
+        _mail_from, reply_to, by_mail = self._own.of(in_addresses)
         subject, text, html = self._rendered(self._values(recipient, now, tokens))
         extra = {
-            "List-Unsubscribe": f"<{self._unsubscribe}{tokens[:URL_LENGTH]}>",
+            "List-Unsubscribe": f"<{self._unsubscribe}{tokens[:URL_LENGTH]}>{by_mail}",
             "List-Unsubscribe-Post": ONE_CLICK,
         }
-        if self._reply_to:
-            extra["Reply-To"] = self._reply_to.removeprefix("Reply-To: ").strip()
+        if reply_to:
+            extra["Reply-To"] = reply_to.removeprefix("Reply-To: ").strip()
         to_header = headers.readable_mailbox(self._to_name(recipient), rcpt_to)
         return Contents(self._from_readable, to_header, subject, html, text, extra)
 
@@ -299,6 +302,10 @@ class Composer:
 
     def _subject(self, subject: str) -> str:
         """A subject as it is written."""
+        if mark := headers.reply_mark(subject):
+            label = self._parts.subject.label
+            detail = f"{label} begins with {mark!r} for this recipient, and it answers nothing"
+            raise CannotCompose(BAD_HEADER, detail)
         if headers.is_plain(subject) and len(subject) <= headers.LINE - len("Subject: "):
             return subject
         return headers.unstructured(self._checked_subject(subject), len("Subject: "))
@@ -322,14 +329,3 @@ class Composer:
         if self._date[0] is not now:
             self._date = (now, headers.date(now))
         return self._date[1]
-
-
-def _reply_to(service: Service) -> str:
-    """The Reply-To field with its line end, or nothing."""
-    given = str(service.settings.get("reply_to") or "")
-    if not given:
-        return ""
-    headers.checked(given, "the reply-to address")
-    name, plain_address = parseaddr(given)
-    written, _utf8 = headers.address(plain_address, "the reply-to address")
-    return f"Reply-To: {headers.mailbox(name, written, len('Reply-To: '))}\r\n"

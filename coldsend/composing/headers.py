@@ -24,6 +24,11 @@ _FRAME = len("=?utf-8?b??=")
 # Control characters, the Unicode line separators some parsers break lines at, and halves of surrogate pairs.
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN = re.compile(r"[!-~]+(?: [!-~]+)*")
+# What mail programs put before the subject of an answer or a forwarded message.
+_REPLY = re.compile(
+    r"\s*(re|aw|sv|antw|odp|fwd?|wg|回复|回覆|答复|转发|轉寄|השב|הועבר)\s*([\[(]\d+[\])])?\s*[:：]",
+    re.IGNORECASE,
+).match
 _SPACES = re.compile(r"\s{2,}")
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _WIDE_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\u00a1-\U0010ffff-]+"
@@ -68,6 +73,12 @@ def _check_decoded(value: str, what: str) -> None:
 def is_plain(value: str) -> bool:
     """Whether a header may hold ``value`` as it stands: printable ASCII, single spaces inside, no "=?"."""
     return _PLAIN.fullmatch(value) is not None and "=?" not in value
+
+
+def reply_mark(subject: str) -> str:
+    """The "Re:" or the like that a subject begins with, which says that it answers a message; "" for none."""
+    found = _REPLY(subject)
+    return found.group().strip() if found else ""
 
 
 def unstructured(value: str, used: int) -> str:

@@ -10,7 +10,7 @@ import difflib
 import re
 from collections.abc import Collection, Sequence
 
-from coldsend.composing import markup
+from coldsend.composing import headers, markup
 from coldsend.composing.build import BODY, SUBJECT, TEXT_BODY, PartFault, Reading, build, read
 from coldsend.composing.language import Broken, Fault
 from coldsend.composing.source import Site, TemplateSource, Variable
@@ -22,7 +22,6 @@ SUBJECT_LONG, SUBJECT_TOO_LONG = 78, 200
 BODY_LARGE, BODY_TOO_LARGE = 100_000, 1_000_000  # bytes; Gmail cuts messages off at 102 KB
 
 _CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
-_REPLY = re.compile(r"\s*(re|aw|sv|antw|fwd?|wg|回复|答复|转发)\s*[:：]", re.IGNORECASE)
 _ANY_SITE = Site("https://example.com", "-", bytes(32))
 
 
@@ -84,8 +83,8 @@ def _subject(reading: Reading, errors: list[PartFault], warnings: list[PartFault
         errors.append(
             PartFault(SUBJECT, Fault(0, "the subject has a tab or another control character in it"))
         )
-    if found := _REPLY.match(subject):
-        message = f"{found.group().strip()!r} says that this answers a message, and it does not"
+    if found := headers.reply_mark(subject):
+        message = f"{found!r} says that this answers a message, and it does not"
         errors.append(
             PartFault(SUBJECT, Fault(0, message, "begin the subject with what the message is about"))
         )

@@ -6,7 +6,8 @@ BLAKE2b-8 of the target URL, so that a token serves one target only. A changed o
 to a random block, whose check is right once in 2**64 attempts.
 
 Written as unpadded base64url (22 characters) in URLs, as lower-case base32 (26 characters) where case may be
-folded: Message-IDs and addresses. Both forms are read; only the canonical spelling of a block is.
+folded: Message-IDs and addresses. Both forms are read; only the canonical spelling of a block is. Mail to an
+address with an ADDRESS token is about that row's message; mail to one with an UNSUBSCRIBE token unsubscribes.
 
 Links: ``{base}/o/<token>.gif`` open pixel, ``{base}/c/<token>?u=<URL, percent-encoded>`` click,
 ``{base}/u/<token>`` unsubscribe.
@@ -17,6 +18,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Callable, Sequence
 from enum import IntEnum
 from hashlib import blake2b
@@ -26,12 +28,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from coldsend.domain import own_address
+
 URL_LENGTH = 22
 STRIDE = 24
-FOLDED_LENGTH = 26
+FOLDED_LENGTH = own_address.TOKEN_LENGTH
 MAX_ROW_ID = 2**56 - 1
 
 _NO_CHECK = bytes(8)
+_NOT_OF_TOKENS = re.compile(r"[^A-Za-z0-9]+")
 _TO_URL = bytes.maketrans(b"+/", b"-_")
 _BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
 _TWO_HALVES = Struct(">QQ").unpack
@@ -69,26 +74,41 @@ class Tokens:
         """The token in letters that survive case folding: for Message-IDs and addresses."""
         return folded(self._encipher(bytes((kind,)) + row_id.to_bytes(7, "big") + _NO_CHECK))
 
-    def of_rows(self, links: Sequence[tuple[Kind, str]]) -> Callable[[int], tuple[str, str]]:
+    def of_rows(
+        self, links: Sequence[tuple[Kind, str]], in_addresses: Sequence[Kind] = ()
+    ) -> Callable[[int], tuple[str, list[str]]]:
         """Issues at once what a message carries: gives, for a row id, the tokens for ``links`` (kind and
-        target), ``STRIDE`` characters apart in one text, and the folded token of the Message-ID.
+        target), ``STRIDE`` characters apart in one text, and the folded tokens of the Message-ID and of
+        ``in_addresses``.
         """
-        kinds = [bytes((kind,)) for kind, _target in [*links, (Kind.MESSAGE_ID, "")]]
-        checks = [self._check(target) if kind is Kind.CLICK else _NO_CHECK for kind, target in links]
+        whole = [*links, (Kind.MESSAGE_ID, ""), *((kind, "") for kind in in_addresses)]
+        kinds = [bytes((kind,)) for kind, _target in whole]
+        checks = [self._check(target) if kind is Kind.CLICK else _NO_CHECK for kind, target in whole[:-1]]
         # All blocks of a row are these with the row between them: kind, row, check and next kind, row ..
         between = [kinds[0], *map(bytes.__add__, checks, kinds[1:]), _NO_CHECK]
         split = Struct("16s" * len(kinds)).unpack
-        encipher = self._encipher
+        encipher, in_links = self._encipher, len(links)
 
-        def issue(row_id: int) -> tuple[str, str]:
-            *blocks, own = split(encipher(row_id.to_bytes(7, "big").join(between)))
-            return _spelled(blocks), folded(own)
+        def issue(row_id: int) -> tuple[str, list[str]]:
+            blocks = split(encipher(row_id.to_bytes(7, "big").join(between)))
+            return _spelled(blocks[:in_links]), list(map(folded, blocks[in_links:]))
 
         return issue
 
     def read(self, token: str) -> tuple[Kind, int] | None:
         """Kind and row of a token that is good without a target; None for anything else."""
         return self._read(token, _NO_CHECK, click=False)
+
+    def read_address(self, address: str) -> tuple[Kind, int] | None:
+        """Kind (ADDRESS or UNSUBSCRIBE) and row of the token in an address mail was sent to; None: none.
+
+        What forwarders write around it (``prvs=..``, ``SRS0=..=user+token@other.example``) does not matter.
+        """
+        for piece in _NOT_OF_TOKENS.split(address.rpartition("@")[0]):
+            found = self.read(piece) if len(piece) == FOLDED_LENGTH else None
+            if found is not None and found[0] in (Kind.ADDRESS, Kind.UNSUBSCRIBE):
+                return found
+        return None
 
     def read_click(self, token: str, url: str) -> int | None:
         """The row of a click token, if it was issued for exactly this ``url``."""

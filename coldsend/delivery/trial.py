@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
-from email.utils import format_datetime
+from email.utils import format_datetime, parseaddr
 from typing import Any
 
 from coldsend.channels.registry import open_channel
 from coldsend.channels.seam import Channel
 from coldsend.composing.dkim import Signer
 from coldsend.composing.load import load_signer
+from coldsend.composing.own_addresses import OwnAddresses
+from coldsend.composing.tokens import Tokens
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -80,6 +82,7 @@ class _Permit:
     service: Service
     credentials: dict[str, Any]
     signer: Signer | None
+    tokens: Sequence[str]
     wait: float = 0.0
     gap_held: datetime | None = None
 
@@ -101,7 +104,7 @@ def run_trial(
     started = clock_now()
     days = settings.dkim.expire_days
     permit = database.run(lambda connection: _permit(connection, keys, given, recipient, started, days))
-    message = compose(permit.service, recipient, started)
+    message = compose(permit.service, recipient, started, permit.tokens)
     if permit.signer is not None:
         message = replace(message, data=permit.signer.sign(message.data, started))
     dialogue: list[tuple[str, str]] = []
@@ -114,13 +117,18 @@ def run_trial(
     return Trial(permit.service, recipient.email, answer, judge(answer), message.message_id, dialogue)
 
 
-def compose(service: Service, to: address.Address, now: datetime) -> Message:
-    """A short message that says what it is."""
+def compose(service: Service, to: address.Address, now: datetime, tokens: Sequence[str] = ()) -> Message:
+    """A short message that says what it is.
+
+    Return path and Reply-To are made as those of a campaign's messages are; tokens: as OwnAddresses has it.
+    """
     sender = address.parse(service.from_email)
-    mail_from, rcpt_to = _ascii_domain(sender), _ascii_domain(to)
-    smtputf8 = not (mail_from.isascii() and rcpt_to.isascii())
+    from_email, rcpt_to = _ascii_domain(sender), _ascii_domain(to)
+    own = OwnAddresses(service)
+    mail_from, reply_to, _by_mail = own.of(tokens)
+    smtputf8 = own.smtputf8 or not rcpt_to.isascii()
     document = EmailMessage(policy=SMTPUTF8 if smtputf8 else SMTP)
-    from_header = _header(mail_from, service.from_name or "")
+    from_header = _header(from_email, service.from_name or "")
     subject = f"Test of sender service {service.name}"
     text = (
         f"This message was sent by `coldsend service test` through the service {service.name!r}.\n"
@@ -132,10 +140,11 @@ def compose(service: Service, to: address.Address, now: datetime) -> Message:
     document["Subject"] = subject
     document["Date"] = format_datetime(now)
     document["Message-ID"] = message_id
-    if reply_to := service.settings.get("reply_to"):
-        document["Reply-To"] = _header(_ascii_domain(address.parse(str(reply_to))))
+    extra = {"Reply-To": parseaddr(reply_to.partition(":")[2])[1]} if reply_to else {}
+    for name, value in extra.items():
+        document[name] = _header(value)
     document.set_content(text)
-    contents = Contents(str(from_header), rcpt_to, subject, html="", text=text, headers={})
+    contents = Contents(str(from_header), rcpt_to, subject, html="", text=text, headers=extra)
     return Message(
         row_id=0,
         mail_from=mail_from,
@@ -160,6 +169,7 @@ def _permit(
     sealed = row["credentials"]
     credentials = keys.open(sealed, service_owner(service.id)) if sealed else {}
     signer = load_signer(connection, service, keys, dkim_expire_days)
+    tokens = _tokens(connection, keys, service)
     _refuse_suppressed(connection, keys, to)
     if not quota.reserve(connection, service.id, service.quota_day(now), 1, service.daily_quota):
         begins = next_quota_day_start(service, now)
@@ -168,9 +178,17 @@ def _permit(
             hint=f"its next day begins {begins:%Y-%m-%d %H:%M} UTC",
         )
     if not service.throttled:
-        return _Permit(service, credentials, signer)
+        return _Permit(service, credentials, signer, tokens)
     wait, held = _hold_gap(connection, service, now)
-    return _Permit(service, credentials, signer, wait, held)
+    return _Permit(service, credentials, signer, tokens, wait, held)
+
+
+def _tokens(connection: Connection, keys: KeyRing, service: Service) -> list[str]:
+    """Of no row, for the addresses of the service that have tokens in them."""
+    if not (kinds := OwnAddresses(service).in_addresses):
+        return []
+    tokens = Tokens(signing_keys.load(connection, keys, "links"))
+    return [tokens.issue_folded(kind, 0) for kind in kinds]
 
 
 def _refuse_suppressed(connection: Connection, keys: KeyRing, to: address.Address) -> None:

@@ -82,14 +82,48 @@ def test_anything_else_reads_as_nothing(text: str) -> None:
     assert TOKENS.read_click(text, "https://example.com") is None
 
 
-@given(st.lists(st.tuples(st.sampled_from(Kind), st.text(max_size=9)), max_size=6), ROWS)
+@given(
+    st.lists(st.tuples(st.sampled_from(Kind), st.text(max_size=9)), max_size=6),
+    st.lists(st.sampled_from([Kind.ADDRESS, Kind.UNSUBSCRIBE]), max_size=2),
+    ROWS,
+)
 def test_the_tokens_of_a_message_equal_those_issued_one_by_one(
-    links: list[tuple[Kind, str]], row: int
+    links: list[tuple[Kind, str]], in_addresses: list[Kind], row: int
 ) -> None:
-    text, own = TOKENS.of_rows(links)(row)
+    text, (own, *others) = TOKENS.of_rows(links, in_addresses)(row)
     one_by_one = [TOKENS.issue(kind, row, target) for kind, target in links]
     assert [text[at : at + URL_LENGTH] for at in range(0, len(links) * STRIDE, STRIDE)] == one_by_one
     assert own == TOKENS.issue_folded(Kind.MESSAGE_ID, row)
+    assert others == [TOKENS.issue_folded(kind, row) for kind in in_addresses]
+
+
+@given(st.sampled_from([Kind.ADDRESS, Kind.UNSUBSCRIBE]), ROWS)
+def test_an_address_tells_its_row_whatever_forwarders_make_of_it(kind: Kind, row: int) -> None:
+    token = TOKENS.issue_folded(kind, row)
+    for written in (
+        f"bounce+{token}@sender.example",
+        f"Bounce+{token.upper()}@SENDER.example",
+        f"{token}@bounces.sender.example",
+        f"a-{token}-z@sender.example",
+        f"prvs=1234abcdef=bounce+{token}@sender.example",
+        f"SRS0=HHH=TT=sender.example=bounce+{token}@forwarder.example",
+        f"bounce+{token}=sender.example@list.example",
+    ):
+        assert TOKENS.read_address(written) == (kind, row)
+
+
+@given(ROWS)
+def test_an_address_with_another_kind_of_token_tells_nothing(row: int) -> None:
+    # A Message-ID looks like an address, and the token of a link is shorter.
+    assert TOKENS.read_address(f"{TOKENS.issue_folded(Kind.MESSAGE_ID, row)}@sender.example") is None
+    assert TOKENS.read_address(f"{TOKENS.issue_folded(Kind.OPEN, row)}@sender.example") is None
+    assert TOKENS.read_address(f"x+{TOKENS.issue(Kind.ADDRESS, row)}@sender.example") is None
+    assert TOKENS.read_address(f"x@{TOKENS.issue_folded(Kind.ADDRESS, row)}.example") is None
+
+
+@given(st.text(max_size=60) | st.text("abcdefgh234+=.@", min_size=26, max_size=70))
+def test_other_addresses_tell_nothing(text: str) -> None:
+    assert TOKENS.read_address(text) is None
 
 
 @given(st.binary(min_size=16, max_size=16))
