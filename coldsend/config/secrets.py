@@ -35,6 +35,16 @@ def service_owner(service_id: int) -> str:
     return f"sender_services/{service_id}"
 
 
+def webhook_owner(service_id: int) -> str:
+    """The owner to seal the secret of a sender service's webhooks for."""
+    return f"sender_services/{service_id}/webhook"
+
+
+def mailbox_owner(mailbox_id: int) -> str:
+    """The owner to seal a mailbox's credentials for."""
+    return f"mailboxes/{mailbox_id}"
+
+
 def signing_key_owner(purpose: str) -> str:
     """The owner to seal a signing key for."""
     return f"signing_keys/{purpose}"
@@ -214,8 +224,12 @@ def key_id(key: bytes) -> str:
 
 
 def _replace_hint(owner: str) -> str:
+    if owner.endswith("/webhook"):
+        return f"enter it again: coldsend service update {owner.split('/')[1]} --webhook-secret-stdin"
     if owner.startswith("sender_services/"):
         return f"enter them again: coldsend service update {owner.rpartition('/')[2]} --password-stdin"
+    if owner.startswith("mailboxes/"):
+        return f"enter them again: coldsend mailbox update {owner.rpartition('/')[2]} --password-stdin"
     if owner.startswith("dkim_keys/"):
         return f"make a new key: coldsend dkim add {owner.split('/')[1]}; then publish and activate it"
     return "restore the database from a backup"

@@ -1,4 +1,6 @@
-"""Everything in the database that is sealed with the key ring: credentials, signing keys, DKIM keys."""
+"""Everything in the database that is sealed with the key ring: credentials, webhook secrets, signing and DKIM
+keys.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from coldsend.config.secrets import KeyRing, dkim_key_owner, service_owner, signing_key_owner
+from coldsend.config.secrets import (
+    KeyRing,
+    dkim_key_owner,
+    service_owner,
+    signing_key_owner,
+    webhook_owner,
+)
 from coldsend.database.tables import dkim_keys, sender_services, signing_keys
 
 
@@ -26,7 +34,12 @@ class Sealed:
 
 def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
     """All sealed values; ``locked``: their rows stay as they are until the transaction ends."""
-    services = sa.select(sender_services.c.id, sender_services.c.name, sender_services.c.credentials)
+    services = sa.select(
+        sender_services.c.id,
+        sender_services.c.name,
+        sender_services.c.credentials,
+        sender_services.c.webhook_secret,
+    )
     purposes = sa.select(signing_keys.c.id, signing_keys.c.purpose, signing_keys.c.secret)
     of_domains = sa.select(
         dkim_keys.c.id, dkim_keys.c.domain, dkim_keys.c.selector, dkim_keys.c.private_key
@@ -34,10 +47,18 @@ def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
     if locked:
         services, purposes = services.with_for_update(), purposes.with_for_update()
         of_domains = of_domains.with_for_update()
-    for row_id, name, value in connection.execute(services.order_by(sender_services.c.id)):
+    for row_id, name, value, webhook in connection.execute(services.order_by(sender_services.c.id)):
         if value:
             yield Sealed(
                 sender_services.c.credentials, row_id, service_owner(row_id), f"service {name!r}", value
+            )
+        if webhook:
+            yield Sealed(
+                sender_services.c.webhook_secret,
+                row_id,
+                webhook_owner(row_id),
+                f"webhooks of service {name!r}",
+                webhook,
             )
     for row_id, purpose, value in connection.execute(purposes.order_by(signing_keys.c.id)):
         owner = signing_key_owner(purpose)

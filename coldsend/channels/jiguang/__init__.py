@@ -22,3 +22,6 @@ No list of error codes is published beyond 30000, so ``answers`` goes by status 
 """
 
 DEFAULT_API_URL = "https://email.api.engagelab.cc"
+
+# Name of the custom argument that carries a row's token; webhooks repeat it.
+ROW_ARGUMENT = "coldsend"

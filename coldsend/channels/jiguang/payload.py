@@ -11,6 +11,7 @@ from email.header import decode_header, make_header
 from email.utils import parseaddr
 from typing import Any
 
+from coldsend.channels.jiguang import ROW_ARGUMENT
 from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.message import Message
 
@@ -56,7 +57,7 @@ def document(message: Message, reply_to: str = "") -> dict[str, Any]:
         "to": [message.rcpt_to],
         "body": body,
         # Webhooks repeat these: they lead back to the row also where a provider replaced the Message-ID.
-        "custom_args": {"coldsend": token.partition("@")[0]},
+        "custom_args": {ROW_ARGUMENT: token.partition("@")[0]},
         "request_id": token[:REQUEST_ID_LIMIT],
     }
 

@@ -42,6 +42,8 @@ sender_services = table(
     Column("max_consecutive_errors", Integer(), nullable=False, server_default="5"),
     created_at(),
     updated_at(),
+    # Encrypted, bound to this row's id: what tells that a webhook comes from the provider.
+    Column("webhook_secret", json_value()),
 )
 
 sender_quota = table(
