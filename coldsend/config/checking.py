@@ -65,7 +65,7 @@ def absolute(key: Key, value: Any, base: Path) -> Any:
     """``value`` with a relative path in it resolved against ``base``; ValueError for an unknown ``~user``."""
     if key.path == "database.url" and value.startswith(SQLITE):
         return SQLITE + str(_below(base, value.removeprefix(SQLITE)))
-    if key.path == "smtp.ca_file" and value:
+    if key.path in ("smtp.ca_file", "inbox.ca_file") and value:
         return str(_below(base, value))
     if isinstance(value, Path):
         return _below(base, str(value))

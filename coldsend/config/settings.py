@@ -143,6 +143,21 @@ class FeedbackSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class InboxSettings:
+    poll_seconds: float = key(
+        60.0, "Seconds between two looks at each mailbox that is enabled.", minimum=5, maximum=86400
+    )
+    first_days: float = key(
+        14.0, "A mailbox that is new is read from so many days ago.", minimum=0, maximum=3650
+    )
+    message_kb: int = key(
+        256, "Of each message, so many KB are read and kept: header and beginning.", minimum=16, maximum=8192
+    )
+    timeout: float = key(30.0, "Seconds a mail server may be silent.", minimum=1, maximum=600)
+    ca_file: str = key("", "Extra certificate authorities (PEM) for servers with private certificates.")
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     host: str = key("127.0.0.1", "Address that metrics are served on, without a password: keep it private.")
     port: int = key(
@@ -182,6 +197,7 @@ class Settings:
     smtp: SmtpSettings = field(default_factory=SmtpSettings)
     dkim: DkimSettings = field(default_factory=DkimSettings)
     feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
+    inbox: InboxSettings = field(default_factory=InboxSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
@@ -217,6 +233,7 @@ SECTIONS: dict[str, type[Any]] = {
     "smtp": SmtpSettings,
     "dkim": DkimSettings,
     "feedback": FeedbackSettings,
+    "inbox": InboxSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }
