@@ -10,6 +10,7 @@ of Kind.UNSUBSCRIBE.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from email.utils import parseaddr
 from urllib.parse import quote
 
@@ -31,7 +32,7 @@ class OwnAddresses:
         self._reply_to = ""
         self._bounces = _personal(service, own_address.BOUNCE)
         self._answers = _personal(service, own_address.REPLY_TO)
-        self._unsubscribing = _personal(service, own_address.UNSUBSCRIBE)
+        self._unsubscribing = _in_link(_personal(service, own_address.UNSUBSCRIBE))
         if given := str(service.settings.get(own_address.BOUNCE) or ""):
             self._mail_from = own_address.parse(given).before
         given = str(service.settings.get(own_address.REPLY_TO) or "")
@@ -53,7 +54,9 @@ class OwnAddresses:
             return self._mail_from, self._reply_to, ""
         mail_from = self._bounces.filled(tokens[0]) if self._bounces else self._mail_from
         reply_to = _reply_to("", self._answers.filled(tokens[0])) if self._answers else self._reply_to
-        by_mail = _by_mail(self._unsubscribing.filled(tokens[-1])) if self._unsubscribing else ""
+        if not self._unsubscribing:
+            return mail_from, reply_to, ""
+        by_mail = f", <mailto:{self._unsubscribing.filled(tokens[-1])}?subject=unsubscribe>"
         return mail_from, reply_to, by_mail
 
 
@@ -67,5 +70,8 @@ def _reply_to(name: str, address: str) -> str:
     return f"Reply-To: {headers.mailbox(name, address, len('Reply-To: '))}\r\n"
 
 
-def _by_mail(address: str) -> str:
-    return f", <mailto:{quote(address, safe='@+')}?subject=unsubscribe>"
+def _in_link(found: OwnAddress | None) -> OwnAddress | None:
+    """The address as mailto: has it (RFC 6068, section 2)."""
+    if found is None:
+        return None
+    return replace(found, before=quote(found.before, safe="+"), after=quote(found.after, safe="@+"))

@@ -10,7 +10,7 @@ folded: Message-IDs and addresses. Both forms are read; only the canonical spell
 address with an ADDRESS token is about that row's message; mail to one with an UNSUBSCRIBE token unsubscribes.
 
 Links: ``{base}/o/<token>.gif`` open pixel, ``{base}/c/<token>?u=<URL, percent-encoded>`` click,
-``{base}/u/<token>`` unsubscribe.
+``{base}/u/<token>`` unsubscribe. Providers tell of a service's mail at ``{base}/w/<provider>/<token>``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Kind(IntEnum):
     UNSUBSCRIBE = 3
     MESSAGE_ID = 4
     ADDRESS = 5
+    WEBHOOK = 6  # of a service, not of a row
 
 
 class Tokens:
