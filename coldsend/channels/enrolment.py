@@ -12,9 +12,9 @@ from datetime import datetime
 from decimal import ROUND_UP, Decimal, InvalidOperation
 from typing import Any
 
-from coldsend.channels import registry
+from coldsend.channels import registry, webhooks
 from coldsend.channels.registry import Login
-from coldsend.config.secrets import KeyRing, service_owner
+from coldsend.config.secrets import KeyRing, service_owner, webhook_owner
 from coldsend.database.engine import Connection
 from coldsend.domain import contact, sender
 from coldsend.domain.service import Service
@@ -33,7 +33,7 @@ class Form:
     """What an operator said about a service; None: nothing.
 
     sender: ``Name <address>``. throttle_sec: seconds as text, exact to the millisecond. settings: by name,
-    what each type takes is in ``registry.TYPES``.
+    what each type takes is in ``registry.TYPES``. webhook_secret: what it is, is in ``webhooks.PROVIDERS``.
     """
 
     sender: str | None = None
@@ -43,6 +43,7 @@ class Form:
     max_errors: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     login: Login = field(default_factory=Login)
+    webhook_secret: str | None = field(default=None, repr=False)
 
 
 def add(connection: Connection, name: str, type_name: str, form: Form, keys: KeyRing, now: datetime) -> int:
@@ -79,9 +80,13 @@ def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: d
             values["credentials"] = sealed
     settings = registry.merged(row["settings"] or {}, form.settings)
     values["settings"], more = registry.checked(type_name, settings, has_credentials=bool(sealed))
+    before = services.as_service(row)
+    if form.webhook_secret is not None:
+        after = replace(before, settings=values["settings"])
+        values["webhook_secret"], still_more = _webhook_secret(form.webhook_secret, after, keys)
+        more = [*more, *still_more]
     _raise(f"service {row['name']!r} cannot be changed so", "update", [*problems, *more])
     services.change(connection, service_id, values, now)
-    before = services.as_service(row)
     today = replace(before, time_zone=values.get("time_zone", before.time_zone)).quota_day(now)
     if today != before.quota_day(now):
         # What went out this very day must not be allowed once more because the day has another date now.
@@ -105,6 +110,20 @@ def remove(connection: Connection, given: str) -> Service:
     quota.remove(connection, service.id)
     services.remove(connection, service.id)
     return service
+
+
+def _webhook_secret(text: str, service: Service, keys: KeyRing) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """What proves webhooks, sealed together with whose they are; and what is wrong with it."""
+    name = webhooks.provider_of(service)
+    if not name:
+        known = "|".join(webhooks.PROVIDERS)
+        return None, [f"--webhook-secret-stdin: say whose webhooks tell of this service: --webhook {known}"]
+    provider = webhooks.PROVIDERS[name]
+    try:
+        secret = {"provider": name, "secret": provider.check(text)}
+    except ValueError as error:
+        return None, [f"--webhook-secret-stdin: {error}; {name} wants {provider.secret}"]
+    return keys.seal(secret, webhook_owner(service.id)), []
 
 
 def _columns(form: Form) -> tuple[dict[str, Any], list[str]]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from coldsend.channels import webhooks
 from coldsend.channels.console import ConsoleChannel
 from coldsend.channels.jiguang import DEFAULT_API_URL
 from coldsend.channels.seam import Channel, Transcript
@@ -308,6 +309,7 @@ TYPES: dict[str, ChannelType] = {
                 _BOUNCES,
                 _UNSUBSCRIBING,
                 _DKIM,
+                Setting(webhooks.SETTING, webhooks.checked_provider),
             ),
             _open_smtp,
             credentials=_smtp_credentials,

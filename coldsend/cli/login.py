@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from coldsend.channels.registry import Login
 from coldsend.errors import InvalidInput, UsageError
 
+SECRET_LIMIT = 10_000  # characters
+
 
 @dataclass(frozen=True, slots=True)
 class LoginOptions:
@@ -40,6 +42,24 @@ def read(options: LoginOptions, *, may_prompt: bool) -> Login:
     if options.token_stdin:
         return Login(username, token=_from_stdin("the token"))
     return Login(username, _password(options, may_prompt=may_prompt and bool(username)))
+
+
+def read_webhook_secret(options: LoginOptions) -> str:
+    """What proves webhooks, from standard input; it may have several lines, as PEM keys do."""
+    if options.password_stdin or options.token_stdin:
+        other = "--password-stdin" if options.password_stdin else "--token-stdin"
+        raise UsageError(
+            f"{other} and --webhook-secret-stdin exclude each other", hint="give them in two commands"
+        )
+    if sys.stdin.isatty():
+        return getpass.getpass("Webhook secret: ", stream=sys.stderr).strip()
+    secret = sys.stdin.read(SECRET_LIMIT).strip()
+    if not secret:
+        raise InvalidInput(
+            "the webhook secret is missing: standard input is empty",
+            hint="for example: coldsend service update .. --webhook-secret-stdin < key.txt",
+        )
+    return secret
 
 
 def _password(options: LoginOptions, *, may_prompt: bool) -> str | None:

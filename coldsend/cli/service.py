@@ -24,6 +24,7 @@ from coldsend.errors import Refused, Unreachable, UsageError
 from coldsend.pacing import portrait
 from coldsend.pacing import services as health
 from coldsend.stores import access, services, users
+from coldsend.web.webhooks import identity as webhooks
 
 app = noun("Sender services: the accounts that mail goes out through.")
 
@@ -57,6 +58,7 @@ def add(
     bounce_address: option.BounceAddress = None,
     unsubscribe_address: option.UnsubscribeAddress = None,
     dkim: option.Dkim = None,
+    webhook: option.Webhook = None,
     host: option.Host = None,
     port: option.Port = None,
     tls: option.Tls = None,
@@ -82,7 +84,7 @@ def add(
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
         "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
-        "unsubscribe_address": unsubscribe_address, "dkim": dkim,
+        "unsubscribe_address": unsubscribe_address, "dkim": dkim, "webhook": webhook,
     }  # fmt: skip
     form = Form(
         sender,
@@ -110,6 +112,7 @@ def add(
     "coldsend service update main --daily-quota 800",
     "coldsend service update main --password-stdin < password.txt",
     "coldsend service update main --username ''     (no login any more)",
+    "coldsend service update main --webhook-secret-stdin < key.txt",
 )
 def update(
     name: option.Name,
@@ -123,6 +126,7 @@ def update(
     bounce_address: option.BounceAddress = None,
     unsubscribe_address: option.UnsubscribeAddress = None,
     dkim: option.Dkim = None,
+    webhook: option.Webhook = None,
     host: option.Host = None,
     port: option.Port = None,
     tls: option.Tls = None,
@@ -135,6 +139,7 @@ def update(
     password_env: option.PasswordEnv = None,
     password_prompt: option.PasswordPrompt = False,
     token_stdin: option.TokenStdin = False,
+    webhook_secret_stdin: option.WebhookSecretStdin = False,
 ) -> None:
     """Change a sender service (admins only); what is not given stays, '' takes a setting away.
 
@@ -148,10 +153,11 @@ def update(
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
         "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
-        "unsubscribe_address": unsubscribe_address, "dkim": dkim,
+        "unsubscribe_address": unsubscribe_address, "dkim": dkim, "webhook": webhook,
     }  # fmt: skip
     given = login.read(options, may_prompt=False)
-    form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given)
+    secret = login.read_webhook_secret(options) if webhook_secret_stdin else None
+    form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given, secret)
     if form == Form(settings=dict.fromkeys(settings)):
         raise UsageError(
             "nothing is given that could be changed",
@@ -192,11 +198,15 @@ def show(name: option.Name) -> None:
     run = current()
     with run.database.read() as connection:
         service_id = health.usable(connection, run.actor, name).id
-        document = portrait.of(connection, services.find(connection, service_id), clock.now())
+        row = services.find(connection, service_id)
+        document = portrait.of(connection, row, clock.now())
+        document["webhook"] = webhooks.portrait(connection, row, run.settings, lambda: run.keys)
     if run.json:
         run.out.data(document)
         return
     settings = document.pop("settings")
+    if told := document.pop("webhook"):
+        document |= {f"webhook_{name}": value for name, value in told.items()}
     for key in ("health_status", "frozen_code", "frozen_reason", "cool_down_until", "cool_down_reason"):
         document.pop(key)
     lines = {"health": document.pop("health"), **document, **settings}

@@ -67,6 +67,21 @@ Dkim = Annotated[
     ),
 ]
 ApiUrl = Annotated[str | None, typer.Option(help="jiguang: base URL of the data centre.")]
+Webhook = Annotated[
+    str | None,
+    typer.Option(
+        metavar="sendgrid|ses|engagelab",
+        help="smtp: whose webhooks tell of its mail, where the host does not say so.",
+    ),
+]
+WebhookSecretStdin = Annotated[
+    bool,
+    typer.Option(
+        "--webhook-secret-stdin",
+        help="Read from standard input what proves that webhooks come from the provider. SendGrid: the "
+        "verification key; EngageLab: the app key; SES: the ARN of the SNS topic.",
+    ),
+]
 Folder = Annotated[str | None, typer.Option(help="console: folder that messages are written to.")]
 HeloName = Annotated[str | None, typer.Option(help="smtp: name given in EHLO.")]
 PlaintextAuth = Annotated[

@@ -2,9 +2,9 @@
 
 Looked up 2026-11 in EngageLab's pages "Learn about WebHook", "WebHook" and "Delivery Response" (docs/email),
 in English and Chinese, and held against public code that logs real requests: a POST is one JSON object, or
-an array of them; its URL is first tried with a GET. What happened stands in ``status.message_status`` (target,
-sent, delivered, invalid_email, soft_bounce; why, in ``status.error_detail``: ``message`` and the number
-``sub_stat``) or in ``response.event`` (open, click, unsubscribe, report_spam, route), with more in
+an array of them; its URL is first tried with a GET. What happened stands in ``status.message_status``
+(target, sent, delivered, invalid_email, soft_bounce; why, in ``status.error_detail``: ``message`` and the
+number ``sub_stat``) or in ``response.event`` (open, click, unsubscribe, report_spam, route), with more in
 ``status_data`` and ``response_data``. ``itime`` is in milliseconds. ``custom_args`` are those of the message:
 coldsend puts the row's token there (``channels/jiguang``).
 

@@ -1,11 +1,11 @@
 """Amazon SNS: the envelope in which SES's notifications come, its signature, and subscribing to a topic.
 
 Looked up 2026-11 in "Verifying the signatures of Amazon SNS messages" and "Parsing Amazon SNS message
-formats" (SNS developer guide): a POST is a JSON object of a ``Type``; some of its fields, each as name, LF, value, LF,
-are signed with the RSA key of the certificate at ``SigningCertURL``, with SHA-1 (``SignatureVersion`` 1) or
-SHA-256 (2). Anybody with an account can have SNS sign for a topic of their own, so only the service's own
-``TopicArn`` counts. URLs in a message are used after its signature was checked, and only of SNS's own hosts,
-except that of the certificate, which comes first.
+formats" (SNS developer guide): a POST is a JSON object of a ``Type``; some of its fields, each as name, LF,
+value, LF, are signed with the RSA key of the certificate at ``SigningCertURL``, with SHA-1
+(``SignatureVersion`` 1) or SHA-256 (2). Anybody with an account can have SNS sign for a topic of their own,
+so only the service's own ``TopicArn`` counts. URLs in a message are used only where they lead to a host of
+SNS, and that of the subscription only once the signature was checked.
 """
 
 from __future__ import annotations
