@@ -299,6 +299,23 @@ def suppressions_imported(file: str, added: int, strengthened: int, known: int, 
     )
 
 
+def suppression_list_changed(name: str, *, added: int, removed: int, by: str) -> None:
+    """Entries were taken off a suppression list: mail may reach what only they suppressed."""
+    _event(logging.WARNING, "suppression_list_changed", list=name, added=added, removed=removed, by=by)
+
+
+def contact_erased(contact_id: int | None, key_sha256: str, by: str, *, mentions: int) -> None:
+    """A person was erased. The hash is that of the suppression that is left; mentions: places elsewhere."""
+    _event(
+        logging.WARNING,
+        "contact_erased",
+        contact_id=contact_id,
+        key_sha256=key_sha256,
+        mentions=mentions,
+        by=by,
+    )
+
+
 def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) -> None:
     """A person decided what becomes of rows whose outcome nobody knows; the event log names each of them."""
     _event(
@@ -312,6 +329,21 @@ def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) 
     )
 
 
+def unknown_settled(rows: int) -> None:
+    """What came back proves that messages were sent whose outcome nobody knew."""
+    _event(logging.INFO, "unknown_settled", rows=rows)
+
+
+def suppressed_by_feedback(reason: str, count: int) -> None:
+    """Addresses get nothing any more: they bounced, complained or unsubscribed."""
+    _event(logging.INFO, "suppressed_by_feedback", reason=reason, count=count)
+
+
+def feedback_unmatched(count: int) -> None:
+    """Something came back that is about no message of ours: ``coldsend feedback list``."""
+    _event(logging.INFO, "feedback_unmatched", count=count)
+
+
 def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> None:
     """Everything sealed was sealed anew with the key ``current``; keys are named by their ids only."""
     _event(logging.INFO, "secret_key_rotated", key=current, resealed=resealed, dropped=",".join(dropped))
@@ -320,3 +352,43 @@ def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> N
 def dkim_key_changed(key: str, change: str, *, by: str) -> None:
     """An admin added, activated, retired or removed a DKIM key; ``key``: domain and selector."""
     _event(logging.INFO, "dkim_key_changed", key=key, change=change, by=by)
+
+
+def web_started(host: str, port: int, processes: int) -> None:
+    """The web part answers at this address."""
+    _event(logging.INFO, "web_started", host=host, port=port, processes=processes)
+
+
+def web_stopped(left: int) -> None:
+    """The web part has ended; ``left``: files of its spool that wait for the next start."""
+    _event(logging.INFO, "web_stopped", left=left)
+
+
+def web_spool_failed(reason: str) -> None:
+    """The web part's spool cannot be written (a full disk?): opens and clicks are lost, unsubscribes refused."""
+    _event(logging.ERROR, "web_spool_failed", reason=reason)
+
+
+def web_spool_recovered(files: int) -> None:
+    """Hits that a process which died had taken in are brought to the ledger."""
+    _event(logging.WARNING, "web_spool_recovered", files=files)
+
+
+def web_database_away(reason: str) -> None:
+    """The database cannot be used: what the web part takes in waits in its spool."""
+    _event(logging.ERROR, "web_database_away", reason=reason)
+
+
+def web_database_back() -> None:
+    """The database can be used again: the web part's spool is worked off."""
+    _event(logging.INFO, "web_database_back")
+
+
+def web_hits_refused(count: int) -> None:
+    """Hits could not be read or applied; they are kept in the file ``refused`` of the spool."""
+    _event(logging.ERROR, "web_hits_refused", count=count)
+
+
+def unsubscribe_undone(row_id: int, *, lifted: bool) -> None:
+    """A recipient took an unsubscribe back on its page; ``lifted``: no other one keeps mail from them."""
+    _event(logging.INFO, "unsubscribe_undone", row_id=row_id, lifted=lifted)

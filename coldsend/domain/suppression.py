@@ -4,12 +4,16 @@ Three forms of key: ``a:`` + email_key for one address, ``d:`` + A-label domain 
 below it, ``h:`` + keyed hash (hex) of the email_key of a person whose data was erased. A suppression holds
 for one campaign or, with campaign 0, for all. It does not depend on a contact: it stays when the contact is
 removed and is in force when the address is imported again.
+
+An entry stands by itself or on a named list (customers, competitors ..) that is replaced as a whole. The same
+address may stand on several lists and by itself besides; it gets mail when none of them is left.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -34,6 +38,9 @@ ASKED_BY_RECIPIENT = frozenset(
     {SuppressionReason.UNSUBSCRIBE, SuppressionReason.COMPLAINT, SuppressionReason.ERASED}
 )
 
+LIST_NAME_LIMIT = 100
+NO_LIST = ""
+
 _HASHED = re.compile(r"h:[0-9a-f]{64}")
 
 
@@ -42,7 +49,7 @@ class Suppression:
     """One entry. value: address or domain in clear, None where only a hash is left.
 
     source: where it came from ("cli", "import:FILE", "unsubscribe page"); detail: the words of a server or
-    an operator.
+    an operator. list_name: of the list it stands on, "" where it stands by itself.
     """
 
     key: str
@@ -52,6 +59,19 @@ class Suppression:
     campaign_id: int = ALL_CAMPAIGNS
     source: str | None = None
     detail: str | None = None
+    list_name: str = NO_LIST
+
+
+def checked_list_name(text: str) -> str:
+    """The name of a list as it is stored; InvalidInput where it is none."""
+    name = unicodedata.normalize("NFC", text.strip())
+    if not name:
+        raise InvalidInput("a list needs a name", hint="for example: --list customers")
+    if len(name) > LIST_NAME_LIMIT:
+        raise InvalidInput(f"the name of a list has at most {LIST_NAME_LIMIT} characters, not {len(name)}")
+    if not name.isprintable():
+        raise InvalidInput("the name of a list has a control character or line break in it")
+    return name
 
 
 def read(
@@ -61,10 +81,11 @@ def read(
     campaign_id: int = ALL_CAMPAIGNS,
     source: str | None = None,
     detail: str | None = None,
+    list_name: str = NO_LIST,
 ) -> Suppression:
     """A suppression of what was written: ``bob@acme.com``, ``@acme.com``, ``acme.com`` or ``h:<hash>``."""
     key, scope, value = target(text)
-    return Suppression(key, scope, value, reason, campaign_id, source, detail)
+    return Suppression(key, scope, value, reason, campaign_id, source, detail, list_name)
 
 
 def target(text: str) -> tuple[str, SuppressionScope, str | None]:

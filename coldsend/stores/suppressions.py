@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from coldsend.database import bulk, dialect
 from coldsend.database.tables import campaigns, contacts, suppressions
 from coldsend.domain.states import SuppressionReason
-from coldsend.domain.suppression import ALL_CAMPAIGNS, Suppression, is_stronger, keys_for
+from coldsend.domain.suppression import ALL_CAMPAIGNS, NO_LIST, Suppression, is_stronger, keys_for
 from coldsend.stores import lookup
 
 __all__ = [
@@ -25,8 +25,10 @@ __all__ = [
     "has_hashed",
     "keys_for",
     "listed",
+    "lists",
     "matching",
     "remove",
+    "remove_ids",
     "suppressed_condition",
     "walk",
 ]
@@ -42,7 +44,11 @@ _SHOWN = sa.select(
     suppressions.c.source,
     suppressions.c.detail,
     suppressions.c.created_at,
+    suppressions.c.list_name,
 ).select_from(suppressions.outerjoin(campaigns, campaigns.c.id == suppressions.c.campaign_id))
+
+
+_Place = tuple[str, int, str]  # key, campaign, list: what is unique
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +67,9 @@ class Added:
 
 def add(connection: Connection, given: Iterable[Suppression], now: datetime) -> Added:
     """Add suppressions. Idempotent; a stronger reason replaces a weaker one, never the other way round."""
-    wanted: dict[tuple[str, int], Suppression] = {}
+    wanted: dict[_Place, Suppression] = {}
     for entry in given:
-        place = (entry.key, entry.campaign_id)
+        place = (entry.key, entry.campaign_id, entry.list_name)
         if place not in wanted or is_stronger(entry.reason, wanted[place].reason):
             wanted[place] = entry
     if not wanted:
@@ -80,30 +86,31 @@ def add(connection: Connection, given: Iterable[Suppression], now: datetime) -> 
     for entry in weaker:
         connection.execute(
             sa.update(suppressions)
-            .where(
-                suppressions.c.suppression_key == entry.key, suppressions.c.campaign_id == entry.campaign_id
-            )
+            .where(*_is_at(entry.key, entry.campaign_id, entry.list_name))
             .values(reason=entry.reason.value, source=entry.source, detail=entry.detail)
         )
-    strengthened = sum((entry.key, entry.campaign_id) in before for entry in weaker)
+    strengthened = sum((entry.key, entry.campaign_id, entry.list_name) in before for entry in weaker)
     return Added(len(missing), strengthened, len(wanted) - len(missing) - strengthened)
 
 
-def remove(connection: Connection, key: str, campaign_id: int = ALL_CAMPAIGNS) -> bool:
+def remove(
+    connection: Connection, key: str, campaign_id: int = ALL_CAMPAIGNS, list_name: str = NO_LIST
+) -> bool:
     """Lift one suppression; whether there was one."""
-    result = connection.execute(
-        sa.delete(suppressions).where(
-            suppressions.c.suppression_key == key, suppressions.c.campaign_id == campaign_id
-        )
-    )
+    result = connection.execute(sa.delete(suppressions).where(*_is_at(key, campaign_id, list_name)))
     return result.rowcount == 1
 
 
-def find(connection: Connection, key: str, campaign_id: int = ALL_CAMPAIGNS) -> dict[str, Any] | None:
+def remove_ids(connection: Connection, ids: Sequence[int]) -> int:
+    """Lift the suppressions with these ids; how many there were."""
+    return connection.execute(sa.delete(suppressions).where(bulk.among(suppressions.c.id, ids))).rowcount
+
+
+def find(
+    connection: Connection, key: str, campaign_id: int = ALL_CAMPAIGNS, list_name: str = NO_LIST
+) -> dict[str, Any] | None:
     """The suppression under exactly this key, if there is one; locked until the transaction ends."""
-    statement = sa.select(suppressions).where(
-        suppressions.c.suppression_key == key, suppressions.c.campaign_id == campaign_id
-    )
+    statement = sa.select(suppressions).where(*_is_at(key, campaign_id, list_name))
     row = connection.execute(statement.with_for_update()).mappings().first()
     return None if row is None else lookup.record(row)
 
@@ -136,9 +143,16 @@ def entries(connection: Connection, keys: Sequence[str]) -> list[dict[str, Any]]
     return [lookup.record(row) for row in connection.execute(statement).mappings()]
 
 
-def listed(connection: Connection, *, search: str | None, after: int, limit: int) -> list[dict[str, Any]]:
-    """Suppressions by id, above ``after``. search: part of the address or domain, in any case."""
+def listed(
+    connection: Connection, *, search: str | None, after: int, limit: int, list_name: str | None = None
+) -> list[dict[str, Any]]:
+    """Suppressions by id, above ``after``. search: part of the address or domain, in any case.
+
+    list_name: only of this list; None: all, "": only those on no list.
+    """
     statement = _SHOWN.where(suppressions.c.id > after)
+    if list_name is not None:
+        statement = statement.where(suppressions.c.list_name == list_name)
     if search:
         statement = statement.where(
             suppressions.c.suppression_key.contains(search.casefold(), autoescape=True)
@@ -148,12 +162,28 @@ def listed(connection: Connection, *, search: str | None, after: int, limit: int
     return [lookup.record(row) for row in rows]
 
 
-def walk(connection: Connection, chunk: int = 2000) -> Iterator[dict[str, Any]]:
-    """All suppressions by id, a chunk in memory at a time."""
+def walk(connection: Connection, list_name: str | None = None, chunk: int = 2000) -> Iterator[dict[str, Any]]:
+    """All suppressions (of a list) by id, a chunk in memory at a time."""
     after = 0
-    while rows := listed(connection, search=None, after=after, limit=chunk):
+    while rows := listed(connection, search=None, after=after, limit=chunk, list_name=list_name):
         yield from rows
         after = rows[-1]["id"]
+
+
+def lists(connection: Connection) -> list[dict[str, Any]]:
+    """The named lists: name, entries, and when the first and the last of them were added; by name."""
+    statement = (
+        sa.select(
+            suppressions.c.list_name.label("name"),
+            sa.func.count().label("entries"),
+            sa.func.min(suppressions.c.created_at).label("first_added_at"),
+            sa.func.max(suppressions.c.created_at).label("last_added_at"),
+        )
+        .where(suppressions.c.list_name != NO_LIST)
+        .group_by(suppressions.c.list_name)
+        .order_by(suppressions.c.list_name)
+    )
+    return [lookup.record(row) for row in connection.execute(statement).mappings()]
 
 
 def suppressed_condition(campaign_id: int | ColumnElement[int]) -> ColumnElement[bool]:
@@ -180,14 +210,25 @@ def _has_key(key: ColumnElement[str], campaign_id: int | ColumnElement[int]) -> 
     )
 
 
+def _is_at(key: str, campaign_id: int, list_name: str) -> tuple[ColumnElement[bool], ...]:
+    return (
+        suppressions.c.suppression_key == key,
+        suppressions.c.campaign_id == campaign_id,
+        suppressions.c.list_name == list_name,
+    )
+
+
 def _reasons(
     connection: Connection, keys: Sequence[str], *, lock: bool = False
-) -> dict[tuple[str, int], SuppressionReason]:
+) -> dict[_Place, SuppressionReason]:
     statement = sa.select(
-        suppressions.c.suppression_key, suppressions.c.campaign_id, suppressions.c.reason
+        suppressions.c.suppression_key,
+        suppressions.c.campaign_id,
+        suppressions.c.list_name,
+        suppressions.c.reason,
     ).where(suppressions.c.suppression_key.in_(keys))
     rows = connection.execute(statement.with_for_update() if lock else statement)
-    return {(key, campaign): SuppressionReason(reason) for key, campaign, reason in rows}
+    return {(key, campaign, named): SuppressionReason(reason) for key, campaign, named, reason in rows}
 
 
 def _row(entry: Suppression, now: datetime) -> dict[str, Any]:
@@ -200,4 +241,5 @@ def _row(entry: Suppression, now: datetime) -> dict[str, Any]:
         "source": entry.source,
         "detail": entry.detail,
         "created_at": now,
+        "list_name": entry.list_name,
     }

@@ -82,6 +82,41 @@ def test_an_export_is_imported_again(project: Project) -> None:
     assert [row["value"] for row in project.json("suppression", "export")] == ["bob@acme.com", "evil.example"]
 
 
+def test_a_company_list_is_kept_replaced_shown_and_taken_away(project: Project) -> None:
+    project.write("customers.txt", "@acme.com\nbob@x.com\n")
+    load = ("suppression", "import", "customers.txt", "--list", "customers", "--replace")
+    assert project.json(*load)["removed"] == 0
+    project.write("customers.txt", "@acme.com\nann@x.com\n")
+    assert "1 taken off the list" in project.run(*load).out
+    shown = project.json("suppression", "list", "--list", "customers")
+    assert [(row["value"], row["list"]) for row in shown] == [
+        ("acme.com", "customers"),
+        ("ann@x.com", "customers"),
+    ]
+    assert [(row["name"], row["entries"]) for row in project.json("suppression", "lists")] == [
+        ("customers", 2)
+    ]
+    assert project.run("suppression", "export", "--list", "customers").out.count("customers\n") == 2
+    project.run("suppression", "add", "ann@x.com", "--reason", "hard_bounce")
+    off = project.run("suppression", "remove", "ann@x.com", "--list", "customers", "--yes")
+    assert "ann@x.com (hard_bounce)" in off.err
+    whole = ("suppression", "remove", "--list", "customers")
+    assert project.run(*whole, check=False).code == 2
+    assert project.json(*whole, "--yes") == {"list": "customers", "removed": 1}
+    assert values(project) == [("ann@x.com", "hard_bounce")]
+
+
+def test_a_replacement_with_rejects_takes_nothing_off_and_says_so(sqlite_project: Project) -> None:
+    sqlite_project.write("c.txt", "bob@x.com\n")
+    load = ("suppression", "import", "c.txt", "--list", "customers", "--replace")
+    sqlite_project.run(*load)
+    sqlite_project.write("c.txt", "ann@x.com\nnonsense\n")
+    result = sqlite_project.run(*load, check=False)
+    assert result.code == 6
+    assert "nothing was taken off the list" in result.err
+    assert values(sqlite_project) == [("bob@x.com", "import"), ("ann@x.com", "import")]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -92,6 +127,11 @@ def test_an_export_is_imported_again(project: Project) -> None:
         (["add", "bob@acme.com", "--reason", "erased"], 4, "erased"),
         (["remove", "bob@acme.com", "--yes"], 3, "suppression list"),
         (["import", "none.txt"], 3, "none.txt"),
+        (["remove"], 2, "neither an address nor a list"),
+        (["remove", "--list", "none", "--yes"], 3, "suppression lists"),
+        (["list", "--list", "none"], 3, "suppression lists"),
+        (["export", "--list", "none"], 3, "suppression lists"),
+        (["add", "x@y.com", "--list", "a", "--reason", "unsubscribe"], 4, "leave out --list"),
     ],
 )
 def test_refusals_say_what_to_do(
@@ -105,7 +145,14 @@ def test_refusals_say_what_to_do(
 
 @pytest.mark.parametrize(
     "arguments",
-    [["add", "x@y.com"], ["list"], ["remove", "bob@x.com", "--yes"], ["import", "x.txt"], ["export"]],
+    [
+        ["add", "x@y.com"],
+        ["list"],
+        ["remove", "bob@x.com", "--yes"],
+        ["import", "x.txt"],
+        ["export"],
+        ["lists"],
+    ],
 )
 def test_every_verb_knows_who_acts(sqlite_project: Project, arguments: list[str]) -> None:
     sqlite_project.run("suppression", "add", "bob@x.com")
