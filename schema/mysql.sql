@@ -86,7 +86,6 @@ CREATE TABLE inbox_messages (
   details JSON,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   CONSTRAINT pk_inbox_messages PRIMARY KEY (id),
-  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid),
   CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 

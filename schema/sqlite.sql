@@ -85,7 +85,6 @@ CREATE TABLE inbox_messages (
   raw BLOB,
   details JSON,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
-  CONSTRAINT uq_inbox_messages_mailbox_id_uid_validity_uid UNIQUE (mailbox_id, uid_validity, uid),
   CONSTRAINT ck_inbox_messages_message_kind CHECK (kind IN ('bounce', 'complaint', 'auto_reply', 'reply', 'other')),
   CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 );

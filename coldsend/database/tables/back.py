@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text, UniqueConstraint, true
+from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Text, true
 
 from coldsend.database.tables.base import created_at, reference, row_id, table, updated_at
 from coldsend.database.types import (
@@ -57,7 +57,6 @@ inbox_messages = table(
     Column("raw", medium_blob()),  # as it came; NULL once its time is over
     Column("details", json_value()),
     created_at(),
-    UniqueConstraint("mailbox_id", "uid_validity", "uid"),
     Index("ix_inbox_messages_contact_id", "contact_id", "received_at"),
     Index("ix_inbox_messages_created_at", "created_at"),
 )

@@ -93,9 +93,6 @@ def upgrade() -> None:
         sa.Column("details", types.json_value(), nullable=True),
         sa.Column("created_at", types.UtcDateTime(), nullable=False, server_default=types.CurrentTimestamp()),
         sa.UniqueConstraint("digest", name="uq_inbox_messages_digest"),
-        sa.UniqueConstraint(
-            "mailbox_id", "uid_validity", "uid", name="uq_inbox_messages_mailbox_id_uid_validity_uid"
-        ),
         **TABLE,
     )
     steps.create_index("ix_inbox_messages_contact_id", "inbox_messages", ["contact_id", "received_at"])
