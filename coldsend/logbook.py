@@ -179,12 +179,12 @@ def worker_rescued(worker_id: int, rows: dict[str, int], *, by_journal: bool) ->
 
 
 def worker_process_ended(pid: int, code: int | None, *, restart_in: float) -> None:
-    """A sender process of this scheduler ended by itself and is started again."""
+    """A process that this one keeps running, a sender or web server, ended by itself and is started again."""
     _event(logging.ERROR, "worker_process_ended", pid=pid, code=code, restart_in=restart_in)
 
 
 def worker_process_not_started(reason: str, *, again_in: float) -> None:
-    """A sender process of this scheduler could not be started; it is tried again."""
+    """A process that this one keeps running could not be started; it is tried again."""
     _event(logging.ERROR, "worker_process_not_started", reason=reason, again_in=again_in)
 
 
@@ -392,3 +392,47 @@ def web_hits_refused(count: int) -> None:
 def unsubscribe_undone(row_id: int, *, lifted: bool) -> None:
     """A recipient took an unsubscribe back on its page; ``lifted``: no other one keeps mail from them."""
     _event(logging.INFO, "unsubscribe_undone", row_id=row_id, lifted=lifted)
+
+
+def mailbox_read(
+    mailbox: str, mailbox_id: int, messages: int, kinds: Mapping[str, int], *, repeated: int
+) -> None:
+    """What was new in a mailbox was read; ``kinds``: how many were about mail of ours, of each kind."""
+    told = ",".join(f"{kind}:{count}" for kind, count in sorted(kinds.items()))
+    _event(
+        logging.INFO,
+        "mailbox_read",
+        mailbox=mailbox,
+        mailbox_id=mailbox_id,
+        messages=messages,
+        kinds=told,
+        repeated=repeated,
+    )
+
+
+def mailbox_failed(mailbox: str, mailbox_id: int, trouble: str, reason: str, *, errors: int) -> None:
+    """A mailbox could not be read; it is tried again later, after ``errors`` errors in a row ever later."""
+    _event(
+        logging.WARNING,
+        "mailbox_failed",
+        mailbox=mailbox,
+        mailbox_id=mailbox_id,
+        trouble=str(trouble),
+        reason=reason,
+        errors=errors,
+    )
+
+
+def mailbox_recovered(mailbox: str, mailbox_id: int) -> None:
+    """A mailbox that had failed was read again."""
+    _event(logging.INFO, "mailbox_recovered", mailbox=mailbox, mailbox_id=mailbox_id)
+
+
+def mailbox_begun_anew(mailbox: str, mailbox_id: int) -> None:
+    """The server has made a folder anew or numbered it anew: it is read again, what is known is passed over."""
+    _event(logging.WARNING, "mailbox_begun_anew", mailbox=mailbox, mailbox_id=mailbox_id)
+
+
+def inbox_message_unreadable(mailbox: str, uid: int, reason: str) -> None:
+    """A message cannot be fetched or understood; it was kept as it is, and reading goes on."""
+    _event(logging.ERROR, "inbox_message_unreadable", mailbox=mailbox, uid=uid, reason=reason)

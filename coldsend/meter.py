@@ -170,11 +170,27 @@ class Meter:
         with self._lock:
             self._add(("coldsend_events_total", name), 1)
 
+    def feedback(self, kind: str, fate: str, count: int) -> None:
+        """So many happenings of a kind came back: matched, unmatched or repeated."""
+        with self._lock:
+            self._add(("coldsend_feedback_total", kind, fate), count)
+
     def job(self, name: str, seconds: float, *, done: bool) -> None:
         """A periodic job of the scheduler has run."""
         with self._lock:
             self._add(("coldsend_job_runs_total", name, "done" if done else "failed"), 1)
             self._observe(("coldsend_job_duration_seconds", name), TURN_BUCKETS, seconds)
+
+    def hit(self, kind: str, fate: str) -> None:
+        """A visitor of the web part: accepted, repeated within seconds, dropped, or with a forged token."""
+        with self._lock:
+            self._add(("coldsend_web_hits_total", kind, fate), 1)
+
+    def spool(self, size: int, age: float) -> None:
+        """What waits in the web part's spool: bytes, and seconds since the oldest came."""
+        with self._lock:
+            self._counts.gauges[("coldsend_web_spool_bytes",)] = size
+            self._counts.gauges[("coldsend_web_spool_age_seconds",)] = age
 
     def look(self, services: Mapping[int, ServiceFacts], rows_held: int, journal_bytes: int) -> None:
         """A sender process has beaten and looked at the world: these services, and what it has in hand."""
@@ -245,7 +261,10 @@ turn = _process.turn
 connection_opened = _process.connection_opened
 transaction_repeated = _process.transaction_repeated
 event = _process.event
+feedback = _process.feedback
 job = _process.job
+hit = _process.hit
+spool = _process.spool
 look = _process.look
 beat = _process.beat
 read = _process.read

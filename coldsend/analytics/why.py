@@ -114,6 +114,7 @@ def _waiting_at(
     return [
         *gates.state_gates(task["campaign_status"], task["status"]),
         *gates.due_gate(row["scheduled_send_at"], row["reason"], now),
+        *gates.away_gate(contact["away_until"], row["scheduled_send_at"], row["reason"], now),
         *gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None),
         *gates.carrier_gates(list(facts.values()), row["sender_service_id"], now, provider),
         *gates.worker_gate(live),

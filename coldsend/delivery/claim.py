@@ -18,7 +18,7 @@ from coldsend.domain import outcome as outcomes
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.outcome import PROVIDER_RETRY, RowOutcome
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import HealthStatus
+from coldsend.domain.states import HealthStatus, RowReason
 from coldsend.domain.suppression import keys_for
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
@@ -150,7 +150,7 @@ class Claimer:
     def _decline(
         self, connection: Connection, claims: list[Claim], view: View, now: datetime, claimed: Claimed
     ) -> list[Claim]:
-        """Take out rows that must not be sent: consent, removed contacts, paused providers."""
+        """Take out rows that must not be sent now: consent, removed or absent contacts, paused providers."""
         refused: list[RowOutcome] = []
         kept: list[Claim] = []
         reasons = self._suppressed(connection, claims)
@@ -164,6 +164,8 @@ class Claimer:
                 refused.append(
                     outcomes.skipped(claim.attempt, now, "contact_removed", "the contact was removed")
                 )
+            elif row.away_until is not None and row.away_until > now:
+                refused.append(outcomes.postponed(claim.attempt, now, row.away_until, RowReason.AWAY))
             elif paused is not None:
                 refused.append(outcomes.postponed(claim.attempt, now, paused, "provider_paused"))
             else:

@@ -76,11 +76,32 @@ def outcomes_of_rows(
         outcomes = [outcome for outcome in outcomes if (outcome.row_id, outcome.token) in open_keys]
     if not outcomes:
         return set()
+    outcomes = _proven(connection, outcomes)
     if row_outcomes.record(connection, outcomes) != len(outcomes):
         raise StaleOutcomes
     _append_events(connection, outcomes)
     _refund(connection, outcomes, services)
     return open_keys
+
+
+def _proven(connection: Connection, outcomes: Sequence[RowOutcome]) -> Sequence[RowOutcome]:
+    """Messages that nobody knows the answer to, but that something came back of, were sent."""
+    unknown = [outcome for outcome in outcomes if outcome.status == RowStatus.UNKNOWN]
+    heard_of = row_outcomes.heard_of(connection, unknown) if unknown else set()
+    if not heard_of:
+        return outcomes
+    return [
+        replace(
+            outcome,
+            status=RowStatus.SENT,
+            at=outcome.attempt_at or outcome.at,
+            reason=None,
+            error_message=None,
+        )
+        if outcome.row_id in heard_of and outcome.status == RowStatus.UNKNOWN
+        else outcome
+        for outcome in outcomes
+    ]
 
 
 def _append_events(connection: Connection, outcomes: Sequence[RowOutcome]) -> None:

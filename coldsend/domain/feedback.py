@@ -7,15 +7,18 @@ order in which happenings are told.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from coldsend.domain.states import EventType, RowStatus
 
 KEY_LENGTH = 128
+
+# Who writes of a longer absence has left, or mistyped the year: mail waits no longer than this.
+LONGEST_AWAY = timedelta(days=60)
 
 
 class Kind(StrEnum):
@@ -121,8 +124,38 @@ def furthest(times: Mapping[str, datetime | None]) -> RowStatus:
     )
 
 
+def earliest(
+    times: Mapping[str, datetime | None], found: Iterable[tuple[Feedback, datetime]]
+) -> dict[str, datetime | None]:
+    """The times of a row after these happenings, each with when it happened: of each kind the earliest."""
+    after = dict(times)
+    for item, at in found:
+        column = column_of(item.kind, item.actor)
+        if column is not None:
+            before = after[column]
+            after[column] = at if before is None else min(before, at)
+    return after
+
+
 def column_of(kind: Kind, actor: Actor) -> str | None:
     """The column that a happening sets; None for machines' opens and clicks, which prove nothing."""
     if kind in (Kind.OPEN, Kind.CLICK) and actor is not Actor.HUMAN:
         return None
     return COLUMN_OF.get(kind)
+
+
+def happened_at(at: datetime, attempt_at: datetime | None, now: datetime) -> datetime:
+    """When it happened, as far as clocks of others are right: not before the attempt, nor in the future."""
+    at = min(at, now)
+    return at if attempt_at is None else max(at, attempt_at)
+
+
+def storable(value: Any) -> Any:
+    """``value``, as JSON has it, without what databases cannot hold: lone surrogates, NUL characters."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "")
+    if isinstance(value, Mapping):
+        return {storable(str(name)): storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(inner) for inner in value]
+    return value

@@ -13,13 +13,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from coldsend.domain.service import Service
-from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, TaskStatus
+from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, RowReason, TaskStatus
 
 
 class Gate(StrEnum):
     CAMPAIGN_STATE = "campaign_state"
     TASK_STATE = "task_state"
     NOT_DUE = "not_due"
+    AWAY = "away"
     SUPPRESSED = "suppressed"
     CONTACT_REMOVED = "contact_removed"
     NO_SERVICE = "no_service"
@@ -87,8 +88,19 @@ def due_gate(scheduled_send_at: datetime | None, reason: str | None, now: dateti
     """The row's own due time, moved by start times and retries."""
     if scheduled_send_at is None or scheduled_send_at <= now:
         return []
+    if reason == RowReason.AWAY:
+        return []  # away_gate() says so
     why = f" ({reason.replace('_', ' ')})" if reason else ""
     return [Blocked(Gate.NOT_DUE, f"is due later{why}", scheduled_send_at)]
+
+
+def away_gate(
+    away_until: datetime | None, scheduled_send_at: datetime | None, reason: str | None, now: datetime
+) -> list[Blocked]:
+    """The contact is away, by an automatic reply: ``away_until``, or what this row was postponed to."""
+    ends = [away_until, scheduled_send_at if reason == RowReason.AWAY else None]
+    until = max((moment for moment in ends if moment is not None), default=now)
+    return [Blocked(Gate.AWAY, "is away, as an automatic reply says", until)] if until > now else []
 
 
 def consent_gates(*, suppressed: str | None, contact_removed: bool) -> list[Blocked]:

@@ -7,308 +7,235 @@ was accepted, so a row that was ``unknown`` becomes sent.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend import logbook
-from coldsend.domain import suppression
-from coldsend.domain.answers import Action
-from coldsend.domain.feedback import EVENT_OF, OUT, Feedback, Kind, column_of, furthest
+from coldsend import logbook, meter
+from coldsend.domain.answers import Verdict
+from coldsend.domain.feedback import EVENT_OF, OUT, Feedback, Kind, earliest, furthest, happened_at
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import (
-    CampaignStatus,
-    EventType,
-    RowReason,
-    RowStatus,
-    SuppressionReason,
-    SuppressionScope,
-)
-from coldsend.feedback import bounces, breaker
+from coldsend.domain.states import RowReason, RowStatus, SuppressionReason
+from coldsend.feedback import bounces, breaker, consequences, entries
 from coldsend.feedback.applier import Applier
-from coldsend.feedback.matching import email_key, rows_of
+from coldsend.feedback.matching import rows_of
 from coldsend.pacing import services as health
-from coldsend.stores import campaigns, events, suppressions
+from coldsend.stores import events, unmatched
 from coldsend.stores import feedback as store
+
+
+class Match(NamedTuple):
+    """The row of the send list that a happening is about."""
+
+    row_id: int
+    contact_id: int
+    task_id: int
 
 
 @dataclass(slots=True)
 class Applied:
-    """What became of a batch; the rest is told to :func:`announce` after the commit."""
+    """What became of a batch; :func:`announce` tells it after the commit.
 
-    matched: int = 0
-    unmatched: int = 0
-    repeated: int = 0
-    promoted: list[int] = field(default_factory=list)  # rows that were unknown and were sent after all
-    suppressed: list[tuple[str, SuppressionReason]] = field(default_factory=list)
+    matches: for each item, in order, its row or None. fates: how many of each kind were "matched",
+    "unmatched" or "repeated". promoted: rows that were unknown and were sent after all. postponed: waiting
+    recipients who wait longer now. paused: (campaign id, reason).
+    """
+
+    matches: list[Match | None] = field(default_factory=list)
+    fates: Counter[tuple[Kind, str]] = field(default_factory=Counter)
+    promoted: list[int] = field(default_factory=list)
+    suppressed: Counter[SuppressionReason] = field(default_factory=Counter)
     changes: list[health.HealthChange] = field(default_factory=list)
-    paused: list[tuple[int, str]] = field(default_factory=list)  # (campaign id, reason)
+    paused: list[tuple[int, str]] = field(default_factory=list)
     postponed: int = 0
+
+    @property
+    def matched(self) -> int:
+        return self._count("matched")
+
+    @property
+    def unmatched(self) -> int:
+        return self._count("unmatched")
+
+    @property
+    def repeated(self) -> int:
+        return self._count("repeated")
+
+    def _count(self, fate: str) -> int:
+        return sum(count for (_kind, own), count in self.fates.items() if own == fate)
+
+
+class _Found(NamedTuple):
+    """A happening, when it really was, and of bounces what it means."""
+
+    item: Feedback
+    at: datetime
+    verdict: Verdict | None
 
 
 def apply(connection: Connection, items: Sequence[Feedback], now: datetime, applier: Applier) -> Applied:
     """Take note of what came back, in the caller's transaction, which may be repeated."""
     applied = Applied()
-    fresh = _fresh(connection, items, applied)
-    if not fresh:
+    if not items:
         return applied
-    row_ids = rows_of(connection, fresh, applier.tokens)
-    seen = store.seen(connection, {row_id for row_id in row_ids if row_id is not None})
-    by_row: dict[int, list[Feedback]] = {}
-    orphans: list[Feedback] = []
-    for item, row_id in zip(fresh, row_ids, strict=True):
-        if row_id in seen:
-            by_row.setdefault(row_id, []).append(item)
+    row_ids = rows_of(connection, items, applier.tokens, now)
+    rows = store.seen(connection, {row_id for row_id in row_ids if row_id is not None})
+    applied.matches = [_match(rows.get(row_id)) if row_id is not None else None for row_id in row_ids]
+    # Looked for behind the lock: whoever tells the same at the same moment has been waited for.
+    by_row: dict[int, list[_Found]] = {}
+    strangers: list[Feedback] = []
+    for item, match in _fresh(connection, items, applied):
+        if match is None:
+            strangers.append(item)
         else:
-            orphans.append(item)
-    applied.matched, applied.unmatched = len(fresh) - len(orphans), len(orphans)
-    for row_id, found in sorted(by_row.items()):
-        _note(connection, seen[row_id], found, now, applied)
-    # Before the events are logged: what is looked at then is what came earlier.
-    rules = {
-        row_id: _consequences(connection, seen[row_id], found, now, applier, applied)
-        for row_id, found in sorted(by_row.items())
-    }
-    logged = [
-        _event(seen[row_id], item, rules[row_id].get(number, ""))
-        for row_id, found in sorted(by_row.items())
-        for number, item in enumerate(found)
-        if item.kind in EVENT_OF
-    ]
-    events.append(connection, logged)
-    for item in orphans:
-        _suppress_stranger(connection, item, now, applied)
-    store.keep_unmatched(connection, [_unmatched(item, now) for item in orphans])
-    touched = {
-        seen[row_id]["campaign_id"]
-        for row_id, found in by_row.items()
-        if any(item.kind in (Kind.BOUNCE, Kind.COMPLAINT) for item in found)
-    }
-    for campaign_id in sorted(touched):
-        _break(connection, campaign_id, now, applier, applied)
+            by_row.setdefault(match.row_id, []).append(_found(rows[match.row_id], item, now))
+    of_rows = [(rows[row_id], found) for row_id, found in sorted(by_row.items())]
+    _note(connection, of_rows, now, applied)
+    _log(connection, of_rows)
+    for row, found in of_rows:
+        _act(connection, row, found, now, applier, applied)
+    _keep(connection, strangers, now, applier, applied)
+    _break(connection, of_rows, now, applier, applied)
     return applied
 
 
 def announce(applied: Applied) -> None:
-    """Log what a batch has changed; call it once its transaction is committed."""
+    """Log and count what a batch has changed; call it once its transaction is committed."""
     for change in applied.changes:
         health.announce(change)
     for campaign_id, reason in applied.paused:
         logbook.paused_by_engine("campaign", campaign_id, reason)
+    if applied.promoted:
+        logbook.unknown_settled(len(applied.promoted))
+    for reason, count in applied.suppressed.items():
+        logbook.suppressed_by_feedback(reason.value, count)
+    if applied.unmatched:
+        logbook.feedback_unmatched(applied.unmatched)
+    for (kind, fate), count in applied.fates.items():
+        meter.feedback(kind.value, fate, count)
 
 
-def _fresh(connection: Connection, items: Sequence[Feedback], applied: Applied) -> list[Feedback]:
-    """Those that were not told before; one of each key."""
+def _match(row: RowMapping | None) -> Match | None:
+    return None if row is None else Match(row["id"], row["contact_id"], row["task_id"])
+
+
+def _fresh(
+    connection: Connection, items: Sequence[Feedback], applied: Applied
+) -> list[tuple[Feedback, Match | None]]:
+    """Those that were not told before, one of each key, with their rows."""
     known = store.told_before(connection, {item.key for item in items if item.key})
-    fresh: list[Feedback] = []
-    for item in items:
-        if item.key and item.key in known:
-            applied.repeated += 1
+    fresh: list[tuple[Feedback, Match | None]] = []
+    for item, match in zip(items, applied.matches, strict=True):
+        if item.key in known:
+            applied.fates[item.kind, "repeated"] += 1
             continue
-        known.add(item.key)
-        fresh.append(item)
+        if item.key:
+            known.add(item.key)
+        applied.fates[item.kind, "unmatched" if match is None else "matched"] += 1
+        fresh.append((item, match))
     return fresh
 
 
+def _found(row: RowMapping, item: Feedback, now: datetime) -> _Found:
+    verdict = None
+    if item.kind is Kind.BOUNCE:
+        verdict = bounces.verdict_of(item, provider_of(row["email_domain"]))
+    return _Found(item, happened_at(item.at, row["attempt_at"], now), verdict)
+
+
 def _note(
-    connection: Connection, row: RowMapping, found: Sequence[Feedback], now: datetime, applied: Applied
-) -> None:
-    """Move one row's times, and its status with them."""
-    times: dict[str, datetime | None] = {column: row[column] for column in store.TIMES}
-    for item in found:
-        column = column_of(item.kind, item.actor)
-        if column is not None:
-            before = times[column]
-            times[column] = item.at if before is None else min(before, item.at)
-    status = RowStatus(row["status"])
-    given_up = status is RowStatus.FAILED_TO_SEND and row["reason"] == RowReason.GIVEN_UP
-    if status not in OUT and status not in (RowStatus.UNKNOWN, RowStatus.SENDING) and not given_up:
-        return  # nothing of this task is out there: a preview, say, or a link that was passed on
-    values: dict[str, Any] = {column: at for column, at in times.items() if at != row[column]}
-    if status is RowStatus.UNKNOWN or given_up:
-        values |= {
-            "status": furthest(times).value,
-            "sent_at": row["sent_at"] or row["attempt_at"] or now,
-            "reason": None,
-            "error_message": None,
-        }
-        applied.promoted.append(row["id"])
-        events.append(connection, [_accepted(row, values["sent_at"])])
-    elif status is not RowStatus.SENDING and furthest(times) is not status:
-        values["status"] = furthest(times).value
-    if values:
-        store.move(connection, row["id"], values)
-
-
-def _consequences(
     connection: Connection,
-    row: RowMapping,
-    found: Sequence[Feedback],
-    now: datetime,
-    applier: Applier,
-    applied: Applied,
-) -> dict[int, str]:
-    """What happenings mean beyond their row; number of the bounce in ``found`` -> rule that fits it."""
-    rules: dict[int, str] = {}
-    earlier: list[tuple[datetime, Mapping[str, Any]]] | None = None
-    for number, item in enumerate(found):
-        if item.kind is Kind.BOUNCE:
-            if earlier is None:
-                since = item.at - bounces.LOOK_BACK
-                earlier = store.bounces_of_address(connection, row["contact_id"], since)
-            decided = bounces.meaning(item, provider_of(row["email_domain"]), earlier)
-            rules[number] = decided.verdict.rule
-            earlier.append((item.at, {"rule": decided.verdict.rule}))
-            if decided.suppress:
-                _suppress(connection, row, item, SuppressionReason.HARD_BOUNCE, now, applied)
-            _blame(connection, row, item, decided, now, applier, applied)
-        elif item.kind is Kind.COMPLAINT:
-            _suppress(connection, row, item, SuppressionReason.COMPLAINT, now, applied)
-        elif item.kind is Kind.UNSUBSCRIBE:
-            _suppress(connection, row, item, SuppressionReason.UNSUBSCRIBE, now, applied)
-        elif item.kind is Kind.AUTO_REPLY and item.away_until is not None and item.away_until > now:
-            applied.postponed += store.postpone(
-                connection, row["contact_id"], item.away_until, RowStatus.PENDING.value
-            )
-    return rules
-
-
-def _suppress(
-    connection: Connection,
-    row: RowMapping,
-    item: Feedback,
-    reason: SuppressionReason,
+    of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]],
     now: datetime,
     applied: Applied,
 ) -> None:
-    campaign_id = row["campaign_id"] if item.campaign_only else suppression.ALL_CAMPAIGNS
-    _suppress_address(connection, row["email_key"], campaign_id, item, reason, now, applied)
+    """Move the rows' times, and their status with them."""
+    moved: dict[int, tuple[str, Mapping[str, datetime | None]]] = {}
+    for row, found in of_rows:
+        before = {column: row[column] for column in store.TIMES}
+        times = earliest(before, ((one.item, one.at) for one in found))
+        status = RowStatus(row["status"])
+        given_up = status is RowStatus.FAILED_TO_SEND and row["reason"] == RowReason.GIVEN_UP
+        if status is RowStatus.UNKNOWN or given_up:
+            sent_at = row["sent_at"] or row["attempt_at"] or now
+            values: dict[str, Any] = {"status": furthest(times).value, "sent_at": sent_at}
+            store.move(connection, row["id"], {**times, **values, "reason": None, "error_message": None})
+            events.append(connection, [entries.accepted(row, sent_at)])
+            applied.promoted.append(row["id"])
+        elif status is RowStatus.SENDING and times != before:
+            # Its outcome has not been written yet, and will find the times.
+            moved[row["id"]] = (status.value, times)
+        elif status in OUT and (times != before or furthest(times) is not status):
+            moved[row["id"]] = (furthest(times).value, times)
+        # Of others nothing is out there: a link of theirs was passed on, or their attempt refused.
+    store.move_many(connection, moved)
 
 
-def _suppress_stranger(connection: Connection, item: Feedback, now: datetime, applied: Applied) -> None:
-    """Somebody of whom no message of ours is known, and who complains all the same, gets none."""
-    key = email_key(item.recipient)
-    reason = {
-        Kind.COMPLAINT: SuppressionReason.COMPLAINT,
-        Kind.UNSUBSCRIBE: SuppressionReason.UNSUBSCRIBE,
-    }.get(item.kind)
-    if key and reason is not None:
-        _suppress_address(connection, key, suppression.ALL_CAMPAIGNS, item, reason, now, applied)
+def _log(connection: Connection, of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]]) -> None:
+    logged = [
+        entries.event(row, item, at, verdict.rule if verdict is not None else "")
+        for row, found in of_rows
+        for item, at, verdict in found
+        if item.kind in EVENT_OF
+    ]
+    events.append(connection, logged)
 
 
-def _suppress_address(
-    connection: Connection,
-    key: str,
-    campaign_id: int,
-    item: Feedback,
-    reason: SuppressionReason,
-    now: datetime,
-    applied: Applied,
-) -> None:
-    entry = suppression.Suppression(
-        suppression.address_key(key),
-        SuppressionScope.ADDRESS,
-        key,
-        reason,
-        campaign_id=campaign_id,
-        source=item.source,
-        detail=item.diagnostic or None,
-    )
-    suppressions.add(connection, [entry], now)
-    applied.suppressed.append((key, reason))
-
-
-def _blame(
+def _act(
     connection: Connection,
     row: RowMapping,
-    item: Feedback,
-    decided: bounces.Meaning,
+    found: Sequence[_Found],
     now: datetime,
     applier: Applier,
     applied: Applied,
 ) -> None:
-    """What a bounce says about the service it went out through."""
-    service_id = row["sender_service_id"] or item.service_id
-    verdict, words = decided.verdict, item.diagnostic or item.status
-    if service_id is None:
-        return
-    if verdict.action is Action.PAUSE_PROVIDER:
-        provider = provider_of(row["email_domain"])
-        change = health.pause_provider(connection, service_id, provider, None, words, now=now)
-    elif verdict.action is Action.FREEZE_SERVICE:
-        change = health.record_failure(
-            connection, service_id, verdict, words, now, probe_minutes=applier.probe_minutes
-        )
-    else:
-        return
-    if change is not None:
-        applied.changes.append(change)
+    """What happenings mean beyond their row. Nothing is kept of somebody whose data was erased."""
+    erased = row["erased_at"] is not None
+    for item, at, verdict in found:
+        reason = None
+        if verdict is not None:
+            if not erased:
+                reason = consequences.of_bounce(connection, row, item, verdict, at, now)
+            change = consequences.blame(connection, row, item, verdict, now, applier)
+            if change is not None:
+                applied.changes.append(change)
+        elif not erased:
+            reason = consequences.of_request(connection, row, item, now)
+            applied.postponed += consequences.postpone(connection, row, item, now)
+        if reason is not None:
+            applied.suppressed[reason] += 1
+
+
+def _keep(
+    connection: Connection, strangers: Sequence[Feedback], now: datetime, applier: Applier, applied: Applied
+) -> None:
+    """Note what is about nobody we know."""
+    kept = []
+    for item in strangers:
+        key = consequences.unless_erased(connection, item, applier)
+        kept.append(entries.unmatched(item, now, erased=key is None))
+        reason = consequences.of_stranger(connection, item, key, now) if key else None
+        if reason is not None:
+            applied.suppressed[reason] += 1
+    unmatched.keep(connection, kept)
 
 
 def _break(
-    connection: Connection, campaign_id: int, now: datetime, applier: Applier, applied: Applied
+    connection: Connection,
+    of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]],
+    now: datetime,
+    applier: Applier,
+    applied: Applied,
 ) -> None:
-    campaign = campaigns.find(connection, campaign_id)
-    if campaign["status"] != CampaignStatus.ACTIVE:
-        return
-    reason = breaker.tripped(connection, campaign_id, applier.limits, now, campaign["resumed_at"])
-    if reason is not None and campaigns.move(
-        connection, campaign_id, [CampaignStatus.ACTIVE], CampaignStatus.PAUSED, now, status_reason=reason
-    ):
-        applied.paused.append((campaign_id, reason))
-
-
-def _event(row: RowMapping, item: Feedback, rule: str) -> dict[str, Any]:
-    details = {
-        **item.details,
-        "source": item.source,
-        "actor": item.actor.value if item.kind in (Kind.OPEN, Kind.CLICK) else None,
-        "status": item.status or None,
-        "diagnostic": item.diagnostic or None,
-        "rule": rule or None,
-        "hard": item.hard,
-    }
-    return {
-        "task_id": row["task_id"],
-        "contact_id": row["contact_id"],
-        "sender_service_id": row["sender_service_id"],
-        "event_tracking_uid": row["event_tracking_uid"],
-        "type": EVENT_OF[item.kind].value,
-        "ts": item.at,
-        "details": {name: value for name, value in details.items() if value is not None},
-        "dedup_key": item.key or None,
-    }
-
-
-def _accepted(row: RowMapping, sent_at: datetime) -> dict[str, Any]:
-    """The result that the attempt of an unknown row never had."""
-    return {
-        "task_id": row["task_id"],
-        "contact_id": row["contact_id"],
-        "sender_service_id": row["sender_service_id"],
-        "event_tracking_uid": row["event_tracking_uid"],
-        "type": EventType.SEND_API_SUCCESS.value,
-        "ts": sent_at,
-        "details": {"message_id": row["message_id"], "known_by": "feedback"},
-    }
-
-
-def _unmatched(item: Feedback, now: datetime) -> dict[str, Any]:
-    details = {
-        **item.details,
-        "kind": item.kind.value,
-        "at": item.at.isoformat(),
-        "recipient": item.recipient or None,
-        "message_ids": list(item.message_ids) or None,
-        "status": item.status or None,
-        "diagnostic": item.diagnostic or None,
-    }
-    return {
-        "source": item.source[:50],
-        "received_at": now,
-        "dedup_key": item.key or None,
-        "details": {name: value for name, value in details.items() if value is not None},
-    }
+    """Ask the breaker about the campaigns that something bad came back of."""
+    bad: Counter[int] = Counter()
+    for row, found in of_rows:
+        bad[row["campaign_id"]] += sum(one.item.kind in (Kind.BOUNCE, Kind.COMPLAINT) for one in found)
+    for campaign_id, fresh in sorted(bad.items()):
+        reason = breaker.check(connection, campaign_id, applier.limits, now, fresh) if fresh else None
+        if reason is not None:
+            applied.paused.append((campaign_id, reason))

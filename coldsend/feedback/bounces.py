@@ -1,27 +1,27 @@
 """What a bounce means, by the same table as a server's answer to us: ``domain/reply_rules.py``.
 
 A bounce is such an answer that came later, from further away. The address is given up where the answer says
-that it is no good; where it was disabled, the second time; where its mailbox is full, the third time within
-two weeks. What blames the sender (reputation, authentication) never costs a recipient anything.
+that it is no good; where it was disabled, with the second message; where its mailbox is full, with the third
+within two weeks. What blames the sender (reputation, authentication) never costs a recipient anything.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from coldsend.domain.answers import Action, Answer, Phase, Verdict
 from coldsend.domain.feedback import Feedback
 from coldsend.domain.replies import judge
 
-FULL_TIMES, FULL_WITHIN = 3, timedelta(days=14)
-DISABLED_TIMES = 2
-LOOK_BACK = timedelta(days=365)
+# rule -> so many messages within this time, and the address is given up.
+REPEATED = {
+    "recipient_disabled": (2, timedelta(days=365)),
+    "mailbox_full": (3, timedelta(days=14)),
+}
 
-_CODE = re.compile(r"\b([245]\d\d)[ -]")
+_CODE = re.compile(r"\b([45]\d\d)[ -]")
 _AGAINST_SENDER = frozenset(
     {
         Action.FREEZE_SERVICE,
@@ -36,36 +36,23 @@ _AGAINST_SENDER = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """suppress: the address gets nothing any more. verdict: the rule that fits, for the service's health."""
-
-    suppress: bool
-    verdict: Verdict
-
-
-def answer_of(item: Feedback) -> Answer:
-    """The bounce as the answer it was to somebody."""
+def verdict_of(item: Feedback, provider: str) -> Verdict:
+    """What the words and codes of a bounce come to. provider: ``provider_of`` the recipient's domain."""
     told = _CODE.search(item.diagnostic[:200])
     code = int(told[1]) if told is not None else {"4": 450, "5": 550}.get(item.status[:1], 0)
-    return Answer(Phase.RCPT, code, item.status, item.diagnostic)
+    return judge(Answer(Phase.RCPT, code, item.status, item.diagnostic), provider=provider)
 
 
-def meaning(item: Feedback, provider: str, earlier: Sequence[tuple[datetime, Mapping[str, Any]]]) -> Meaning:
-    """Decide about one bounce. earlier: (when, details) of bounces of the same address, this one left out."""
-    verdict = judge(answer_of(item), provider=provider)
-    if verdict.action in _AGAINST_SENDER:
-        return Meaning(False, verdict)
-    times = 1 + sum(
-        details.get("rule") == verdict.rule and _counts(verdict.rule, abs(item.at - when))
-        for when, details in earlier
+def is_hard(item: Feedback, verdict: Verdict) -> bool:
+    """Whether this bounce alone says that the address is no good."""
+    if verdict.action in _AGAINST_SENDER or verdict.rule in REPEATED:
+        return False
+    return verdict.action is Action.SUPPRESS if item.hard is None else item.hard
+
+
+def often_enough(rule: str, met: Sequence[tuple[datetime, int]]) -> bool:
+    """Whether a rule of ``REPEATED`` has met one address often enough. met: (when, which message)."""
+    count, within = REPEATED[rule]
+    return any(
+        len({message for at, message in met if first <= at <= first + within}) >= count for first, _ in met
     )
-    limit = {"recipient_disabled": DISABLED_TIMES, "mailbox_full": FULL_TIMES}.get(verdict.rule)
-    if limit is not None:
-        return Meaning(times >= limit, verdict)
-    hard = verdict.action is Action.SUPPRESS if item.hard is None else item.hard
-    return Meaning(hard, verdict)
-
-
-def _counts(rule: str, apart: timedelta) -> bool:
-    return rule != "mailbox_full" or apart <= FULL_WITHIN

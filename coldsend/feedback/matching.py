@@ -2,7 +2,8 @@
 
 A row id comes from a signed token and is believed. Otherwise the Message-IDs a message refers to are read:
 the local part of ours is a token too, so it cannot be made up. An address is only a hint: the newest message
-that was sent there within two months, through the service whose mailbox or account told of it, if any.
+that had been sent there by then, within two months, through the service whose mailbox or account told of it
+if there is one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from coldsend.errors import InvalidInput
 from coldsend.stores import feedback as store
 
 LONGEST = timedelta(days=60)
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 def row_of_message_id(tokens: Tokens, message_id: str) -> int | None:
@@ -37,25 +39,35 @@ def email_key(text: str) -> str:
         return ""
 
 
-def rows_of(connection: Connection, items: Sequence[Feedback], tokens: Tokens) -> list[int | None]:
-    """For each item its row id, or None."""
-    found: list[int | None] = []
-    open_keys: dict[str, datetime] = {}
-    for item in items:
-        row_id = item.row_id
-        if row_id is None:
-            told = (row_of_message_id(tokens, message_id) for message_id in item.message_ids)
-            row_id = next((each for each in told if each is not None), None)
-        found.append(row_id)
-        if row_id is None and (key := email_key(item.recipient)):
-            since = item.at - LONGEST
-            open_keys[key] = min(since, open_keys.get(key, since))
-    if not open_keys:
+def rows_of(
+    connection: Connection, items: Sequence[Feedback], tokens: Tokens, now: datetime
+) -> list[int | None]:
+    """For each item its row id, or None. A row id that a token tells need not exist (any more)."""
+    found = [_told(item, tokens) for item in items]
+    wanted = {
+        number: key
+        for number, item in enumerate(items)
+        if found[number] is None and item.recipient and (key := email_key(item.recipient))
+    }
+    if not wanted:
         return found
-    newest = store.newest_of(connection, open_keys, min(open_keys.values()))
-    for number, item in enumerate(items):
-        if found[number] is None and item.recipient:
-            sent = newest.get(email_key(item.recipient), [])
-            through = [row_id for row_id, service in sent if service == item.service_id]
-            found[number] = next(iter([*through, *(row_id for row_id, _service in sent)]), None)
+    since = min(items[number].at for number in wanted) - LONGEST
+    sent = store.sent_to(connection, set(wanted.values()), since)
+    for number, key in wanted.items():
+        found[number] = _newest(sent.get(key, []), items[number], now)
     return found
+
+
+def _told(item: Feedback, tokens: Tokens) -> int | None:
+    """The row that a token tells, or a Message-ID, the nearest first."""
+    if item.row_id is not None:
+        return item.row_id
+    told = (row_of_message_id(tokens, message_id) for message_id in item.message_ids)
+    return next((row_id for row_id in told if row_id is not None), None)
+
+
+def _newest(sent: Sequence[store.SentTo], item: Feedback, now: datetime) -> int | None:
+    at = min(item.at, now)
+    possible = [one for one in sent if at - LONGEST <= one.at <= at + CLOCKS_DIFFER]
+    through = [one for one in possible if item.service_id is not None and one.service_id == item.service_id]
+    return (through or possible)[0].row_id if possible else None

@@ -29,6 +29,7 @@ _KNOWN = sa.select(
     contacts.c.deleted_at,
     contacts.c.created_at,
     contacts.c.updated_at,
+    contacts.c.away_until,
 )
 _CHANGEABLE = (
     "nickname",

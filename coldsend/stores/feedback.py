@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend.database.dialect import insert_ignore
+from coldsend.database import bulk
+from coldsend.database.dialect import force_index
 from coldsend.database.tables import contacts, event_log, task_contacts, tasks, unmatched_events
 from coldsend.domain.feedback import FURTHEST, OUT
+from coldsend.domain.states import EventType, RowReason, RowStatus
 from coldsend.stores.ledger import chunks
 
 rows = task_contacts.c
+log = event_log.c
 
 TIMES = tuple(column for column, _status in FURTHEST)
 
@@ -34,11 +37,21 @@ _SEEN = (
         tasks.c.campaign_id,
         contacts.c.email_key,
         contacts.c.email_domain,
+        contacts.c.erased_at,
     )
     .select_from(task_contacts)
     .join(tasks, tasks.c.id == rows.task_id)
     .join(contacts, contacts.c.id == rows.contact_id)
 )
+_MOVED = ("id", "status", *TIMES)
+
+
+class SentTo(NamedTuple):
+    """A message that went to an address, or may have. at: when."""
+
+    row_id: int
+    service_id: int | None
+    at: datetime
 
 
 def seen(connection: Connection, row_ids: Collection[int]) -> dict[int, RowMapping]:
@@ -46,29 +59,33 @@ def seen(connection: Connection, row_ids: Collection[int]) -> dict[int, RowMappi
     found: dict[int, RowMapping] = {}
     for chunk in chunks(sorted(row_ids)):
         # Locked by a statement of its own: of a join, every table's rows would be.
-        locked = sa.select(rows.id).where(rows.id.in_(chunk)).order_by(rows.id).with_for_update()
-        connection.execute(locked).all()
-        for row in connection.execute(_SEEN.where(rows.id.in_(chunk))).mappings():
+        mine = bulk.among(rows.id, chunk)
+        connection.execute(sa.select(rows.id).where(mine).order_by(rows.id).with_for_update()).all()
+        for row in connection.execute(_SEEN.where(mine)).mappings():
             found[row["id"]] = row
     return found
 
 
-def newest_of(
-    connection: Connection, email_keys: Collection[str], since: datetime
-) -> dict[str, list[tuple[int, int | None]]]:
-    """email_key -> (row id, service id) of what was sent there since, the newest first."""
-    found: dict[str, list[tuple[int, int | None]]] = {}
+def sent_to(connection: Connection, email_keys: Collection[str], since: datetime) -> dict[str, list[SentTo]]:
+    """email_key -> what was sent there since, the newest first; what may have been is among it."""
+    found: dict[str, list[SentTo]] = {}
     moment = sa.func.coalesce(rows.sent_at, rows.attempt_at)
-    out = [str(status) for status in OUT] + ["unknown", "failed_to_send"]
+    out = [status.value for status in (*OUT, RowStatus.UNKNOWN, RowStatus.SENDING)]
+    given_up = sa.and_(rows.status == RowStatus.FAILED_TO_SEND.value, rows.reason == RowReason.GIVEN_UP.value)
     for chunk in chunks(sorted(email_keys)):
         statement = (
-            sa.select(contacts.c.email_key, rows.id, rows.sender_service_id)
+            sa.select(
+                contacts.c.email_key,
+                rows.id,
+                rows.sender_service_id,
+                sa.type_coerce(moment, rows.sent_at.type),
+            )
             .select_from(contacts.join(task_contacts, rows.contact_id == contacts.c.id))
-            .where(contacts.c.email_key.in_(chunk), rows.status.in_(out), moment >= since)
+            .where(contacts.c.email_key.in_(chunk), sa.or_(rows.status.in_(out), given_up), moment >= since)
             .order_by(moment.desc(), rows.id.desc())
         )
-        for key, row_id, service_id in connection.execute(statement):
-            found.setdefault(key, []).append((row_id, service_id))
+        for key, *sent in connection.execute(statement):
+            found.setdefault(key, []).append(SentTo(*sent))
     return found
 
 
@@ -76,8 +93,9 @@ def told_before(connection: Connection, keys: Collection[str]) -> set[str]:
     """Which of these keys stand in the event log, or among what matched nobody."""
     known: set[str] = set()
     for chunk in chunks(sorted(keys)):
-        for column in (event_log.c.dedup_key, unmatched_events.c.dedup_key):
-            known |= set(connection.execute(sa.select(column).where(column.in_(chunk))).scalars())
+        for column in (log.dedup_key, unmatched_events.c.dedup_key):
+            among = bulk.among(column, chunk)
+            known |= set(connection.execute(sa.select(column).where(among)).scalars())
     return known
 
 
@@ -86,14 +104,18 @@ def move(connection: Connection, row_id: int, values: Mapping[str, Any]) -> None
     connection.execute(sa.update(task_contacts).where(rows.id == row_id).values(dict(values)))
 
 
-def keep_unmatched(connection: Connection, found: Sequence[Mapping[str, Any]]) -> None:
-    """Store what is about nobody we know: source, received_at, dedup_key, details."""
-    if found:
-        insert = insert_ignore(unmatched_events, connection.dialect.name)
-        connection.execute(insert, [dict(row) for row in found])
+def move_many(connection: Connection, moved: Mapping[int, tuple[str, Mapping[str, datetime | None]]]) -> None:
+    """Set status and times of rows, which the caller has locked. moved: id -> (status, column -> time)."""
+    values = [
+        (row_id, status, *(times[column] for column in TIMES))
+        for row_id, (status, times) in sorted(moved.items())
+    ]
+    assignments = {column: f"v.{column}" for column in _MOVED[1:]}
+    for chunk in chunks(values):
+        bulk.update_many(connection, task_contacts, assignments, _MOVED, chunk, "1 = 1")
 
 
-def postpone(connection: Connection, contact_id: int, until: datetime, pending: str) -> int:
+def postpone(connection: Connection, contact_id: int, until: datetime, now: datetime) -> int:
     """Let a contact's waiting rows wait until then, never shorter; returns how many wait longer now."""
     connection.execute(
         sa.update(contacts)
@@ -101,30 +123,31 @@ def postpone(connection: Connection, contact_id: int, until: datetime, pending: 
             contacts.c.id == contact_id,
             sa.or_(contacts.c.away_until.is_(None), contacts.c.away_until < until),
         )
-        .values(away_until=until, updated_at=contacts.c.updated_at)
+        .values(away_until=until, updated_at=now)
     )
-    later = sa.update(task_contacts).where(
-        rows.contact_id == contact_id, rows.status == pending, rows.scheduled_send_at < until
-    )
-    return connection.execute(later.values(scheduled_send_at=until, reason="away")).rowcount
+    waiting = sa.and_(rows.contact_id == contact_id, rows.status == RowStatus.PENDING.value)
+    due = sa.or_(rows.scheduled_send_at.is_(None), rows.scheduled_send_at < until)
+    later = sa.update(task_contacts).where(waiting, due)
+    values = {"scheduled_send_at": until, "reason": RowReason.AWAY.value}
+    return connection.execute(later.values(values)).rowcount
 
 
-def bounces_of_address(
-    connection: Connection, contact_id: int, since: datetime
-) -> list[tuple[datetime, Mapping[str, Any]]]:
-    """(when, details) of a contact's bounces since then, the oldest first."""
+def refused_by(
+    connection: Connection, contact_id: int, rule: str, since: datetime
+) -> list[tuple[datetime, int]]:
+    """(when, task id) of a contact's messages that met this reply rule since, by bounce or at once."""
+    kinds = [EventType.BOUNCE.value, EventType.SEND_API_FAIL.value]
+    mine = sa.and_(log.task_id == rows.task_id, log.contact_id == rows.contact_id)
     statement = (
-        sa.select(event_log.c.ts, event_log.c.details)
-        .select_from(
-            event_log.join(
-                task_contacts,
-                sa.and_(event_log.c.task_id == rows.task_id, event_log.c.contact_id == rows.contact_id),
-            )
-        )
-        .where(rows.contact_id == contact_id, event_log.c.type == "bounce", event_log.c.ts >= since)
-        .order_by(event_log.c.ts)
+        sa.select(log.ts, log.task_id, log.details)
+        .select_from(task_contacts.join(event_log, mine))
+        .where(rows.contact_id == contact_id, log.type.in_(kinds), log.ts >= since)
     )
-    return [(row[0], row[1] or {}) for row in connection.execute(statement)]
+    return [
+        (at, task_id)
+        for at, task_id, details in connection.execute(statement)
+        if rule in ((details or {}).get("rule"), (details or {}).get("reason"))
+    ]
 
 
 def task_ids_of(connection: Connection, campaign_id: int) -> list[int]:
@@ -132,15 +155,45 @@ def task_ids_of(connection: Connection, campaign_id: int) -> list[int]:
 
 
 def count_events(
-    connection: Connection, task_ids: Sequence[int], types: Iterable[str], since: datetime, limit: int
+    connection: Connection,
+    task_ids: Sequence[int],
+    event_type: EventType,
+    since: datetime,
+    limit: int | None = None,
 ) -> int:
-    """How many recipients of these tasks have such an event since then; stops counting at ``limit``."""
-    log = event_log.c
-    some = (
-        sa.select(log.task_id, log.contact_id)
-        .where(log.type.in_(list(types)), log.task_id.in_(list(task_ids)), log.ts >= since)
-        .distinct()
-        .limit(limit)
-        .subquery()
+    """How many such events these tasks have had since; stops at ``limit``. Reads one index, no rows."""
+    some = sa.select(sa.literal(1)).where(
+        log.type == event_type.value, log.task_id.in_(task_ids), log.ts >= since
     )
-    return int(connection.execute(sa.select(sa.func.count()).select_from(some)).scalar_one())
+    counted = sa.select(sa.func.count()).select_from(some.limit(limit).subquery())
+    return int(connection.execute(counted).scalar_one())
+
+
+def count_came_back(
+    connection: Connection, task_ids: Sequence[int], event_type: EventType, since: datetime
+) -> int:
+    """How many recipients, accepted by a server since then, have such an event."""
+    accepted = sa.func.coalesce(rows.sent_at, rows.attempt_at) >= since
+    out = rows.status.in_([status.value for status in OUT])
+    found = (
+        sa.select(rows.id)
+        .distinct()
+        .select_from(event_log)
+        .join(task_contacts, sa.and_(rows.task_id == log.task_id, rows.contact_id == log.contact_id))
+        .where(log.type == event_type.value, log.task_id.in_(task_ids), log.ts >= since, out, accepted)
+    )
+    return int(connection.execute(sa.select(sa.func.count()).select_from(found.subquery())).scalar_one())
+
+
+def count_refused(
+    connection: Connection, task_ids: Sequence[int], reasons: Collection[str], since: datetime
+) -> int:
+    """How many recipients of these tasks failed for one of these reasons, tried since then."""
+    hinted = force_index(task_contacts, "ix_task_contacts_lease")
+    query = sa.select(sa.func.count()).where(
+        rows.task_id.in_(task_ids),
+        rows.status == RowStatus.FAILED_TO_SEND.value,
+        rows.attempt_at >= since,
+        rows.reason.in_(sorted(reasons)),
+    )
+    return int(connection.execute(hinted(query)).scalar_one())

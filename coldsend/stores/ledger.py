@@ -61,6 +61,7 @@ class ClaimedRow(NamedTuple):
     time_zone: str | None
     contact_removed: bool
     keeps_service: bool  # it waited for this service only, and does so again if it is not sent
+    away_until: datetime | None = None  # the contact, by an automatic reply
 
     @property
     def email_domain(self) -> str:
@@ -227,6 +228,7 @@ def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> Iter
             c.time_zone,
             c.deleted_at,
             rows.reason,
+            c.away_until,
         )
         .select_from(task_contacts.join(contacts, c.id == rows.contact_id))
         .where(
@@ -235,7 +237,7 @@ def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> Iter
     )
     for row in found:
         row_id, task_id, contact_id, template_id, service_id, retries, first = row[:7]
-        email, key, nickname, tags, fields, time_zone, removed, reason = row[7:]
+        email, key, nickname, tags, fields, time_zone, removed, reason, away_until = row[7:]
         yield ClaimedRow(
             row_id,
             task_id,
@@ -252,6 +254,7 @@ def _claimed(connection: Connection, row_ids: Sequence[int], token: int) -> Iter
             time_zone,
             removed is not None,
             reason == keeps,
+            away_until,
         )
 
 

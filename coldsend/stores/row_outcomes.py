@@ -10,14 +10,22 @@ from sqlalchemy.engine import Connection
 
 from coldsend.database import bulk
 from coldsend.database.tables import task_contacts, tasks
+from coldsend.domain.feedback import FURTHEST
 from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.states import RowStatus
 from coldsend.stores.ledger import chunks
 
 rows = task_contacts.c
 
+
+def _furthest(table: str = "") -> str:
+    """SQL: the status of an accepted row, which may have been opened before its outcome is written."""
+    known = [f"WHEN {table}{column} IS NOT NULL THEN '{status}'" for column, status in reversed(FURTHEST)]
+    return f"CASE {' '.join(known)} ELSE 'sent' END"
+
+
 _ASSIGNMENTS = {
-    "status": "v.status",
+    "status": f"CASE v.status WHEN 'sent' THEN {_furthest('t.')} ELSE v.status END",
     "sent_at": "COALESCE(v.sent_at, t.sent_at)",
     "error_message": "v.error_message",
     "reason": "v.reason",
@@ -50,7 +58,7 @@ _COLUMNS = (
 )
 # What a plain acceptance changes; the rest stands in the row since its intent.
 _ACCEPTED = {
-    "status": "'sent'",
+    "status": _furthest(),
     "error_message": "NULL",
     "reason": "NULL",
     "first_attempt_at": "COALESCE(first_attempt_at, attempt_at)",
@@ -90,6 +98,16 @@ def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowO
         [outcome.row_id for outcome in accepted],
         f"claim_token = {token} AND status IN ('sending', 'unknown')",
     )
+
+
+def heard_of(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[int]:
+    """Rows of these outcomes that something came back of already; locks them all."""
+    found: set[int] = set()
+    known = sa.or_(*(rows[column].is_not(None) for column, _status in FURTHEST))
+    for chunk in chunks(sorted({outcome.row_id for outcome in outcomes})):
+        locked = sa.select(rows.id, known).where(bulk.among(rows.id, chunk)).order_by(rows.id)
+        found |= {row[0] for row in connection.execute(locked.with_for_update()) if row[1]}
+    return found
 
 
 def still_open(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[tuple[int, int]]:
