@@ -14,11 +14,12 @@ from sqlalchemy.engine import Connection
 from coldsend.config.secrets import (
     KeyRing,
     dkim_key_owner,
+    mailbox_owner,
     service_owner,
     signing_key_owner,
     webhook_owner,
 )
-from coldsend.database.tables import dkim_keys, sender_services, signing_keys
+from coldsend.database.tables import dkim_keys, mailboxes, sender_services, signing_keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +45,10 @@ def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
     of_domains = sa.select(
         dkim_keys.c.id, dkim_keys.c.domain, dkim_keys.c.selector, dkim_keys.c.private_key
     ).order_by(dkim_keys.c.id)
+    of_mailboxes = sa.select(mailboxes.c.id, mailboxes.c.name, mailboxes.c.credentials)
     if locked:
         services, purposes = services.with_for_update(), purposes.with_for_update()
-        of_domains = of_domains.with_for_update()
+        of_domains, of_mailboxes = of_domains.with_for_update(), of_mailboxes.with_for_update()
     for row_id, name, value, webhook in connection.execute(services.order_by(sender_services.c.id)):
         if value:
             yield Sealed(
@@ -60,6 +62,9 @@ def values(connection: Connection, *, locked: bool = False) -> Iterator[Sealed]:
                 f"webhooks of service {name!r}",
                 webhook,
             )
+    for row_id, name, value in connection.execute(of_mailboxes.order_by(mailboxes.c.id)):
+        if value:
+            yield Sealed(mailboxes.c.credentials, row_id, mailbox_owner(row_id), f"mailbox {name!r}", value)
     for row_id, purpose, value in connection.execute(purposes.order_by(signing_keys.c.id)):
         owner = signing_key_owner(purpose)
         yield Sealed(signing_keys.c.secret, row_id, owner, f"signing key {purpose!r}", value)
