@@ -365,7 +365,8 @@ def web_stopped(left: int) -> None:
 
 
 def web_spool_failed(reason: str) -> None:
-    """The web part's spool cannot be written (a full disk?): opens and clicks are lost, unsubscribes refused."""
+    """The spool of the web part cannot be written (a full disk?): opens and clicks are lost, unsubscribes
+    refused."""
     _event(logging.ERROR, "web_spool_failed", reason=reason)
 
 
@@ -429,7 +430,8 @@ def mailbox_recovered(mailbox: str, mailbox_id: int) -> None:
 
 
 def mailbox_begun_anew(mailbox: str, mailbox_id: int) -> None:
-    """The server has made a folder anew or numbered it anew: it is read again, what is known is passed over."""
+    """The server has made a folder anew or numbered it anew: it is read again, what is known is passed
+    over."""
     _event(logging.WARNING, "mailbox_begun_anew", mailbox=mailbox, mailbox_id=mailbox_id)
 
 

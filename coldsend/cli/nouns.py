@@ -26,6 +26,7 @@ NOUNS: dict[str, str] = {
     "event": "The event log: what was tried, accepted and refused, and what came back.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
     "worker": "Sender processes.",
+    "web": "The web part: opens, clicks, unsubscribe pages.",
     "metrics": "Metrics for Prometheus.",
 }
 

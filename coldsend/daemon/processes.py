@@ -1,4 +1,5 @@
-"""The sender processes of one scheduler: start, restart when they end, drain at the end."""
+"""The processes that one process keeps running (a scheduler its senders, the web part its servers): start,
+restart when they end, drain at the end."""
 
 from __future__ import annotations
 
@@ -33,17 +34,19 @@ class _Slot:
 
 @dataclass
 class Processes:
-    """``count`` sender processes.
+    """``count`` processes that all run the same command.
 
     options: global options they are started with (--config FILE). on_line: takes what they log, line by
     line, where it must not go straight to the terminal (a progress bar lives there). reports: takes what they
-    count.
+    count. command: verb and its options. pass_fds: file descriptors they inherit.
     """
 
     count: int
     options: Sequence[str] = ()
     on_line: Callable[[str], None] | None = None
     reports: Reports | None = None
+    command: Sequence[str] = ("worker", "run")
+    pass_fds: Sequence[int] = ()
     _slots: list[_Slot] = field(default_factory=list)
 
     def start(self) -> None:
@@ -68,7 +71,7 @@ class Processes:
 
     def _start(self, slot: _Slot, moment: float) -> None:
         command = [sys.executable, "-m", "coldsend", *self.options]
-        command += ["worker", "run", "--parent", str(os.getpid())]
+        command += [*self.command, "--parent", str(os.getpid())]
         try:
             slot.process = self._process(command)
         except OSError as error:
@@ -88,7 +91,7 @@ class Processes:
                 [*command, *(f"--report-to={descriptor}" for descriptor in report_to)],
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE if self.on_line is not None else None,
-                pass_fds=report_to,
+                pass_fds=[*self.pass_fds, *report_to],
                 # A Ctrl-C at the terminal is for the scheduler, which drains its processes in order.
                 start_new_session=True,
             )

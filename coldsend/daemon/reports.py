@@ -95,10 +95,14 @@ def served(
     settings: Settings,
     counts: Callable[[], Counts],
     look: Callable[[], survey.Readings] | None = None,
+    ailment: Callable[[], str] | None = None,
 ) -> Listener:
-    """The listener of ``[metrics]``; nothing where it is off. look: takes a survey of the database."""
+    """The listener of ``[metrics]``; nothing where it is off. look: takes a survey of the database.
 
-    def ailment() -> str:
+    ailment: why this process does not work, "" while it does; None: judged by its heartbeat.
+    """
+
+    def silence() -> str:
         silent = meter.silent_for()
         if silent is None:
             return "it has not begun yet"
@@ -109,5 +113,5 @@ def served(
     return Listener(
         settings.metrics.host,
         settings.metrics.port,
-        lambda: application(collecting.registry(counts, look), ailment),
+        lambda: application(collecting.registry(counts, look), ailment or silence),
     )

@@ -136,7 +136,7 @@ OF_PROCESSES = (
     _counter("coldsend_events_total", "Events of the log (docs/events.md), written or held back.", "event"),
     _counter(
         "coldsend_web_hits_total",
-        "Visits of the web part: accepted, repeated (the same within ten seconds), dropped (spool full), forged.",
+        "Visits of the web part: accepted, repeated within ten seconds, dropped (spool full), forged.",
         "kind",
         "fate",
     ),
