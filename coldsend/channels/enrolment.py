@@ -20,7 +20,7 @@ from coldsend.domain import contact, sender
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode
 from coldsend.errors import ColdsendError, InvalidInput, WrongState
-from coldsend.stores import access, provider_pauses, quota, services
+from coldsend.stores import access, mailboxes, provider_pauses, quota, services
 from coldsend.stores.lookup import checked_name
 
 MAX_QUOTA = 2_000_000_000
@@ -101,6 +101,11 @@ def remove(connection: Connection, given: str) -> Service:
     hint = f"stop it instead: coldsend service freeze {service.name!r}"
     if tasks := services.tasks_using(connection, service.id):
         raise WrongState(f"service {service.name!r} is named by tasks: {', '.join(tasks)}", hint=hint)
+    if names := mailboxes.of_service(connection, service.id):
+        raise WrongState(
+            f"mailboxes belong to service {service.name!r}: {', '.join(names)}",
+            hint=f"take it from them first: coldsend mailbox update {names[0]!r} --service ''",
+        )
     # The quota tells at once that nothing was sent; only where something was, maybe a test, the ledger and
     # the event log are walked.
     if quota.ever_used(connection, service.id) and services.has_history(connection, service.id):
