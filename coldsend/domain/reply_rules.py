@@ -124,6 +124,9 @@ def _frozen(
     )
 
 
+# Codes that say that the address, and nothing else, is no good.
+ADDRESS_CODES = ("1.0", "1.1", "1.2", "1.3", "1.4", "1.6", "1.10", "1.351")
+
 _ENVELOPE = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.FINAL})
 _BODY = frozenset({Phase.DATA, Phase.FINAL})
 _CONNECT = frozenset({Phase.CONNECT})
@@ -156,7 +159,15 @@ LIMIT_RULES = (
     Rule("recipient_rate_limited", Action.RETRY, _ENVELOPE, words=words.RECIPIENT_RATE),
     Rule("daily_limit", Action.NEXT_QUOTA_DAY, codes=(5,), enhanced=("4.5",)),
     Rule("daily_limit", Action.NEXT_QUOTA_DAY, words=words.DAILY_LIMIT),
-    Rule("dns_trouble", Action.RETRY, _ENVELOPE, codes=(0, 4), words=words.DNS_TROUBLE),
+    Rule(
+        "dns_trouble",
+        Action.RETRY,
+        _ENVELOPE,
+        codes=(0, 4),
+        words=words.DNS_TROUBLE,
+        unless=words.NO_SUCH_HOST,
+    ),
+    Rule("takes_no_mail", Action.SUPPRESS, _ENVELOPE, (0, 5), (), words.TAKES_NO_MAIL, words.ABOUT_SENDER),
 )
 
 IDENTITY_RULES = (
@@ -209,7 +220,25 @@ RECIPIENT_RULES = (
         words=words.RECIPIENT_DISABLED,
         unless=words.ABOUT_SENDER,
     ),
+    Rule("recipient_declines", Action.FAIL, _ENVELOPE, codes=(0, 5), words=words.RECIPIENT_DECLINES),
+    Rule("recipient_filtered", Action.FAIL, _ENVELOPE, codes=(0, 5), words=words.FILTERED),
     Rule("mailbox_moved", Action.SUPPRESS, _ENVELOPE, codes=(5,), enhanced=("1.6",)),
+    Rule(
+        "unknown_recipient",
+        Action.SUPPRESS,
+        _BODY,
+        enhanced=ADDRESS_CODES,
+        words=words.UNKNOWN_RECIPIENT,
+        unless=words.ABOUT_SENDER,
+    ),
+    # Its server took the address, saw the message, and knows nobody now: more likely a filter that hides.
+    Rule(
+        "recipient_filtered",
+        Action.FAIL,
+        _BODY,
+        words=words.UNKNOWN_RECIPIENT,
+        unless=words.ABOUT_SENDER,
+    ),
     Rule(
         "unknown_recipient",
         Action.SUPPRESS,

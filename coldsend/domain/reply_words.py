@@ -63,6 +63,21 @@ DNS_TROUBLE = words(
     r"name service error",
 )
 
+# For good, unlike what a name server says while it has trouble.
+NO_SUCH_HOST = words(
+    r"(host|domain)( or domain)?( name)? not found(?!.{0,20}try again)",
+    r"nxdomain",
+    r"host unknown|unknown host|no such (host|domain)",
+)
+
+# RFC 7504, 7505: there is no mail at this domain.
+TAKES_NO_MAIL = words(
+    r"(host|domain|server)\b.{0,30}does ?n.t (accept|receive) (any )?e?-?mail",
+    r"(host|domain|server)\b.{0,30}does not (accept|receive) (any )?e?-?mail",
+    r"(indicated|has) no smtp service|null ?mx|no mx (record )?found for",
+    r"could(n.t| not) find (a |any )?(mail exchanger|mx)",
+)
+
 NOT_AUTHENTICATED = words(
     r"\b(spf|dkim|dmarc|ptr|rdns)\b",
     r"reverse.?(dns|host|lookup|resol)",
@@ -128,6 +143,12 @@ MAILBOX_FULL = words(
     r"mail ?box.{0,30}\bfull|mail ?box size limit|full mailbox|inbox.{0,20}full",
     r"(insufficient|not enough).{0,20}(space|storage|disk).{0,30}(user|mailbox|recipient)",
     r"user.{0,20}has too many messages",
+    r"mailbox exceeds allowed size|mailbox.{0,30}(size|limit).{0,20}exceeded|exceeds? .{0,20}mailbox",
+    r"(postfach|mailbox).{0,30}(voll|überfüllt)|bo[^ ]{1,2}te.{0,40}pleine|buz[^ ]{1,2}n.{0,20}lleno|"
+    r"casella.{0,20}piena",
+    r"(ящик|mailbox).{0,40}переполнен|превышен.{0,20}квот|(邮箱|信箱|"
+    r"容量).{0,12}(已满|满|超)|メールボックス.{0,12}(一杯|"
+    r"いっぱい|超)",
 )
 
 TOO_BIG = words(
@@ -154,6 +175,19 @@ RELAYING = words(
     r"\bno relay|we do not relay|relay access",
 )
 
+# The person, or a rule of theirs, does not want it; the address is good.
+RECIPIENT_DECLINES = words(
+    r"recipient.?s? preferences?",
+    r"(refused|blocked|rejected|declined) by (the |their )?(recipient|user|addressee)\b",
+    r"(recipient|user|addressee) (has )?(refused|blocked|declined|does not accept)",
+    r"(not (allowed|permitted|authori[sz]ed)|permission) to (post|send|write|e-?mail).{0,40}(group|list|"
+    r"recipient|user)",
+    r"message filtered",
+)
+
+# An answer of Japanese carriers' filters: the place of the address is empty where they know it.
+FILTERED = words(r"^\s*: user unknown|\d : user unknown")
+
 RECIPIENT_DISABLED = words(
     r"(account|mailbox|user|address|recipient)\b.{0,60}\b"
     r"(disabled|inactive|deactivated|suspended|closed|locked|blocked|expired|not active)",
@@ -173,6 +207,17 @@ UNKNOWN_RECIPIENT = words(
     r"unrout(e)?able|null ?mx|nxdomain|bad destination (host|mailbox|system)",
     r"adresse?.{0,60}(invalide|inconnue?)|destinataire.{0,20}inconnu",
     r"unknown in (virtual|local|relay)",
+    r"recipient address rejected\.?\s*($|\()",
+    r"invalid final delivery|not a registered|no (mail)?box by that name",
+    r"recipient name is not recogni[sz]ed|(user|person|recipient).{0,30} not exist\b|not our customer",
+    r"(empf[^ ]{1,3}nger|adressat|benutzer|postfach|adresse).{0,40}(unbekannt|existiert nicht|"
+    r"nicht gefunden)",
+    r"(destinatario|usuario|buz[^ ]{1,2}n|cuenta|casella|utente).{0,40}(desconocid|no existe|"
+    r"inesistente|sconosciut|non esiste)",
+    r"(utilisateur|compte|bo[^ ]{1,2}te).{0,40}(inconnue?|n.existe pas|inexistant)",
+    r"(usu[^ ]{1,2}rio|conta|endere[^ ]{1,2}o).{0,40}(desconhecid|n[^ ]{1,2}o existe|inexistente)",
+    r"(пользовател|ящик|получател|адрес).{0,60}(не существует|не найден|не зарегистрирован|неизвест)",
+    r"(存在しな|見つかりま|不存在|查無此|查无此|用户不存在|収件人不存在)",
 )
 
 ADDRESS_REJECTED = words(r"address(es)? rejected")

@@ -1,0 +1,72 @@
+"""Automatic replies: out of office, "we have got your message", tickets. Not an answer of the person.
+
+By headers first (RFC 3834: Auto-Submitted other than "no"; those that older responders set), then by what
+subjects begin with in many languages. ``X-Auto-Response-Suppress`` tells what a sender does not want to get,
+and says nothing about the message that carries it.
+"""
+
+from __future__ import annotations
+
+import re
+
+from coldsend.inbox.mail import Mail
+
+_PRECEDENCE = re.compile(r"auto[_-]?reply|vacation", re.IGNORECASE)
+_MARKS = (
+    "x-autoreply",
+    "x-autorespond",
+    "x-autoresponder",
+    "x-auto-reply",
+    "x-autoreply-from",
+    "x-mail-autoreply",
+    "x-vacation",
+    "x-facebook-notify-autoreply",
+    "x-fc-machinegenerated",
+    "x-ms-exchange-generated-message-source",
+)
+# At the beginning of a subject, behind "Re:" too.
+_SUBJECT = re.compile(
+    r"^\W*(?:(?:re|aw|sv|fwd?|antw|回复)\s*:\s*)*\W*(?:"
+    r"auto(?:matic)?[- ]?(?:repl(?:y|ies)|respon[sd]e?r?|answer)|automated (?:reply|response|message)|"
+    r"out of (?:the )?office|(?:i am|i'm|i’m|currently) (?:out of|away)|away (?:from|until)|"
+    r"on (?:vacation|leave|holiday)|"
+    r"vacation (?:reply|notice|response)|annual leave|maternity leave|parental leave|"
+    r"(?:auto|automatische|automatisch)\S{0,3}[- ]?(?:antwort|antwoord|svar|rückantwort)|abwesenheit\S*|"
+    r"abwesend|nicht im (?:büro|haus)|außer haus|ich bin (?:derzeit|zur zeit|momentan|im urlaub)|urlaub\b|"
+    r"r[ée]ponse automatique|absen(?:t|ce) du bureau|absence|"
+    r"respuesta autom[áa]tica|fuera de (?:la )?oficina|ausente|ausencia|"
+    r"risposta automatica|fuori (?:sede|ufficio)|assen(?:te|za)|"
+    r"resposta autom[áa]tica|fora do escrit[óo]rio|"
+    r"afwezig|niet aanwezig|automatisk[at]? (?:svar|besked)|autosvar|frånvaro|fravær|poissa\b|"
+    r"automaattinen vastaus|odpowied[źz] automatyczna|autoodpowied|nieobecno|automatick[áa] odpov|"
+    r"автоматический ответ|автоответ|автоматична відповідь|вне офиса|нет на месте|отсутств|в отпуске|"
+    r"自动回复|自動回覆|自动答复|外出|不在办公室|休假|自動応答|自動返信|"
+    r"不在(?:通知|連絡|の)|자동 ?응답|부재중|"
+    r"תשובה אוטומטית|מענה אוטומטי|הודעה אוטומטית|מחוץ למשרד|رد تلقائي|الرد التلقائي|خارج المكتب|"
+    r"otomatik yanıt|ofis dışında|automatikus válasz|răspuns automat|αυτόματη απάντηση|trả lời tự động"
+    r")",
+    re.IGNORECASE,
+)
+_RECEIPT = re.compile(
+    r"\b(?:ticket|case|request)\b.{0,30}(?:received|created|opened)|"
+    r"(?:we|your) .{0,30}(?:have )?received (?:your )?(?:message|e-?mail|request|enquiry)|"
+    r"^\W*(?:thank you for (?:contacting|your (?:message|e-?mail|enquiry|inquiry)))",
+    re.IGNORECASE,
+)
+
+
+def is_auto_reply(mail: Mail) -> bool:
+    """Whether a machine answered. Bounces are told apart before: many of them say they are auto-replied."""
+    headers = mail.headers
+    submitted = headers.get("auto-submitted").partition(";")[0].strip().lower()
+    if submitted and submitted != "no":
+        return True
+    if _PRECEDENCE.search(headers.get("precedence")) or any(mark in headers for mark in _MARKS):
+        return True
+    if "list-id" in headers or "list-unsubscribe" in headers:
+        return False
+    subject = headers.text("subject")
+    if _SUBJECT.match(subject):
+        return True
+    # "Your ticket was created" is a machine's only where it is answered by one that takes no answer.
+    return bool(_RECEIPT.search(subject)) and not headers.get("return-path").replace(" ", "").strip("<>")
