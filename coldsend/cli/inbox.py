@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from sqlalchemy.engine import RowMapping
 
-from coldsend import clock
-from coldsend.cli.context import current
+from coldsend import clock, logbook
+from coldsend.cli.context import Run, current
+from coldsend.cli.mailbox import visible
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.nouns import NOUNS
-from coldsend.errors import NotFound, Refused
+from coldsend.cli.output import shown
+from coldsend.daemon.stopping import Stopping
+from coldsend.database.engine import Connection
+from coldsend.domain.access import require_admin
+from coldsend.domain.inbox import MessageKind
+from coldsend.errors import NotAllowed, NotFound, PartlyDone, Refused, Unreachable
+from coldsend.inbox.polling import Polled, Poller
+from coldsend.stores import access, contacts, inbox_messages, mailboxes
 
 if TYPE_CHECKING:
     from coldsend.inbox.classified import Classified
@@ -48,6 +58,102 @@ def classify(
     columns |= {"status": "status", "text": "text"}
     rows = [row for document in _documents(files) for row in _rows(document)]
     run.out.table(rows, columns, empty="there is nothing to classify")
+
+
+@verb(app, "coldsend inbox poll", "coldsend inbox poll replies")
+def poll(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]..", help="Mailboxes by name or id; else all that are enabled."),
+    ] = None,
+) -> None:
+    """Read what is new in mailboxes, and act on what is about mail of coldsend's.
+
+    `scheduler run` does so all the time. No message is marked, moved or deleted. Exits with 4 or 5 where
+    none could be read, with 6 where some could not.
+    """
+    run = current()
+    with run.database.read() as connection:
+        if names:
+            ids = [int(visible(connection, run, name)["id"]) for name in names]
+        else:
+            require_admin(run.actor, "read all mailboxes: name one of a service that is granted to you")
+            ids = [mailbox.id for mailbox in mailboxes.enabled(connection)]
+    logbook.configure(run.settings.log.level, run.settings.log.format)
+    stop = threading.Event()
+    poller = Poller(run.database, run.settings, run.keys, clock.now, stop.is_set)
+    with Stopping(stop.set):
+        polled = poller.poll(list(dict.fromkeys(ids)))
+    documents = [_polled(one) for one in polled]
+    columns = {"mailbox": "MAILBOX", "state": "STATE", "read": "READ#", "ours": "OURS#"}
+    columns |= {kind.value: f"{kind.value.replace('_', ' ').upper()}#" for kind in MessageKind}
+    columns |= {"error": "ERROR"}
+    rows = [{**one, **one["kinds"], "ours": sum(one["kinds"].values())} for one in documents]
+    run.out.table(
+        rows, columns, empty="no mailbox is enabled: coldsend mailbox add --help", document=documents
+    )
+    _raise_failures(polled)
+
+
+@verb(
+    app,
+    "coldsend inbox list",
+    "coldsend inbox list --kind reply --limit 20",
+    "coldsend inbox list --contact anna@example.com",
+    name="list",
+)
+def list_messages(
+    kind: Annotated[MessageKind | None, typer.Option(help="Only of this kind.")] = None,
+    mailbox: Annotated[str | None, typer.Option(metavar="NAME", help="Only found in this mailbox.")] = None,
+    contact: Annotated[str | None, typer.Option(metavar="EMAIL", help="Only about this contact.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+) -> None:
+    """List messages that came back, the newest last.
+
+    Operators see those about their own campaigns, and in mailboxes of services granted to them.
+    """
+    run = current()
+    actor = run.actor
+    with run.database.read() as connection:
+        found = inbox_messages.latest(
+            connection,
+            limit,
+            kind=kind,
+            mailbox_id=None if mailbox is None else int(visible(connection, run, mailbox)["id"]),
+            contact_id=None if contact is None else int(contacts.find(connection, contact)["id"]),
+            visible_to=None if actor.is_admin else (actor.id, access.granted(connection, actor.id)),
+        )
+    rows = [_message(row) for row in found]
+    columns = {"id": "ID#", "received_at": "RECEIVED (UTC)", "kind": "KIND", "task": "TASK"}
+    columns |= {"contact": "CONTACT", "from": "FROM", "subject": "SUBJECT"}
+    run.out.table(rows, columns, empty="no messages: coldsend inbox poll")
+
+
+@verb(app, "coldsend inbox show 12", "coldsend inbox show 12 --raw > message.eml")
+def show(
+    message_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Id of the message: `inbox list`.")],
+    raw: Annotated[
+        bool, typer.Option("--raw", help="The message itself, as it was received (at most its beginning).")
+    ] = False,
+) -> None:
+    """Show one message: what it was taken for, what it is about, and its new text."""
+    run = current()
+    with run.database.read() as connection:
+        row = _visible_message(connection, run, message_id)
+    if raw:
+        if row["raw"] is None:
+            raise NotFound(f"message {message_id} itself is not kept any more, or was never to be had")
+        run.out.raw(bytes(row["raw"]))
+        return
+    document = {**_message(row), "message_id": row["message_id"], "text": row["text"]}
+    if run.json:
+        run.out.data(document)
+        return
+    details = document.pop("details") or {}
+    recipients = details.pop("recipients", [])
+    lines = {**document, **details}
+    lines["recipients"] = [" ".join(filter(None, map(str, each.values()))) for each in recipients]
+    run.out.fields({name: value for name, value in lines.items() if value not in (None, "", [])})
 
 
 def _require_files(files: Sequence[Path]) -> None:
@@ -113,3 +219,59 @@ def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             if len(each["diagnostic"]) <= SHOWN
             else f"{each['diagnostic'][:SHOWN]}..",
         }
+
+
+def _polled(one: Polled) -> dict[str, Any]:
+    error = one.error.message if one.error else ""
+    if one.state == "busy":
+        error = "another process reads it" + (f" (until {shown(one.busy_until)})" if one.busy_until else "")
+    return {
+        "mailbox": one.mailbox,
+        "state": one.state,
+        "read": one.read,
+        "kinds": {kind.value: count for kind, count in one.kinds.items()},
+        "repeated": one.repeated,
+        "unreadable": one.unreadable,
+        "error": error or None,
+    }
+
+
+def _raise_failures(polled: Sequence[Polled]) -> None:
+    failed = [one for one in polled if one.error is not None]
+    if not failed:
+        return
+    error = failed[0].error
+    assert error is not None
+    if len(polled) == 1:
+        error.hint = error.hint or f"see whether it works now: coldsend mailbox test {failed[0].mailbox!r}"
+        raise error
+    names = ", ".join(one.mailbox for one in failed)
+    kind = PartlyDone if len(failed) < len(polled) else Unreachable
+    raise kind(f"could not be read: {names}", hint="see why: coldsend mailbox list")
+
+
+def _visible_message(connection: Connection, run: Run, message_id: int) -> RowMapping:
+    row = inbox_messages.get(connection, message_id)
+    if row is None:
+        raise NotFound(f"there is no message {message_id}", hint="see: coldsend inbox list")
+    actor = run.actor
+    granted = row["sender_service_id"]
+    mine = row["created_by"] == actor.id or (
+        granted is not None and access.may_use(connection, actor, granted)
+    )
+    if not (actor.is_admin or mine):
+        raise NotAllowed(
+            f"message {message_id} is neither about a campaign of {actor.username!r} nor from its mailboxes",
+            hint="act as the campaign's creator or as an admin: --as USER",
+        )
+    return row
+
+
+def _message(row: RowMapping) -> dict[str, Any]:
+    names = ("id", "mailbox", "received_at", "kind", "task", "contact")
+    return {
+        **{name: row[name] for name in names},
+        "from": row["from_email"],
+        "subject": row["subject"],
+        "details": row["details"],
+    }

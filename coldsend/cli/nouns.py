@@ -26,6 +26,8 @@ NOUNS: dict[str, str] = {
     "event": "The event log: what was tried, accepted and refused, and what came back.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
     "worker": "Sender processes.",
+    "mailbox": "Mailboxes that bounces, complaints and replies arrive in, read over IMAP.",
+    "inbox": "What comes back by mail: bounces, complaints, automatic replies, replies.",
     "web": "The web part: opens, clicks, unsubscribe pages.",
     "metrics": "Metrics for Prometheus.",
 }

@@ -1,0 +1,231 @@
+"""Read what is new in mailboxes: one after another message, each taken once.
+
+A mailbox is read by one process at a time, which holds its lease; should two read at once all the same, the
+mailbox's place, which moves with each message, decides. A mailbox that fails is tried again later and later;
+one whose credentials are refused waits for new ones (``domain/mailbox.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal, TypeVar
+
+from sqlalchemy.engine import RowMapping
+
+from coldsend import logbook
+from coldsend.config.secrets import KeyRing, mailbox_owner
+from coldsend.config.settings import Settings
+from coldsend.database.engine import Connection as DatabaseConnection
+from coldsend.database.engine import Database
+from coldsend.domain.inbox import MessageKind
+from coldsend.domain.mailbox import Mailbox, Trouble, gives_up_message, is_due
+from coldsend.errors import ColdsendError, Unreachable
+from coldsend.feedback.applier import Applier, applier_of
+from coldsend.feedback.matching import email_key
+from coldsend.inbox import reading
+from coldsend.inbox.connection import Connection, MailboxError, opened
+from coldsend.inbox.reading import Fetched
+from coldsend.inbox.storing import Overtaken, Place, Taken, take
+from coldsend.inbox.wire import Stopped
+from coldsend.stores import mailboxes, services
+
+T = TypeVar("T")
+
+LEASE_SECONDS = 60.0
+AT_ONCE = 4  # mailboxes that are read side by side
+LOOK_BACK = timedelta(days=1)  # the day of a message is that of its server's clock
+
+
+@dataclass(slots=True)
+class Polled:
+    """What reading one mailbox came to.
+
+    state: "read" to its end, "busy": another process reads it, "failed" (``error`` tells why), "stopped".
+    read: messages looked at. kinds: of those about mail of ours. repeated: copies of what was here before.
+    """
+
+    mailbox: str
+    state: Literal["read", "busy", "failed", "stopped"] = "read"
+    read: int = 0
+    kinds: Counter[MessageKind] = field(default_factory=Counter)
+    repeated: int = 0
+    unreadable: int = 0
+    error: ColdsendError | None = None
+    busy_until: datetime | None = None
+
+    def count(self, taken: Taken) -> None:
+        self.read += 1
+        if taken.repeated:
+            self.repeated += 1
+        elif taken.kind is not None:
+            self.kinds[taken.kind] += 1
+            self.unreadable += bool(taken.error)
+
+
+@dataclass(frozen=True)
+class Poller:
+    """Reads mailboxes. now: gives the time. should_stop: asked often; what was read by then stays read."""
+
+    database: Database
+    settings: Settings
+    keys: KeyRing
+    now: Callable[[], datetime]
+    should_stop: Callable[[], bool] = lambda: False
+
+    def poll_due(self) -> list[Polled]:
+        """Read all mailboxes that are enabled and not waiting after an error."""
+        now, seconds = self.now(), self.settings.inbox.poll_seconds
+        with self.database.read() as connection:
+            due = [found for found in mailboxes.enabled(connection) if is_due(found, now, seconds)]
+        return self.poll([mailbox.id for mailbox in due])
+
+    def poll(self, mailbox_ids: list[int]) -> list[Polled]:
+        """Read these mailboxes, a few at a time, whatever they are waiting for. Unreachable: no database."""
+        if len(mailbox_ids) <= 1:
+            return [self._poll_one(mailbox_id) for mailbox_id in mailbox_ids]
+        with ThreadPoolExecutor(min(AT_ONCE, len(mailbox_ids)), "mailbox") as threads:
+            return list(threads.map(self._poll_one, mailbox_ids))
+
+    def _poll_one(self, mailbox_id: int) -> Polled:
+        def work(connection: DatabaseConnection) -> tuple[RowMapping, datetime, bool]:
+            found = mailboxes.find(connection, mailbox_id)
+            return found, *mailboxes.take_lease(connection, mailbox_id, self.now(), LEASE_SECONDS)
+
+        row, until, ours = self.database.run(work)
+        mailbox = mailboxes.as_mailbox(row)
+        polled = Polled(mailbox.name)
+        if not ours:
+            polled.state, polled.busy_until = "busy", until
+            return polled
+        with self.database.read() as connection:
+            applier = applier_of(connection, self.settings, self.keys)
+            own = frozenset(email_key(service.from_email) for service in services.all_services(connection))
+        visit = _Visit(self, mailbox, applier, own, polled, until)
+        try:
+            sealed = row["credentials"]
+            credentials = self.keys.open(sealed, mailbox_owner(mailbox.id)) if sealed else {}
+            with opened(mailbox, credentials, self.settings.inbox, self.should_stop) as server:
+                visit.read(server)
+        except Stopped:
+            polled.state = "stopped"
+        except Overtaken:
+            polled.state = "busy"
+        except Unreachable:
+            raise  # the database is away: that is no fault of the mailbox
+        except ColdsendError as error:
+            self._failed(mailbox, polled, error)
+        else:
+            self._succeeded(mailbox, polled)
+        finally:
+            visit.leave()
+        return polled
+
+    def _failed(self, mailbox: Mailbox, polled: Polled, error: ColdsendError) -> None:
+        trouble = error.trouble if isinstance(error, MailboxError) else Trouble.CREDENTIALS
+        polled.state, polled.error = "failed", error
+        errors = self.database.run(
+            lambda connection: mailboxes.failed(
+                connection, mailbox.id, trouble, error.message, self.now(), first=polled.read > 0
+            )
+        )
+        logbook.mailbox_failed(mailbox.name, mailbox.id, trouble, error.message, errors=errors)
+
+    def _succeeded(self, mailbox: Mailbox, polled: Polled) -> None:
+        self.database.run(lambda connection: mailboxes.succeeded(connection, mailbox.id, self.now()))
+        if mailbox.consecutive_errors:
+            logbook.mailbox_recovered(mailbox.name, mailbox.id)
+        if polled.read:
+            kinds = {kind.value: count for kind, count in polled.kinds.items()}
+            logbook.mailbox_read(mailbox.name, mailbox.id, polled.read, kinds, repeated=polled.repeated)
+
+
+@dataclass
+class _Visit:
+    """One reading of one mailbox, by the process that holds its lease."""
+
+    poller: Poller
+    mailbox: Mailbox
+    applier: Applier
+    own: frozenset[str]
+    polled: Polled
+    lease_until: datetime
+
+    def read(self, connection: Connection) -> None:
+        """Take everything that is new. MailboxError, Overtaken or Stopped; what was taken stays taken."""
+        place = self._begin(connection)
+        uids = reading.uids_after(connection, place.uid)
+        for start in range(0, len(uids), reading.AT_ONCE):
+            some = uids[start : start + reading.AT_ONCE]
+            place = self._read_some(connection, some, place)
+            self._move(place, some[-1])
+            place = replace(place, uid=some[-1])
+
+    def _begin(self, connection: Connection) -> Place:
+        """Where reading goes on; in a folder that is new to us, some days ago."""
+        mailbox, now = self.mailbox, self.poller.now()
+        folder = reading.examine(connection, mailbox.folder)
+        if not folder.is_another(mailbox.uid_validity, mailbox.last_uid):
+            assert mailbox.last_uid is not None
+            return Place(mailbox, folder.uid_validity, mailbox.last_uid)
+        since = now - timedelta(days=self.poller.settings.inbox.first_days)
+        if mailbox.polled_at is not None:
+            since = min(since, mailbox.polled_at)
+        last_uid = reading.last_before(connection, folder, since - LOOK_BACK)
+        begun = self._run(lambda c: mailboxes.begin_folder(c, mailbox, folder.uid_validity, last_uid, now))
+        if not begun:
+            raise Overtaken
+        if mailbox.uid_validity is not None:
+            logbook.mailbox_begun_anew(mailbox.name, mailbox.id)
+        return Place(mailbox, folder.uid_validity, last_uid)
+
+    def _read_some(self, connection: Connection, uids: list[int], place: Place) -> Place:
+        limit = self.poller.settings.inbox.message_kb * 1024
+        waiting = reading.described(connection, uids, self.poller.now())
+        if waiting and self.polled.read == 0 and gives_up_message(self.mailbox):
+            place = self._take(
+                place, Fetched(waiting.pop(0), None, "the connection broke over it, again and again")
+            )
+        for batch in reading.batches(waiting, limit, one_by_one=self.mailbox.consecutive_errors > 0):
+            for message in reading.fetched(connection, batch, limit):
+                if self.poller.should_stop():
+                    raise Stopped
+                place = self._take(place, message)
+            self._renew()
+        return place
+
+    def _take(self, place: Place, message: Fetched) -> Place:
+        now = self.poller.now()
+        taken = take(self.poller.database, place, message, now, self.applier, self.own)
+        self.polled.count(taken)
+        return place if taken.kind is None else replace(place, uid=message.waiting.uid)
+
+    def _move(self, place: Place, uid: int) -> None:
+        """What was passed over needs not be looked at again."""
+        if uid > place.uid:
+            now = self.poller.now()
+            moved = self._run(
+                lambda c: mailboxes.advance(c, self.mailbox.id, place.uid_validity, place.uid, uid, now)
+            )
+            if not moved:
+                raise Overtaken
+
+    def _renew(self) -> None:
+        now, until = self.poller.now(), self.lease_until
+        if (until - now).total_seconds() > LEASE_SECONDS / 2:
+            return
+        later = self._run(lambda c: mailboxes.renew_lease(c, self.mailbox.id, until, now, LEASE_SECONDS))
+        if later is None:
+            raise Overtaken
+        self.lease_until = later
+
+    def leave(self) -> None:
+        """Let others read."""
+        now = self.poller.now()
+        self._run(lambda c: mailboxes.give_lease_back(c, self.mailbox.id, self.lease_until, now))
+
+    def _run(self, work: Callable[[DatabaseConnection], T]) -> T:
+        return self.poller.database.run(work)

@@ -1,0 +1,104 @@
+"""Rows of ``inbox_messages``: what was found in mailboxes and is about mail of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend.database.tables import campaigns, contacts, inbox_messages, mailboxes, task_contacts, tasks
+from coldsend.domain.inbox import MessageKind
+from coldsend.stores.lookup import inserted_id
+
+i = inbox_messages.c
+
+# What a list shows: not the message itself.
+_SHORT = (
+    i.id,
+    mailboxes.c.name.label("mailbox"),
+    i.mailbox_id,
+    i.kind,
+    i.received_at,
+    i.task_contact_id,
+    (campaigns.c.name + "/" + tasks.c.name).label("task"),
+    contacts.c.email.label("contact"),
+    i.from_email,
+    i.subject,
+    i.details,
+    mailboxes.c.sender_service_id,
+    campaigns.c.created_by,
+)
+
+
+def known(connection: Connection, digest: str) -> bool:
+    """Whether a copy of this message is stored."""
+    return connection.execute(sa.select(i.id).where(i.digest == digest)).first() is not None
+
+
+def add(connection: Connection, values: Mapping[str, Any], now: datetime) -> int:
+    """Insert a message; returns its id."""
+    return inserted_id(connection.execute(sa.insert(inbox_messages).values(**values, created_at=now)))
+
+
+class Contact(NamedTuple):
+    id: int
+    email_key: str
+
+
+def contact_of(connection: Connection, task_contact_id: int) -> Contact | None:
+    """The contact of a row of the send list; None: there is no such row."""
+    query = (
+        sa.select(contacts.c.id, contacts.c.email_key)
+        .join_from(task_contacts, contacts, contacts.c.id == task_contacts.c.contact_id)
+        .where(task_contacts.c.id == task_contact_id)
+    )
+    row = connection.execute(query).first()
+    return Contact(row[0], row[1]) if row is not None else None
+
+
+def get(connection: Connection, message_id: int) -> RowMapping | None:
+    """One message whole, with the names of what it is about."""
+    query = _joined(sa.select(*_SHORT, i.message_id, i.text, i.raw, i.contact_id)).where(i.id == message_id)
+    return connection.execute(query).mappings().first()
+
+
+def latest(
+    connection: Connection,
+    limit: int,
+    *,
+    kind: MessageKind | None = None,
+    mailbox_id: int | None = None,
+    contact_id: int | None = None,
+    visible_to: tuple[int, Collection[int]] | None = None,
+) -> list[RowMapping]:
+    """The newest messages, newest last, without their texts.
+
+    visible_to: (a user, services granted to it): only about what it created, or found in their mailboxes.
+    """
+    query = _joined(sa.select(*_SHORT))
+    if kind is not None:
+        query = query.where(i.kind == kind.value)
+    if mailbox_id is not None:
+        query = query.where(i.mailbox_id == mailbox_id)
+    if contact_id is not None:
+        query = query.where(i.contact_id == contact_id)
+    if visible_to is not None:
+        user_id, granted = visible_to
+        query = query.where(
+            sa.or_(campaigns.c.created_by == user_id, mailboxes.c.sender_service_id.in_(granted))
+        )
+    rows = connection.execute(query.order_by(i.id.desc()).limit(limit)).mappings()
+    return list(rows)[::-1]
+
+
+def _joined(query: sa.Select[Any]) -> sa.Select[Any]:
+    return query.select_from(
+        inbox_messages.outerjoin(mailboxes, mailboxes.c.id == i.mailbox_id)
+        .outerjoin(task_contacts, task_contacts.c.id == i.task_contact_id)
+        .outerjoin(tasks, tasks.c.id == task_contacts.c.task_id)
+        .outerjoin(campaigns, campaigns.c.id == tasks.c.campaign_id)
+        .outerjoin(contacts, contacts.c.id == i.contact_id)
+    )
