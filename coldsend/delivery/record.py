@@ -29,6 +29,8 @@ from coldsend.domain.states import (
     SuppressionScope,
     TaskStatus,
 )
+from coldsend.feedback import breaker
+from coldsend.feedback.consequences import is_repeated
 from coldsend.pacing import services as health
 from coldsend.stores import campaigns, events, leases, ledger, quota, row_outcomes, suppressions, tasks
 
@@ -55,6 +57,7 @@ class Recorded:
 
     changes: list[health.HealthChange] = field(default_factory=list)
     paused: list[tuple[str, int, str]] = field(default_factory=list)  # ("campaign" | "task", id, reason)
+    refused: set[int] = field(default_factory=set)  # campaigns whose recipients were refused for good
     streaks: dict[int, int] | None = None  # task id -> render errors in a row, as of this turn
 
 
@@ -244,7 +247,10 @@ def _after_failure(
         connection, row.service_id, verdict, str(answer), now, probe_minutes=recorder.probe_minutes
     )
     _note(recorded, change)
-    if verdict.action == Action.SUPPRESS:
+    if result.outcome.status == RowStatus.FAILED_TO_SEND and result.outcome.reason in breaker.REFUSED:
+        recorded.refused.add(result.claim.campaign_id)
+    repeated = is_repeated(connection, row.contact_id, verdict.rule, result.outcome.at)
+    if verdict.action == Action.SUPPRESS or repeated:
         entry = suppression.Suppression(
             suppression.address_key(row.email_key),
             SuppressionScope.ADDRESS,

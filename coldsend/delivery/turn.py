@@ -26,9 +26,11 @@ from coldsend.delivery import record
 from coldsend.delivery.attempt import Claim, Result
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
+from coldsend.delivery.refusals import Refusals
 from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.states import RowStatus
+from coldsend.feedback.breaker import Limits
 from coldsend.pacing import services as health
 from coldsend.stores import claims, ledger
 
@@ -56,10 +58,15 @@ class Turns:
     claimer: Claimer
     recorder: Recorder
     render_errors_pause: int
+    limits: Limits = field(default_factory=Limits)
+    _refusals: Refusals = field(init=False)
     _batch: int = 0
     _check: bool = False  # look which rows are still ours before writing: after anything doubtful
     _doubtful: list[tuple[list[int], int, datetime]] = field(default_factory=list)
     _render_errors: dict[int, int] = field(default_factory=dict)  # task id -> in a row
+
+    def __post_init__(self) -> None:
+        self._refusals = Refusals(self.database, self.limits)
 
     def take(self, results: Sequence[Result], wants: Mapping[int, int], view: View) -> Taken:
         """Write ``results``, claim rows for ``wants`` (service id -> how many); else DatabaseAway."""
@@ -172,3 +179,4 @@ class Turns:
             health.announce(change)
         for kind, row_id, reason in recorded.paused:
             logbook.paused_by_engine(kind, row_id, reason)
+        self._refusals.look(recorded.refused)

@@ -41,6 +41,7 @@ from coldsend.domain.outcome import RetryPolicy
 from coldsend.domain.service import Service
 from coldsend.domain.states import RowStatus
 from coldsend.errors import ColdsendError, Unreachable
+from coldsend.feedback.applier import limits_of
 from coldsend.stores import signing_keys, workers
 
 T = TypeVar("T")
@@ -137,6 +138,7 @@ class Worker:
             Claimer(self.worker_id, pepper, delivery.probe_minutes),
             Recorder(self.worker_id, delivery.probe_minutes),
             delivery.render_errors_pause,
+            limits_of(self.settings),
         )
         self._rescuer = Rescuer(
             self.database, Path(self.settings.state_dir), delivery.lease_seconds, self.worker_id

@@ -7,10 +7,10 @@ within two weeks. What blames the sender (reputation, authentication) never cost
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from coldsend.domain import reply_text
 from coldsend.domain.answers import Action, Answer, Phase, Verdict
 from coldsend.domain.feedback import Feedback
 from coldsend.domain.replies import judge
@@ -21,7 +21,6 @@ REPEATED = {
     "mailbox_full": (3, timedelta(days=14)),
 }
 
-_CODE = re.compile(r"\b([45]\d\d)[ -]")
 _AGAINST_SENDER = frozenset(
     {
         Action.FREEZE_SERVICE,
@@ -38,9 +37,13 @@ _AGAINST_SENDER = frozenset(
 
 def verdict_of(item: Feedback, provider: str) -> Verdict:
     """What the words and codes of a bounce come to. provider: ``provider_of`` the recipient's domain."""
-    told = _CODE.search(item.diagnostic[:200])
-    code = int(told[1]) if told is not None else {"4": 450, "5": 550}.get(item.status[:1], 0)
-    return judge(Answer(Phase.RCPT, code, item.status, item.diagnostic), provider=provider)
+    said = reply_text.parse(item.diagnostic, Phase.RCPT)
+    # The words are those of the server; the status is what the sender of the bounce made of them.
+    enhanced = said.enhanced or item.status
+    code = said.code or {"4": 450, "5": 550}.get(enhanced[:1], 0)
+    return judge(
+        Answer(Phase.RCPT, code, enhanced, said.text, lost=said.lost and not code), provider=provider
+    )
 
 
 def is_hard(item: Feedback, verdict: Verdict) -> bool:

@@ -40,7 +40,18 @@ class Limits:
 def check(
     connection: Connection, campaign_id: int, limits: Limits, now: datetime, fresh: int | None = None
 ) -> str | None:
-    """Pause the campaign where it bounces or annoys too much; the reason, None where nothing was changed.
+    """Pause the campaign where it bounces or annoys too much; the reason, None where nothing was changed."""
+    reason = tripped(connection, campaign_id, limits, now, fresh)
+    paused = reason is not None and campaigns.move(
+        connection, campaign_id, [CampaignStatus.ACTIVE], CampaignStatus.PAUSED, now, status_reason=reason
+    )
+    return reason if paused else None
+
+
+def tripped(
+    connection: Connection, campaign_id: int, limits: Limits, now: datetime, fresh: int | None = None
+) -> str | None:
+    """Why an active campaign must stop, or None.
 
     fresh: how many bounces and complaints this transaction has added; None: look in any case.
     """
@@ -51,13 +62,9 @@ def check(
     if campaign["resumed_at"] is not None:
         since = max(since, campaign["resumed_at"])
     tasks = store.task_ids_of(connection, campaign_id)
-    reason = _too_many_bounces(connection, tasks, limits, since, fresh) or _too_many_complaints(
+    return _too_many_bounces(connection, tasks, limits, since, fresh) or _too_many_complaints(
         connection, tasks, limits, since, fresh
     )
-    paused = reason is not None and campaigns.move(
-        connection, campaign_id, [CampaignStatus.ACTIVE], CampaignStatus.PAUSED, now, status_reason=reason
-    )
-    return reason if paused else None
 
 
 def _too_many_bounces(
