@@ -5,8 +5,10 @@ lead      5 s *   everyone    renew the heartbeat and the leader lease
 plan      1 s     the leader  begin due tasks, make send lists, skip what was cancelled, close what has ended
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
+inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
 
 * with a short lease a quarter of it: who looks more rarely sees no silence, who beats more rarely is silent
++ [inbox] poll_seconds
 """
 
 from __future__ import annotations
@@ -18,14 +20,16 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from coldsend import clock, logbook, meter
+from coldsend.config.secrets import load_key_ring
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.delivery.enlisting import enlist, keep_journal
 from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
+from coldsend.inbox.polling import Poller
 from coldsend.pacing import quota
 from coldsend.planning import lifecycle
-from coldsend.stores import leases, workers
+from coldsend.stores import leases, mailboxes, workers
 
 LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
@@ -68,6 +72,7 @@ class Jobs:
             ("plan", 1.0, self._guarded("plan", self.plan)),
             ("rescue", beat, self._guarded("rescue", self.rescue)),
             ("quota", 60.0, self._guarded("quota", self.roll_quota)),
+            ("inbox", self.settings.inbox.poll_seconds, self._guarded("inbox", self.poll_mailboxes)),
         ]
 
     def lead(self) -> None:
@@ -114,6 +119,16 @@ class Jobs:
         """Bring the mirrors of the quota days up to date."""
         if self.leads:
             self.database.run(lambda connection: quota.roll_days(connection, clock.now()))
+
+    def poll_mailboxes(self) -> None:
+        """Read what came back by mail; nothing happens where no mailbox is enabled."""
+        if not self.leads:
+            return
+        with self.database.read() as connection:
+            if not mailboxes.enabled(connection):
+                return
+        keys = load_key_ring(self.settings)
+        Poller(self.database, self.settings, keys, clock.now, self.should_stop).poll_due()
 
     def sign_off(self) -> None:
         """Leave the lead to another at once."""

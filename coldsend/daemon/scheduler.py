@@ -95,7 +95,7 @@ class Scheduler:
     def _timer(self, jobs: Jobs) -> BackgroundScheduler:
         # A long plan job makes the next ones late, which is as it should be: not worth a line each second.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
-        timer = BackgroundScheduler(executors={"default": ThreadPoolExecutor(4)}, timezone=UTC)
+        timer = BackgroundScheduler(executors={"default": ThreadPoolExecutor(8)}, timezone=UTC)
         first = clock.unshifted_now()  # the timer's own clock, which a test clock does not move
         for position, (name, seconds, job) in enumerate(jobs.table()):
             timer.add_job(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
@@ -12,11 +12,13 @@ from coldsend import clock
 from coldsend.config.secrets import KeyRing
 from coldsend.database.types import CurrentTimestamp
 from coldsend.domain.finding import Finding
+from coldsend.domain.mailbox import Trouble
 from coldsend.domain.states import FreezeCode, HealthStatus, Role
 from coldsend.errors import ColdsendError
-from coldsend.stores import access, sealed, services, signing_keys, users
+from coldsend.stores import access, mailboxes, sealed, services, signing_keys, users
 
 CLOCK_TOLERANCE = 5.0  # seconds
+UNREAD_FOR = timedelta(days=1)
 
 
 def findings(
@@ -28,6 +30,7 @@ def findings(
     if keys is not None:
         yield from _secrets(connection, keys)
     yield from _services(connection)
+    yield from _mailboxes(connection, now())
 
 
 def _clock(connection: Connection, now: Callable[[], datetime]) -> Iterator[Finding]:
@@ -116,3 +119,27 @@ def _service(row: RowMapping, *, granted: bool) -> Iterator[Finding]:
             "is granted to nobody: only admins send through it",
             f"coldsend service grant {name} USER",
         )
+
+
+def _mailboxes(connection: Connection, now: datetime) -> Iterator[Finding]:
+    """A mailbox that nobody reads: those who complain, unsubscribe or answer there go on getting mail."""
+    for mailbox in mailboxes.enabled(connection):
+        name, subject = mailbox.name, f"mailbox {mailbox.name!r}"
+        if mailbox.consecutive_errors:
+            row = mailboxes.find(connection, mailbox.id)
+            again = f"coldsend mailbox update {name} --password-stdin"
+            if mailbox.error_code != Trouble.CREDENTIALS:
+                again = f"coldsend mailbox test {name}"
+            yield Finding(
+                "warning", subject, f"cannot be read: {row['last_error']}", f"when it is mended: {again}"
+            )
+        elif mailbox.polled_at is None or now - mailbox.polled_at > UNREAD_FOR:
+            since = (
+                "never" if mailbox.polled_at is None else f"not since {mailbox.polled_at:%Y-%m-%d %H:%M} UTC"
+            )
+            yield Finding(
+                "warning",
+                subject,
+                f"was {since} read: what comes back is not heeded",
+                "keep a scheduler running, or call from cron: coldsend inbox poll",
+            )
