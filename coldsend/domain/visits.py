@@ -47,7 +47,7 @@ _SCANNER = re.compile(
     re.IGNORECASE,
 )
 _PROGRAM = re.compile(
-    r"\bbot\b|[a-z]bot\b|bot/|crawl|spider|slurp|preview|facebookexternalhit|whatsapp/|embedly|headless|phantomjs|"
+    r"(?<!\bcu)bot\b|crawl|spider|slurp|preview|facebookexternalhit|whatsapp/|embedly|headless|phantomjs|"
     r"puppeteer|playwright|selenium|lighthouse|monitor|uptime|"
     r"^(?:curl|wget|java|okhttp|go-http-client|python|aiohttp|httpx|libwww|lwp|ruby|php|perl|axios|node|"
     r"apache-httpclient|guzzlehttp|httpclient|winhttp|dalvik|postmanruntime|insomnia|http_request|undici)\b",
