@@ -344,6 +344,38 @@ def feedback_unmatched(count: int) -> None:
     _event(logging.INFO, "feedback_unmatched", count=count)
 
 
+def webhook_taken(provider: str, service_id: int, events: int, matched: int) -> None:
+    """A provider told of a service's mail; ``matched``: how many events are about a message we know."""
+    _event(
+        logging.DEBUG,
+        "webhook_taken",
+        provider=provider,
+        service_id=service_id,
+        events=events,
+        matched=matched,
+    )
+
+
+def webhook_refused(provider: str, service_id: int, reason: str) -> None:
+    """A request to a service's webhook URL is not proven to come from the provider: nothing was done."""
+    _event(logging.WARNING, "webhook_refused", provider=provider, service_id=service_id, reason=reason)
+
+
+def webhook_put_off(provider: str, service_id: int, reason: str) -> None:
+    """A webhook could not be taken now; the provider was asked to repeat it."""
+    _event(logging.WARNING, "webhook_put_off", provider=provider, service_id=service_id, reason=reason)
+
+
+def webhook_unreadable(provider: str, service_id: int, reason: str) -> None:
+    """A webhook was proven, but is no JSON; it is kept as it came."""
+    _event(logging.ERROR, "webhook_unreadable", provider=provider, service_id=service_id, reason=reason)
+
+
+def webhook_confirmed(provider: str, service_id: int) -> None:
+    """The provider asked whether a service's webhook URL is ours, and was told so: events come now."""
+    _event(logging.INFO, "webhook_confirmed", provider=provider, service_id=service_id)
+
+
 def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> None:
     """Everything sealed was sealed anew with the key ``current``; keys are named by their ids only."""
     _event(logging.INFO, "secret_key_rotated", key=current, resealed=resealed, dropped=",".join(dropped))

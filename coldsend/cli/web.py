@@ -25,6 +25,7 @@ from coldsend.web import run as web
 from coldsend.web import spool
 from coldsend.web.drain import Drain
 from coldsend.web.serving import serve
+from coldsend.web.webhooks.routes import routes
 
 app = noun("The web part: opens, clicks, unsubscribe pages.")
 
@@ -55,7 +56,9 @@ def run_web(
     raise_file_limit()
     if parent is not None and listener is not None and secret is not None:
         with reporting(report_to) if report_to is not None else contextlib.nullcontext():
-            serve(run.settings, web.from_memory(secret), socket.socket(fileno=listener), parent)
+            links = web.from_memory(secret)
+            webhooks = routes(run.settings, links, lambda: run.keys)
+            serve(run.settings, links, socket.socket(fileno=listener), parent, webhooks)
         return
     require_admin(run.actor, "run the web part")
     wanted = run.settings.web

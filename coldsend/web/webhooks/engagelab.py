@@ -106,7 +106,6 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> list[Feedback]:
             message_ids=message_ids,
             recipient=_bare(reading.address(recipient)),
             hard=_hard(name, number, message) if kind is Kind.BOUNCE else None,
-            status="",
             diagnostic=message if kind in (Kind.BOUNCE, Kind.DELAYED) else "",
             details=reading.known(
                 event=name,
@@ -114,7 +113,6 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> list[Feedback]:
                 sub_stat=number,
                 subject=reading.text(data.get("subject")) if answered else "",
                 url=url,
-                user_agent=reading.text(data.get("user_agent")),
             ),
         )
     ]

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from coldsend.domain.feedback import KEY_LENGTH
+from coldsend.domain import visits
+from coldsend.domain.feedback import KEY_LENGTH, Actor, Kind
 
 TEXT_LIMIT = 500
 ADDRESS_LIMIT = 320
@@ -78,6 +79,14 @@ def moment(value: object, now: datetime) -> datetime:
     except (ValueError, OverflowError, OSError):
         return now
     return at if _EARLIEST <= at <= now else now
+
+
+def actor(kind: Kind, agent: str, *, machine: bool = False) -> Actor:
+    """Who opened or clicked. machine: the provider says that it was one."""
+    if kind not in (Kind.OPEN, Kind.CLICK):
+        return Actor.HUMAN
+    # A provider that keeps the browser for itself says nothing against a person by that.
+    return Actor.MACHINE if machine or (agent and visits.agent_sign(agent)) else Actor.HUMAN
 
 
 def key(provider: str, *parts: object) -> str:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from coldsend.channels.webhooks import SENDGRID, sendgrid_key
-from coldsend.domain.feedback import Actor, Feedback, Kind
+from coldsend.domain.feedback import Feedback, Kind
 from coldsend.web.webhooks import reading
 from coldsend.web.webhooks.proof import Forged, require_new, seconds
 
@@ -91,7 +91,7 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> Feedback | None:
     at = reading.moment(event.get("timestamp"), now)
     recipient = reading.address(event.get("email"))
     native = reading.text(event.get("sg_event_id"), 200)
-    machine = event.get("sg_machine_open") is True
+    machine, agent = event.get("sg_machine_open") is True, reading.text(event.get("useragent"))
     return Feedback(
         kind=kind,
         at=at,
@@ -99,7 +99,7 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> Feedback | None:
         key=reading.key(SENDGRID, native) if native else reading.key(SENDGRID, event),
         message_ids=message_ids,
         recipient=recipient,
-        actor=Actor.MACHINE if machine else Actor.HUMAN,
+        actor=reading.actor(kind, agent, machine=machine),
         hard=_hard(name, event) if kind is Kind.BOUNCE else None,
         status=reading.status(event.get("status")),
         diagnostic=reading.text(event.get("reason") or event.get("response")),
@@ -109,7 +109,7 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> Feedback | None:
             bounce_type=reading.text(event.get("type"), 50) if kind is Kind.BOUNCE else "",
             bounce_class=reading.text(event.get("bounce_classification"), 50),
             url=reading.text(event.get("url"), reading.URL_LIMIT),
-            user_agent=reading.text(event.get("useragent")),
+            user_agent=agent,
         ),
     )
 

@@ -19,8 +19,6 @@ from coldsend.channels.webhooks import SES
 from coldsend.domain.feedback import Feedback, Kind
 from coldsend.web.webhooks import reading, sns
 
-_CERTIFICATES = sns.Certificates()
-
 # Event -> its kind, and where its own data stands.
 KINDS: Mapping[str, tuple[Kind, str]] = {
     "Bounce": (Kind.BOUNCE, "bounce"),
@@ -50,14 +48,16 @@ BOUNCES: Mapping[str, tuple[bool | None, str]] = {
 _SUPPRESSED = ("OnAccountSuppressionList", "OnTenantSuppressionList")
 
 
-def verify(_headers: Mapping[str, str], body: bytes, secret: str, now: datetime) -> None:
+def verify(
+    _headers: Mapping[str, str], body: bytes, secret: str, now: datetime, *, certificates: sns.Certificates
+) -> None:
     """Forged unless SNS signed it for the topic ``secret``; Unreachable where its certificate is."""
-    sns.verify(body, secret, now, _CERTIFICATES)
+    sns.verify(body, secret, now, certificates)
 
 
-def confirm(payload: Any) -> bool:
+def confirm(payload: Any, *, fetch: sns.Fetch) -> bool:
     """Subscribe to the topic if that is what a verified message asks; Unreachable where SNS is."""
-    return sns.confirm(reading.mapping(payload))
+    return sns.confirm(reading.mapping(payload), fetch)
 
 
 def events(payload: Any, now: datetime) -> list[Feedback]:
@@ -102,6 +102,7 @@ def _feedback(
         status, hard = _bounce(name, told, status, diagnostic)
     message_id = reading.text(mail.get("messageId"), 200)
     url = reading.text(told.get("link"), reading.URL_LIMIT)
+    agent = reading.text(told.get("userAgent"))
     when = told.get("timestamp") or mail.get("timestamp")
     native = reading.text(told.get("feedbackId"), 200)
     once = "" if native or name in ("Delivery", "Reject", "Send") else reading.text(when, 40)
@@ -112,6 +113,7 @@ def _feedback(
         key=reading.key(SES, name, native or message_id, address, once, url),
         message_ids=_message_ids(mail),
         recipient=address,
+        actor=reading.actor(kind, agent),
         hard=hard,
         status=status,
         diagnostic=diagnostic,
@@ -123,7 +125,7 @@ def _feedback(
             feedback_type=reading.text(told.get("complaintFeedbackType"), 50),
             delay_type=reading.text(told.get("delayType"), 50),
             url=url,
-            user_agent=reading.text(told.get("userAgent")),
+            user_agent=agent,
         ),
     )
 

@@ -77,7 +77,7 @@ def fetch(url: str) -> bytes:
 class Certificates:
     """SNS's certificates, fetched once each. May be shared between threads."""
 
-    def __init__(self, fetch: Fetch = fetch) -> None:
+    def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._kept: dict[str, x509.Certificate] = {}
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ def signed_text(message: Mapping[str, Any], kind: str) -> bytes:
     return "".join(lines).encode("utf-8", "surrogatepass")
 
 
-def confirm(message: Mapping[str, Any], fetch: Fetch = fetch) -> bool:
+def confirm(message: Mapping[str, Any], fetch: Fetch) -> bool:
     """Subscribe to a topic whose message was verified, if that is what it asks; Unreachable, Forged."""
     if _field(message, "Type") != CONFIRMATION:
         return False

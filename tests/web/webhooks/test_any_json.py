@@ -95,6 +95,9 @@ def test_nearly_what_ses_sends_is(event: Any) -> None:
     _sound(ses.events(sns_notification(json.dumps(event)), NOW))
 
 
+NONSENSE: list[Any] = [None, True, "", "x", "²", [], {}, -1, 0, 1e300, float("nan"), "9" * 400, 1.9e9]
+
+
 @pytest.mark.parametrize(
     ("told", "read"),
     [
@@ -105,10 +108,7 @@ def test_nearly_what_ses_sends_is(event: Any) -> None:
         ("2026-11-20T11:41:00.123Z", "2026-11-20T11:41:00.123000+00:00"),
         ("2026-11-20T12:41:00+01:00", "2026-11-20T11:41:00+00:00"),
         ("2026-11-20T11:41:00", "2026-11-20T11:41:00+00:00"),
-        *(
-            (nonsense, NOW.isoformat())
-            for nonsense in (None, True, "", "x", "²", [], {}, -1, 0, 1e300, float("nan"), "9" * 400, 1.9e9)
-        ),
+        *((nonsense, NOW.isoformat()) for nonsense in NONSENSE),
     ],
 )  # fmt: skip
 def test_times_are_read_in_every_form_and_else_it_is_now(told: Any, read: str) -> None:
@@ -118,4 +118,5 @@ def test_times_are_read_in_every_form_and_else_it_is_now(told: Any, read: str) -
 def test_texts_are_one_printable_line_of_bounded_length() -> None:
     assert reading.text("a\r\n b\0c\ud800") == "a b?c?"
     assert len(reading.text("x" * 10_000_000)) == reading.TEXT_LIMIT
-    assert [reading.text(value) for value in (None, True, [], {}, 5)] == ["", "", "", "", "5"]
+    unprintable: list[Any] = [None, True, [], {}, 5]
+    assert [reading.text(value) for value in unprintable] == ["", "", "", "", "5"]

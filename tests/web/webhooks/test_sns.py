@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -31,8 +32,8 @@ def topic() -> Topic:
 class Web:
     """Answers with what lies at each URL, and counts."""
 
-    def __init__(self, **pages: bytes) -> None:
-        self.pages = {CERTIFICATE_URL: pages.get("certificate", b"")}
+    def __init__(self, certificate: bytes = b"") -> None:
+        self.pages = {CERTIFICATE_URL: certificate}
         self.asked: list[str] = []
 
     def __call__(self, url: str) -> bytes:
@@ -50,7 +51,7 @@ def verify(body: bytes, topic: Topic, arn: str = TOPIC) -> Web:
 
 @pytest.mark.parametrize("version", ["1", "2"])
 @pytest.mark.parametrize("more", [{}, {"Subject": "Amazon SES Email Event Notification"}])
-def test_a_signed_notification_is_believed(topic: Topic, version: str, more: dict[str, str]) -> None:
+def test_a_signed_notification_is_believed(topic: Topic, version: str, more: dict[str, Any]) -> None:
     assert verify(topic.signed(sns_notification(EVENT, **more), version), topic).asked == [CERTIFICATE_URL]
 
 
@@ -185,9 +186,10 @@ def test_anything_else_is_refused(topic: Topic, body: bytes) -> None:
 
 
 def test_subscribing_asks_the_url_that_amazon_signed() -> None:
-    message, asked = sns_confirmation(), []
-    assert sns.confirm(message, lambda url: asked.append(url) or b"")  # type: ignore[func-returns-value]
-    assert asked == [message["SubscribeURL"]]
+    message, web = sns_confirmation(), Web()
+    web.pages[message["SubscribeURL"]] = b"<ConfirmSubscriptionResponse/>"
+    assert sns.confirm(message, web)
+    assert web.asked == [message["SubscribeURL"]]
 
 
 def test_a_notification_subscribes_to_nothing() -> None:
