@@ -91,3 +91,9 @@ def begin(run: Run) -> None:
 
 def current() -> Run:
     return _runs[0]
+
+
+def global_options(run: Run) -> list[str]:
+    """The options a process of ours must be started with to see the same world."""
+    options = ["--config", run.config] if run.config else []
+    return [*options, "--as", run.acting_as] if run.acting_as else options

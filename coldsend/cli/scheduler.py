@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from coldsend import clock, logbook
-from coldsend.cli.context import Run, current
+from coldsend.cli.context import Run, current, global_options
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.progress import LiveProgress
 from coldsend.daemon import hosts
@@ -72,9 +72,3 @@ def run_scheduler(
 
 def _survey(run: Run) -> Callable[[], survey.Readings]:
     return lambda: survey.taken(run.database, clock.now(), run.settings.delivery.lease_seconds)
-
-
-def global_options(run: Run) -> list[str]:
-    """The options a process of ours must be started with to see the same world."""
-    options = ["--config", run.config] if run.config else []
-    return [*options, "--as", run.acting_as] if run.acting_as else options

@@ -12,9 +12,8 @@ import typer
 
 from coldsend import logbook
 from coldsend.channels.limits import raise_file_limit
-from coldsend.cli.context import Run, current
+from coldsend.cli.context import Run, current, global_options
 from coldsend.cli.noun import noun, verb
-from coldsend.cli.scheduler import global_options
 from coldsend.daemon.processes import Processes
 from coldsend.daemon.reports import Reports, reporting, served
 from coldsend.daemon.stopping import Stopping

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ GRACE_SECONDS = 4  # for requests under way, at the end
 MEGABYTE = 1 << 20
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Looks after the intake while it serves, and ends with its parent."""
 
     def __init__(self, config: uvicorn.Config, intake: Intake, parent: int) -> None:
@@ -54,17 +55,12 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def serve(
-    settings: Settings,
-    link_secret: bytes,
-    listener: socket.socket,
-    parent: int,
-    routes: Sequence[BaseRoute] = (),
-) -> None:
-    """Serve until SIGTERM or SIGINT. OSError where the spool cannot be made. parent: pid to live with."""
-    intake = Intake(spool.folder_of(settings.state_dir), settings.web.spool_megabytes * MEGABYTE)
-    config = uvicorn.Config(
-        Application(settings, link_secret, intake, routes),
+def configured(application: Application, settings: Settings) -> uvicorn.Config:
+    """How uvicorn serves the application."""
+    # What strangers send to a public port, TLS or worse, is no event.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    return uvicorn.Config(
+        application,
         http=LimitedProtocol,
         loop="uvloop",
         ws="none",
@@ -78,5 +74,17 @@ def serve(
         timeout_graceful_shutdown=GRACE_SECONDS,
         limit_concurrency=settings.web.max_connections,
     )
+
+
+def serve(
+    settings: Settings,
+    link_secret: bytes,
+    listener: socket.socket,
+    parent: int,
+    routes: Sequence[BaseRoute] = (),
+) -> None:
+    """Serve until SIGTERM or SIGINT. OSError where the spool cannot be made. parent: pid to live with."""
+    intake = Intake(spool.folder_of(settings.state_dir), settings.web.spool_megabytes * MEGABYTE)
+    config = configured(Application(settings, link_secret, intake, routes), settings)
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises the signal again that it ended for
-        _Server(config, intake, parent).run(sockets=[listener])
+        Server(config, intake, parent).run(sockets=[listener])

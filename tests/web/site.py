@@ -38,7 +38,8 @@ class Site:
     def __init__(self, folder: Path, *, limit: int = 1 << 20, **web: Any) -> None:
         self.folder = folder
         self.settings = Settings(
-            postal_address="Acme Ltd\n1 Test Street", web=WebSettings(base_url="https://mail.example.com", **web)
+            postal_address="Acme Ltd\n1 Test Street",
+            web=WebSettings(base_url="https://mail.example.com", **web),
         )
         self.intake = Intake(folder, limit)
         self.app = Application(self.settings, SECRET, self.intake)

@@ -208,9 +208,7 @@ def failing(times: int, error: Exception) -> Callable[[Callable[..., Any]], Call
     return around
 
 
-def test_while_the_database_is_away_everything_waits(
-    world: Spooled, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_the_database_is_away_everything_waits(world: Spooled, monkeypatch: pytest.MonkeyPatch) -> None:
     one, two = world.sent(2)
     world.hits(opened(one))
     world.consent(left(two))

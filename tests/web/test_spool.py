@@ -53,7 +53,9 @@ def rows(files: list[Path]) -> list[int]:
     return [one.row_id for file in files for one in decode(file.read_bytes()) if isinstance(one, Hit)]
 
 
-def test_files_are_handed_over_when_they_are_complete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_handed_over_when_they_are_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mine, reader = Spool(tmp_path), Reader(tmp_path)
     mine.write(line(1))
     reader.take_over()

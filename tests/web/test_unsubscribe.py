@@ -148,7 +148,12 @@ def test_an_unsubscribe_is_taken_back_from_its_page(site: Site) -> None:
 def test_one_cannot_take_back_for_somebody_else_or_otherwise(site: Site) -> None:
     given = carried(site.ask("POST", leave(4), headers=FORM, body=b"scope=campaign"))
     wider = given.replace("campaign", "all")
-    for path, text in ((leave(5), given), (leave(4), wider), (leave(4), given[:-1] + "z"), (leave(4), "all.1.é")):
+    for path, text in (
+        (leave(5), given),
+        (leave(4), wider),
+        (leave(4), given[:-1] + "z"),
+        (leave(4), "all.1.é"),
+    ):
         answer = site.ask("POST", path, headers=FORM, body=f"undo={text}".encode())
         assert answer.status == 400
         assert "Too late" in answer.text

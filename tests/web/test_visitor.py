@@ -36,7 +36,9 @@ def test_only_the_end_of_the_chain_is_believed() -> None:
     assert chain == "203.0.113.5"
 
 
-@pytest.mark.parametrize("nonsense", ["", "unknown", "_hidden", "1.2.3", "'; DROP", ",,,", "\x00", "9" * 3000])
+@pytest.mark.parametrize(
+    "nonsense", ["", "unknown", "_hidden", "1.2.3", "'; DROP", ",,,", "\x00", "9" * 3000]
+)
 def test_nonsense_of_a_proxy_leaves_its_own_address(nonsense: str) -> None:
     assert network("127.0.0.1", nonsense) == "127.0.0.1"
 
