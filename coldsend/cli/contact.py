@@ -15,35 +15,35 @@ from coldsend.audience import contacts as audience
 from coldsend.audience.contacts import Changes, shown
 from coldsend.audience.exporting import export_contacts, replaced
 from coldsend.audience.importing import Request, Result, import_contacts
+from coldsend.cli import contact_person
+from coldsend.cli.contact_options import (
+    Contact,
+    Contacts,
+    Fields,
+    LawfulBasis,
+    Nickname,
+    OneTag,
+    Source,
+    Tags,
+    TimeZone,
+    columns,
+    fields_of,
+    mapping_of,
+    number,
+)
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
 from coldsend.domain import address
 from coldsend.domain.contact import (
-    COLUMNS,
     ContactData,
     checked_column,
-    checked_field_name,
     checked_tag,
     checked_tags,
-    checked_value,
 )
-from coldsend.errors import NotFound, PartlyDone, UsageError
-from coldsend.stores import contacts, signing_keys
+from coldsend.errors import PartlyDone, UsageError
+from coldsend.stores import contacts
 
 app = noun("The people campaigns write to; shared by all users.")
-
-Contact = Annotated[str, typer.Argument(metavar="EMAIL", help="Address or id of the contact.")]
-Contacts = Annotated[list[str], typer.Argument(metavar="EMAIL..", help="Addresses or ids of contacts.")]
-Nickname = Annotated[str | None, typer.Option(help="What to call them.")]
-TimeZone = Annotated[str | None, typer.Option(metavar="ZONE", help="IANA name, such as Europe/Berlin.")]
-Source = Annotated[str | None, typer.Option(help="Where the address comes from.")]
-LawfulBasis = Annotated[str | None, typer.Option(help="consent, legitimate_interest, contract ..")]
-Tags = Annotated[list[str] | None, typer.Option("--tag", metavar="TAG", help="A tag; may be repeated.")]
-OneTag = Annotated[str | None, typer.Option("--tag", metavar="TAG", help="Only contacts with this tag.")]
-Fields = Annotated[
-    list[str] | None,
-    typer.Option("--field", metavar="NAME=VALUE", help="A custom field; may be repeated."),
-]
 
 
 @verb(
@@ -66,8 +66,8 @@ def add(
     data = ContactData(
         address.parse(email),
         tags=checked_tags(tag or ()),
-        fields=_fields(field),
-        **_columns(nickname, time_zone, source, lawful_basis),
+        fields=fields_of(field),
+        **columns(nickname, time_zone, source, lawful_basis),
     )
     contact = audience.add(run.database, data, clock.now())
     came_back = " again: it had been removed" if contact["revived"] else ""
@@ -93,7 +93,7 @@ def update(
     """
     run = current()
     _ = run.actor
-    changes = Changes(_columns(nickname, time_zone, source, lawful_basis), _fields(field))
+    changes = Changes(columns(nickname, time_zone, source, lawful_basis), fields_of(field))
     if not changes.columns and not changes.fields:
         raise UsageError("nothing to change is given", hint="see: coldsend contact update --help")
     contact, changed = audience.update(run.database, email, changes, clock.now())
@@ -121,7 +121,7 @@ def _change_tags(emails: list[str], *, add: list[str], remove: list[str]) -> Non
     changed = audience.tag(
         run.database, emails, add=checked_tags(add), remove=checked_tags(remove), now=clock.now()
     )
-    run.out.done(f"{_number(len(changed), 'contact')} changed", {"changed": changed})
+    run.out.done(f"{number(len(changed), 'contact')} changed", {"changed": changed})
 
 
 @verb(
@@ -162,7 +162,7 @@ def show(email: Contact) -> None:
     """Show everything about a contact: tags, fields, suppressions, what was sent."""
     run = current()
     _ = run.actor
-    pepper = _pepper(run)
+    pepper = contact_person.pepper(run)
     with run.database.read() as connection:
         contact = audience.details(connection, email, pepper)
     if run.out.json:
@@ -197,9 +197,9 @@ def remove(emails: Contacts) -> None:
     with run.database.read() as connection:
         found = {row["id"]: row["email"] for row in (contacts.find(connection, text) for text in emails)}
     names = ", ".join(list(found.values())[:5]) + (" .." if len(found) > 5 else "")
-    run.out.confirm(f"Remove {_number(len(found), 'contact')} ({names})?")
+    run.out.confirm(f"Remove {number(len(found), 'contact')} ({names})?")
     removed = audience.remove(run.database, list(map(str, found)), clock.now(), by=actor.username)
-    run.out.done(f"{_number(len(removed), 'contact')} removed", {"removed": removed})
+    run.out.done(f"{number(len(removed), 'contact')} removed", {"removed": removed})
 
 
 @verb(
@@ -239,7 +239,7 @@ def import_file(
     request = Request(
         file,
         tags=checked_tags(tag or ()),
-        mapping=_mapping(mapping),
+        mapping=mapping_of(mapping),
         source=checked_column("source", source or "") or None,
         lawful_basis=checked_column("lawful_basis", lawful_basis or "") or None,
         delimiter={"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter),
@@ -276,22 +276,54 @@ def _tell(run: Run, request: Request, result: Result) -> None:
     if result.rejected:
         all_rows = result.imported + result.updated + result.unchanged + result.rejected
         raise PartlyDone(
-            f"{result.rejected} of {_number(all_rows, 'row')} rejected: see {result.rejects_file}",
+            f"{result.rejected} of {number(all_rows, 'row')} rejected: see {result.rejects_file}",
             hint=f"correct them there, then: coldsend contact import {result.rejects_file}",
         )
 
 
-@verb(app, "coldsend contact export vip.csv --tag vip", "coldsend contact export > all.csv")
+@verb(app, "coldsend contact erase bob@acme.com")
+def erase(
+    email: Annotated[str, typer.Argument(metavar="EMAIL", help="Address, of a contact or not.")],
+) -> None:
+    """Erase a person: only a hash is left, which keeps mail from the address for good.
+
+    The contact loses its address, name, tags and fields; its events and messages lose their words; wherever
+    others' rows name the address it is taken out; its suppressions in clear go. Reports keep their counts.
+    This cannot be undone, and only admins may do it. Running it again is harmless. What is not in the
+    database (backups, exported files, mailboxes) is yours to erase: see docs/privacy.md.
+    """
+    run = current()
+    actor = run.actor
+    contact_person.erase(run, actor, email)
+
+
+@verb(
+    app,
+    "coldsend contact export vip.csv --tag vip",
+    "coldsend contact export > all.csv",
+    "coldsend contact export --all-data bob@acme.com bob.json",
+)
 def export(
     file: Annotated[Path | None, typer.Argument(help="Where to; else to standard output.")] = None,
     tag: OneTag = None,
+    all_data: Annotated[
+        str | None,
+        typer.Option("--all-data", metavar="EMAIL", help="Everything known about this address, as JSON."),
+    ] = None,
 ) -> None:
-    """Write contacts as CSV, which import reads back unchanged.
+    """Write contacts as CSV, which import reads back unchanged; or all that is known about one person.
 
-    Values are written as they are, also such that a spreadsheet would take for a formula.
+    Values are written as they are, also such that a spreadsheet would take for a formula. With --all-data,
+    which only admins may use, it is one JSON document: the contact with source and lawful basis, what was
+    sent, every event, messages, suppressions, and where else the address stands.
     """
     run = current()
-    _ = run.actor
+    actor = run.actor
+    if all_data is not None:
+        if tag is not None:
+            raise UsageError("--all-data is about one person", hint="leave out --tag")
+        contact_person.export(run, actor, all_data, file)
+        return
     wanted = checked_tag(tag) if tag is not None else None
     if file is not None and file.exists():
         run.out.confirm(f"{file} exists. Replace it?")
@@ -302,45 +334,4 @@ def export(
         with replaced(file) if file is not None else contextlib.nullcontext(sys.stdout) as out:
             count = export_contacts(connection, wanted, out)
     if file is not None:
-        run.out.done(f"{_number(count, 'contact')} written to {file}", {"exported": count, "file": str(file)})
-
-
-def _pepper(run: Run) -> bytes | None:
-    """The secret of hashed suppressions; None in an installation that has none yet, and so no hashes."""
-    try:
-        with run.database.read() as connection:
-            return signing_keys.load(connection, run.keys, "suppression")
-    except NotFound:
-        return None
-
-
-def _columns(
-    nickname: str | None, time_zone: str | None, source: str | None, lawful_basis: str | None
-) -> dict[str, str]:
-    """The built-in columns that were given, checked; "" where one is to be taken away."""
-    given = dict(zip(COLUMNS, (nickname, time_zone, source, lawful_basis), strict=True))
-    return {column: checked_column(column, text) for column, text in given.items() if text is not None}
-
-
-def _fields(given: list[str] | None) -> dict[str, str]:
-    fields = {}
-    for text in given or ():
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"--field {text!r} has no value", hint="for example: --field company=Acme")
-        fields[checked_field_name(name)] = checked_value(value, name)
-    return fields
-
-
-def _mapping(given: list[str] | None) -> dict[str, str]:
-    mapping = {}
-    for text in given or ():
-        column, equals, name = text.rpartition("=")
-        if not equals:
-            raise UsageError(f"--map {text!r} names no field", hint="for example: --map 'Firma=company'")
-        mapping[column] = name.strip()
-    return mapping
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+        run.out.done(f"{number(count, 'contact')} written to {file}", {"exported": count, "file": str(file)})

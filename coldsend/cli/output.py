@@ -54,6 +54,10 @@ class Output:
         """The run's one JSON document; only called where ``json`` is set."""
         print(_as_json(document, sys.stdout, indent=2))  # noqa: T201
 
+    def write(self, document: Any, file: TextIO) -> None:
+        """A JSON document into a file."""
+        file.write(_as_json(document, file, indent=2) + "\n")
+
     def stream(self, documents: Iterable[Any]) -> None:
         """Many documents as one JSON array, written as they come: they may be too many to hold."""
         separator = "["

@@ -99,3 +99,26 @@ def _is_member_sqlite(element: is_member, compiler: Any, **options: Any) -> str:
 def _is_member_mysql(element: is_member, compiler: Any, **options: Any) -> str:
     _, among = element.clauses
     return f"({compiler.process(among, **options)})"
+
+
+class lower_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
+    """``lower_text(value)``: text, JSON or octets as text in lower case, to look for a part of it by bytes.
+
+    Octets that are no UTF-8 become question marks or stay. On SQLite only ASCII letters change their case.
+    """
+
+    type = sa.String()
+    inherit_cache = True
+    name = "lower_text"
+
+
+@compiles(lower_text, "sqlite")
+def _lower_text_sqlite(element: lower_text, compiler: Any, **options: Any) -> str:
+    return f"lower(CAST({compiler.process(element.clauses, **options)} AS TEXT))"
+
+
+@compiles(lower_text, "mysql")
+@compiles(lower_text, "mariadb")
+def _lower_text_mysql(element: lower_text, compiler: Any, **options: Any) -> str:
+    text = f"CONVERT({compiler.process(element.clauses, **options)} USING utf8mb4)"
+    return f"LOWER({text} COLLATE utf8mb4_bin)"

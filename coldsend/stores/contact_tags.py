@@ -32,6 +32,14 @@ def remove(connection: Connection, contact_id: int, tags: Sequence[str]) -> None
     )
 
 
+def replace(connection: Connection, contact_id: int, tags: Sequence[str]) -> None:
+    """Give a contact exactly these tags; those in ``contacts.tags`` are the caller's matter."""
+    connection.execute(sa.delete(contact_tags).where(contact_tags.c.contact_id == contact_id))
+    if tags:
+        rows = [{"tag": tag, "contact_id": contact_id} for tag in tags]
+        connection.execute(sa.insert(contact_tags), rows)
+
+
 def counts(connection: Connection, limit: int = 1000) -> list[tuple[str, int]]:
     """Tags of contacts that are not removed, and how many have each; by tag."""
     statement = (

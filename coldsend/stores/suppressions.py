@@ -28,6 +28,7 @@ __all__ = [
     "lists",
     "matching",
     "remove",
+    "remove_everywhere",
     "remove_ids",
     "suppressed_condition",
     "walk",
@@ -104,6 +105,11 @@ def remove(
 def remove_ids(connection: Connection, ids: Sequence[int]) -> int:
     """Lift the suppressions with these ids; how many there were."""
     return connection.execute(sa.delete(suppressions).where(bulk.among(suppressions.c.id, ids))).rowcount
+
+
+def remove_everywhere(connection: Connection, key: str) -> int:
+    """Lift a suppression for all campaigns and take it off all lists; how many entries there were."""
+    return connection.execute(sa.delete(suppressions).where(suppressions.c.suppression_key == key)).rowcount
 
 
 def find(
