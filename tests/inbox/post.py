@@ -130,7 +130,8 @@ class Post(World):
             f"Final-Recipient: rfc822; {address}\r\nAction: failed\r\nStatus: {status}\r\n"
             f"Diagnostic-Code: smtp; 550 {status} <{address}>: no such user here\r\n",
             returned,
-            **{"From": "MAILER-DAEMON@mx.example.com", "Subject": "Undelivered Mail Returned to Sender"},
+            From="MAILER-DAEMON@mx.example.com",
+            Subject="Undelivered Mail Returned to Sender",
         )
 
     def complaint(self, row_id: int, address: str = "") -> bytes:
@@ -140,7 +141,8 @@ class Post(World):
             "feedback-report",
             f"Feedback-Type: abuse\r\nUser-Agent: Example/1.0\r\nVersion: 1\r\n{whom}",
             returned or "Subject: Hello\r\n",
-            **{"From": "feedback@fbl.example.com", "Subject": "FW: Hello"},
+            From="feedback@fbl.example.com",
+            Subject="FW: Hello",
         )
 
 

@@ -34,7 +34,10 @@ def test_what_comes_back_reaches_its_row(post: Post) -> None:
 def test_a_reply_is_stored_with_its_new_text_and_as_it_came(post: Post) -> None:
     post.add_mailbox()
     [row] = post.sent()
-    message = post.reply(row, "Yes, please.\r\n\r\nOn Mon, 1 Mar 2027 at 09:00, Anna <anna@sender.example> wrote:\r\n> Hello Bob")
+    message = post.reply(
+        row,
+        "Yes, please.\r\n\r\nOn Mon, 1 Mar 2027 at 09:00, Anna <anna@sender.example> wrote:\r\n> Hello Bob",
+    )
     post.put(message)
     post.poll()
     [stored] = post.all(inbox_messages)
@@ -92,7 +95,9 @@ def test_a_bounce_is_matched_by_the_address_it_came_to(post: Post) -> None:
     post.add_mailbox()
     other, row = post.sent(2)
     # It names an address that got another message of ours: the token it came to counts.
-    message = post.bounce(other, original=False).replace(b"To: anna@", b"X-Original-To: x@y.example\r\nTo: anna@", 1)
+    message = post.bounce(other, original=False).replace(
+        b"To: anna@", b"X-Original-To: x@y.example\r\nTo: anna@", 1
+    )
     post.put(message.replace(b"anna@sender.example", post.address(row).encode(), 1))
     post.poll()
     assert (post.status(other), post.status(row)) == ("sent", "bounced")
@@ -128,7 +133,7 @@ def test_a_complaint_counts_whoever_it_is_about(post: Post) -> None:
 def test_mail_to_the_unsubscribe_address_unsubscribes(post: Post) -> None:
     post.add_mailbox()
     [row] = post.sent()
-    post.put(mail("", **{"From": "x@elsewhere.example", "To": post.address(row, Kind.UNSUBSCRIBE)}))
+    post.put(mail("", From="x@elsewhere.example", To=post.address(row, Kind.UNSUBSCRIBE)))
     post.poll()
     assert post.status(row) == "unsubscribed"
     assert [entry["value"] for entry in post.all(suppressions)] == [post.email(row)]
