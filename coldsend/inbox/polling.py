@@ -78,10 +78,13 @@ class Poller:
 
     def poll_due(self) -> list[Polled]:
         """Read all mailboxes that are enabled and not waiting after an error."""
+        return self.poll(self.due())
+
+    def due(self) -> list[int]:
+        """Ids of the mailboxes that may be read now without being asked to."""
         now, seconds = self.now(), self.settings.inbox.poll_seconds
         with self.database.read() as connection:
-            due = [found for found in mailboxes.enabled(connection) if is_due(found, now, seconds)]
-        return self.poll([mailbox.id for mailbox in due])
+            return [found.id for found in mailboxes.enabled(connection) if is_due(found, now, seconds)]
 
     def poll(self, mailbox_ids: list[int]) -> list[Polled]:
         """Read these mailboxes, a few at a time, whatever they are waiting for. Unreachable: no database."""

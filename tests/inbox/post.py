@@ -51,10 +51,11 @@ class Post(World):
         with self.database.read() as connection:
             self.tokens = Tokens(signing_keys.load(connection, self.keys, "links"))
 
-    def add_mailbox(self, name: str = "replies", *options: str, password: str = PASSWORD) -> Any:
+    def add_mailbox(self, name: str = "replies", *options: str, password: str | None = PASSWORD) -> Any:
+        secret = [] if password is None else ["--password-stdin"]
         return self.project.json(
             "mailbox", "add", name, "--host", HOST, "--port", str(self.dovecot.imaps),
-            "--username", self.user_name, "--service", "main", "--password-stdin", *options,
+            "--username", self.user_name, "--service", "main", *secret, *options,
             stdin=password,
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from coldsend import clock
-from coldsend.database.tables import inbox_messages
+from coldsend.database.tables import inbox_messages, mailboxes
 from coldsend.errors import Unreachable
 from coldsend.inbox import storing
 from coldsend.stores import mailboxes as store
@@ -92,6 +92,7 @@ def test_what_breaks_off_in_a_message_leaves_nothing_of_it(
             post.poll()
     assert post.stored() == [("reply", first)]
     assert post.events() == ["reply"]
+    assert post.all(mailboxes)[0]["consecutive_errors"] == 0  # it is no fault of the mailbox
     assert post.poll().read == 1
     assert post.stored() == [("reply", first), ("reply", second)]
     assert [row["uid"] for row in post.all(inbox_messages)] == [1, 2]

@@ -31,7 +31,8 @@ def test_what_comes_back_reaches_its_row(post: Post) -> None:
     }
 
 
-def test_a_reply_is_stored_with_its_new_text_and_as_it_came(post: Post) -> None:
+def test_a_reply_is_stored_with_its_new_text_and_as_it_came(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     message = post.reply(
@@ -46,7 +47,8 @@ def test_a_reply_is_stored_with_its_new_text_and_as_it_came(post: Post) -> None:
     assert (stored["from_email"], stored["subject"]) == (post.email(row), "Re: Hello")
 
 
-def test_nothing_in_the_mailbox_is_changed(post: Post) -> None:
+def test_nothing_in_the_mailbox_is_changed(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     post.put(post.reply(row), mail("See you at noon."))
@@ -58,7 +60,8 @@ def test_nothing_in_the_mailbox_is_changed(post: Post) -> None:
         assert client.search(None, "SEEN")[1] == [b""]
 
 
-def test_what_is_not_about_mail_of_ours_leaves_no_trace(post: Post) -> None:
+def test_what_is_not_about_mail_of_ours_leaves_no_trace(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     post.sent()
     post.put(
@@ -72,7 +75,8 @@ def test_what_is_not_about_mail_of_ours_leaves_no_trace(post: Post) -> None:
     assert post.poll().read == 0  # and is not looked at again
 
 
-def test_a_second_look_finds_only_what_is_new(post: Post) -> None:
+def test_a_second_look_finds_only_what_is_new(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     first, second = post.sent(2)
     post.put(post.reply(first))
@@ -83,7 +87,8 @@ def test_a_second_look_finds_only_what_is_new(post: Post) -> None:
     assert post.stored() == [("reply", first), ("reply", second)]
 
 
-def test_a_bounce_is_matched_by_its_recipient_where_no_token_came_back(post: Post) -> None:
+def test_a_bounce_is_matched_by_its_recipient_where_no_token_came_back(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     post.put(post.bounce(row, original=False))
@@ -91,7 +96,8 @@ def test_a_bounce_is_matched_by_its_recipient_where_no_token_came_back(post: Pos
     assert post.status(row) == "bounced"
 
 
-def test_a_bounce_is_matched_by_the_address_it_came_to(post: Post) -> None:
+def test_a_bounce_is_matched_by_the_address_it_came_to(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     other, row = post.sent(2)
     # It names an address that got another message of ours: the token it came to counts.
@@ -113,7 +119,8 @@ def test_a_bounce_that_matches_nobody_is_kept_to_be_decided_about(post: Post) ->
     assert [found["details"]["recipient"] for found in post.all(unmatched_events)] == ["nobody@gone.example"]
 
 
-def test_a_bounce_of_somebody_elses_message_is_passed_over(post: Post) -> None:
+def test_a_bounce_of_somebody_elses_message_is_passed_over(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     message = post.bounce(row).replace(post.email(row).encode(), b"nobody@gone.example")
@@ -122,7 +129,8 @@ def test_a_bounce_of_somebody_elses_message_is_passed_over(post: Post) -> None:
     assert post.traces() == 0
 
 
-def test_a_complaint_counts_whoever_it_is_about(post: Post) -> None:
+def test_a_complaint_counts_whoever_it_is_about(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     post.put(post.complaint(row, "stranger@example.org"))
@@ -139,7 +147,8 @@ def test_mail_to_the_unsubscribe_address_unsubscribes(post: Post) -> None:
     assert [entry["value"] for entry in post.all(suppressions)] == [post.email(row)]
 
 
-def test_an_out_of_office_postpones_and_stops_nothing(post: Post) -> None:
+def test_an_out_of_office_postpones_and_stops_nothing(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     back = (clock.now() + timedelta(days=9)).date()
@@ -151,7 +160,8 @@ def test_an_out_of_office_postpones_and_stops_nothing(post: Post) -> None:
     assert abs(contact["away_until"].date() - back) <= timedelta(days=1)
 
 
-def test_ones_own_part_of_a_conversation_is_no_reply(post: Post) -> None:
+def test_ones_own_part_of_a_conversation_is_no_reply(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     post.put(post.reply(row, From="Anna <Anna@Sender.example>", To=post.email(row)))
@@ -160,7 +170,8 @@ def test_ones_own_part_of_a_conversation_is_no_reply(post: Post) -> None:
     assert post.traces() == 0
 
 
-def test_a_new_mailbox_is_read_from_two_weeks_ago(post: Post) -> None:
+def test_a_new_mailbox_is_read_from_two_weeks_ago(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     old, young = post.sent(2)
     post.put(post.reply(old), at=clock.now() - timedelta(days=20))
@@ -169,7 +180,8 @@ def test_a_new_mailbox_is_read_from_two_weeks_ago(post: Post) -> None:
     assert post.stored() == [("reply", young)]
 
 
-def test_a_folder_without_anything_young_is_read_from_now_on(post: Post) -> None:
+def test_a_folder_without_anything_young_is_read_from_now_on(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     old, young = post.sent(2)
     post.put(post.reply(old), at=clock.now() - timedelta(days=20))
@@ -218,7 +230,8 @@ def test_a_copy_in_another_mailbox_is_the_same_message(post: Post) -> None:
     assert post.events() == ["reply"]
 
 
-def test_a_long_message_is_cut_off(post: Post) -> None:
+def test_a_long_message_is_cut_off(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     [row] = post.sent()
     message = post.reply(row, "Yes.\r\n" + "> quoted\r\n" * 100_000)
@@ -230,7 +243,8 @@ def test_a_long_message_is_cut_off(post: Post) -> None:
     assert short["details"] is None
 
 
-def test_many_messages_are_read_in_their_order(post: Post) -> None:
+def test_many_messages_are_read_in_their_order(sqlite_post: Post) -> None:
+    post = sqlite_post
     post.add_mailbox()
     rows = post.sent(30)
     junk = [mail("See you at noon.") for _ in range(150)]
