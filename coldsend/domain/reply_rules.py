@@ -213,6 +213,16 @@ MESSAGE_RULES = (
 RECIPIENT_RULES = (
     # Either the recipient's server or our service's credentials; five in a row freeze the service.
     Rule("relaying_denied", Action.FAIL, _ENVELOPE, codes=(0, 5), words=words.RELAYING, blames_sender=True),
+    # "inactive address" with the code of an unknown one: the code says it exactly.
+    Rule(
+        "unknown_recipient",
+        Action.SUPPRESS,
+        _RCPT,
+        (0, 5),
+        ("1.1",),
+        words.RECIPIENT_DISABLED,
+        words.ABOUT_SENDER,
+    ),
     Rule(
         "recipient_disabled",
         Action.FAIL,
@@ -236,7 +246,7 @@ RECIPIENT_RULES = (
         "recipient_filtered",
         Action.FAIL,
         _BODY,
-        words=words.UNKNOWN_RECIPIENT,
+        words=words.STOCK_UNKNOWN,
         unless=words.ABOUT_SENDER,
     ),
     Rule(
@@ -258,7 +268,7 @@ RECIPIENT_RULES = (
     Rule(
         "unknown_recipient",
         Action.SUPPRESS,
-        _ENVELOPE,
+        _RCPT,
         codes=(5,),
         enhanced=("4.1", "1.0"),
         words=words.ADDRESS_REJECTED,
@@ -277,6 +287,8 @@ RECIPIENT_RULES = (
 CODE_RULES = (
     Rule("unknown_recipient", Action.SUPPRESS, _ENVELOPE, (0, 5), ("1.1", "1.2", "1.3", "1.10")),
     Rule("recipient_disabled", Action.FAIL, _ENVELOPE, (5,), ("2.1",)),
+    Rule("takes_no_mail", Action.SUPPRESS, _RCPT, (556,)),
+    Rule("takes_no_mail", Action.SUPPRESS, _RCPT, (521,), ("3.2",)),
     Rule("mailbox_full", Action.RETRY, _ENVELOPE, enhanced=("2.2",)),
     Rule("too_many_recipients", Action.RETRY_SOON, _ENVELOPE, (4, 5), ("5.3",)),
     Rule("recipient_refused", Action.FAIL, _RCPT, (5,), ("7.1",)),

@@ -188,6 +188,9 @@ RECIPIENT_DECLINES = words(
 # An answer of Japanese carriers' filters: the place of the address is empty where they know it.
 FILTERED = words(r"^\s*: user unknown|\d : user unknown")
 
+# What servers say of an address they do not have, and filters of one they have; see the rules.
+STOCK_UNKNOWN = words(r"\b(user unknown|unknown user)\b", r"does ?n.t have an? \S+ account")
+
 RECIPIENT_DISABLED = words(
     r"(account|mailbox|user|address|recipient)\b.{0,60}\b"
     r"(disabled|inactive|deactivated|suspended|closed|locked|blocked|expired|not active)",
@@ -208,7 +211,7 @@ UNKNOWN_RECIPIENT = words(
     r"adresse?.{0,60}(invalide|inconnue?)|destinataire.{0,20}inconnu",
     r"unknown in (virtual|local|relay)",
     r"recipient address rejected\.?\s*($|\()",
-    r"invalid final delivery|not a registered|no (mail)?box by that name",
+    r"invalid final delivery|no (mail)?box by that name",
     r"recipient name is not recogni[sz]ed|(user|person|recipient).{0,30} not exist\b|not our customer",
     r"(empf[^ ]{1,3}nger|adressat|benutzer|postfach|adresse).{0,40}(unbekannt|existiert nicht|"
     r"nicht gefunden)",
@@ -217,7 +220,8 @@ UNKNOWN_RECIPIENT = words(
     r"(utilisateur|compte|bo[^ ]{1,2}te).{0,40}(inconnue?|n.existe pas|inexistant)",
     r"(usu[^ ]{1,2}rio|conta|endere[^ ]{1,2}o).{0,40}(desconhecid|n[^ ]{1,2}o existe|inexistente)",
     r"(пользовател|ящик|получател|адрес).{0,60}(не существует|не найден|не зарегистрирован|неизвест)",
-    r"(存在しな|見つかりま|不存在|查無此|查无此|用户不存在|収件人不存在)",
+    r"(ユーザー?|アドレス|宛先|受信者)[^、。\s]{0,20}(存在し(な|ま)|見つかりま)",
+    r"(用户|用戶|收件人|邮箱|郵箱|信箱|地址|账号|帳號)[^，。、\s]{0,12}(?<!可能)(不存在|未找到|找不到)|查無此|查无此",
 )
 
 ADDRESS_REJECTED = words(r"address(es)? rejected")

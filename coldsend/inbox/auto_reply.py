@@ -24,16 +24,16 @@ _MARKS = (
     "x-fc-machinegenerated",
     "x-ms-exchange-generated-message-source",
 )
-# At the beginning of a subject, behind "Re:" too.
+# At the beginning of a subject. Not behind "Re:": that is an answer to a message of ours with such a subject.
 _SUBJECT = re.compile(
-    r"^\W*(?:(?:re|aw|sv|fwd?|antw|回复)\s*:\s*)*\W*(?:"
+    r"^\W*(?:"
     r"auto(?:matic)?[- ]?(?:repl(?:y|ies)|respon[sd]e?r?|answer)|automated (?:reply|response|message)|"
     r"out of (?:the )?office|(?:i am|i'm|i’m|currently) (?:out of|away)|away (?:from|until)|"
     r"on (?:vacation|leave|holiday)|"
     r"vacation (?:reply|notice|response)|annual leave|maternity leave|parental leave|"
     r"(?:auto|automatische|automatisch)\S{0,3}[- ]?(?:antwort|antwoord|svar|rückantwort)|abwesenheit\S*|"
     r"abwesend|nicht im (?:büro|haus)|außer haus|ich bin (?:derzeit|zur zeit|momentan|im urlaub)|urlaub\b|"
-    r"r[ée]ponse automatique|absen(?:t|ce) du bureau|absence|"
+    r"r[ée]ponse automatique|absen(?:t|ce) du bureau|absence (?:du|de|notification)\b|absence\W*$|"
     r"respuesta autom[áa]tica|fuera de (?:la )?oficina|ausente|ausencia|"
     r"risposta automatica|fuori (?:sede|ufficio)|assen(?:te|za)|"
     r"resposta autom[áa]tica|fora do escrit[óo]rio|"
@@ -61,6 +61,8 @@ def is_auto_reply(mail: Mail) -> bool:
     submitted = headers.get("auto-submitted").partition(";")[0].strip().lower()
     if submitted and submitted != "no":
         return True
+    if "disposition-notification" in headers.get("content-type"):
+        return True  # "your message was displayed" (RFC 8098)
     if _PRECEDENCE.search(headers.get("precedence")) or any(mark in headers for mark in _MARKS):
         return True
     if "list-id" in headers or "list-unsubscribe" in headers:

@@ -13,6 +13,7 @@ import logging
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flufl.bounce import all_failures
 
@@ -23,7 +24,8 @@ from coldsend.inbox.classified import Failed
 from coldsend.inbox.mail import Headers, Mail, read
 
 TEXT = 4000
-FLUFL_BYTES = 128 * 1024
+WORDS, LINES = 64 * 1024, 1500  # what is read of the words of a bounce: they come first
+FLUFL_BYTES = 16 * 1024
 
 logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)  # it logs each detector, and each failure
 
@@ -63,19 +65,26 @@ def find(mail: Mail, *, raw: bytes = b"", depth: int = 0) -> Bounce | None:
     told, sure = bounce_text.failed(words, own, sent_to)
     if not blocks and not sure and depth == 0 and (inner := _inner(mail, returned)) is not None:
         return inner
-    found = _from_blocks(blocks, told, words, delay) or _from_text(mail, told, words, delay, raw)
-    if not found:
-        found = _from_original(original, own, words, delay)
+    found = _from_blocks(blocks, told, words, delay)
+    found = found or _from_text(mail, told, words, raw, delay=delay, sure=sure)
+    found = found or _from_original(original, own, words, delay)
+    if not found and not original.fields and not bounce_form.has_null_path(mail):
+        return None  # somebody's words about mail, a digest of what was blocked
     return Bounce(tuple(found), " ".join(words.split(" "))[:TEXT].strip(), original)
 
 
 def own_words(mail: Mail) -> str:
-    """The texts of a bounce for people, without what is attached."""
+    """The texts of a bounce for people, without what is attached: their beginning."""
     texts = [part.text for part in mail.parts if part.content_type == "text/plain" and not part.is_attachment]
     if any(text.strip() for text in texts):
-        return "\n".join(texts)
-    pages = [part.text for part in mail.of_type("text/html")]
-    return "\n".join(_unmarked(page) for page in pages)
+        return _beginning("\n".join(texts))
+    pages = [part.text[:WORDS] for part in mail.of_type("text/html")[:5]]
+    return _beginning("\n".join(_unmarked(page) for page in pages))
+
+
+def _beginning(text: str) -> str:
+    lines = text[:WORDS].strip("\n").split("\n", LINES)
+    return "\n".join(lines[:LINES])
 
 
 def _unmarked(page: str) -> str:
@@ -91,10 +100,12 @@ def _unmarked(page: str) -> str:
 
 def _own(mail: Mail, original: Headers) -> Collection[str]:
     """Addresses that are not meant: ours, to which it came back, and the machine's that sent it."""
-    return {
-        *mail.headers.addresses("to", "delivered-to", "x-original-to", "from", "reply-to", "sender"),
-        *original.addresses("from", "return-path", "sender", "reply-to", "x-envelope-from", "errors-to"),
+    sure = {*mail.headers.addresses("to", "from"), *original.addresses("from", "return-path")}
+    likely = {
+        *mail.headers.addresses("delivered-to", "x-original-to", "reply-to", "sender"),
+        *original.addresses("sender", "reply-to", "x-envelope-from", "errors-to"),
     }
+    return sure | (likely - set(original.addresses("to", "cc")))
 
 
 def _from_blocks(
@@ -107,7 +118,7 @@ def _from_blocks(
         action = block.action or ("delayed" if delay or block.status.startswith("4") else "failed")
         if block.status.startswith("2") and not block.action:
             action = "delivered"
-        judged = severity(block.address, action, block.status, block.diagnostic, said or words)
+        judged = severity(block.address, action, block.status, block.diagnostic, said or words, words)
         found.append(
             Failed(block.address, judged.status, action, judged.hard, judged.reason, judged.diagnostic)
         )
@@ -115,23 +126,24 @@ def _from_blocks(
 
 
 def _from_text(
-    mail: Mail, told: Sequence[bounce_text.Told], words: str, delay: bool, raw: bytes
+    mail: Mail, told: Sequence[bounce_text.Told], words: str, raw: bytes, *, delay: bool, sure: bool
 ) -> list[Failed]:
     named = mail.headers.addresses("x-failed-recipients")
-    if named:
-        about = {each.address.lower(): each.words for each in told}
+    about = {each.address.lower(): each.words for each in told}
+    if named and (not sure or any(address in about for address in named)):
         told = [bounce_text.Told(address, about.get(address, words)) for address in named]
     if not told:
         told = [bounce_text.Told(address, words) for address in _flufl(raw)]
-    return [_judged(each.address, each.words, words, delay) for each in told]
+    context = words if len(told) == 1 else ""
+    return [_judged(each.address, each.words, context, delay) for each in told]
 
 
 def _judged(address: str, said: str, words: str, delay: bool) -> Failed:
     action = "delayed" if delay else "failed"
-    judged = severity(address, action, "", "", said)
+    judged = severity(address, action, "", "", said, words)
     # Nothing in what stands beside the address: the reason may stand before all of them.
-    if said is not words and not judged.hard and judged.reason in ("", *_NOTHING_SAID):
-        whole = severity(address, action, "", "", words)
+    if words and said is not words and not judged.hard and judged.reason in ("", *_NOTHING_SAID):
+        whole = severity(address, action, "", "", words, words)
         if whole.reason not in ("", *_NOTHING_SAID):
             judged = whole
     return Failed(address, judged.status, action, judged.hard, judged.reason, judged.diagnostic)
@@ -161,7 +173,9 @@ def _inner(mail: Mail, returned: str) -> Bounce | None:
 def _flufl(raw: bytes) -> list[str]:
     """The addresses flufl.bounce finds. It raises on much, and its severity is not to be relied on."""
     try:
-        temporary, permanent = all_failures(email.message_from_bytes(raw[:FLUFL_BYTES]))
+        # Runs of empty lines take it seconds.
+        shortened = re.sub(rb"[\r\n]{5,}", b"\n\n", raw[:FLUFL_BYTES])
+        temporary, permanent = all_failures(email.message_from_bytes(shortened))
         found = [
             each.decode("ascii", "replace") if isinstance(each, bytes) else str(each)
             for each in [*permanent, *temporary]
@@ -172,20 +186,29 @@ def _flufl(raw: bytes) -> list[str]:
 
 
 def _sns(words: str) -> Bounce | None:
-    """Amazon's notifications, where they are sent by mail: one JSON object, and a note on unsubscribing."""
-    start = words.find('{"notificationType"')
-    if start < 0:
+    """Amazon's notifications, where they are sent by mail: JSON, often as a text within JSON."""
+    if '"notificationType' not in words.replace("\\", ""):
         return None
     try:
-        document, _end = json.JSONDecoder().raw_decode(words[start:])
-        told = document.get("bounce") or document.get("delivery") or document.get("complaint") or {}
+        document = _json_in(words)
+        if isinstance(document.get("Message"), str):
+            document = _json_in(document["Message"])
         kind = str(document["notificationType"]).lower()
-        original = document.get("mail") or {}
+        told = document[kind]
+        headers = Headers((("message-id", f"<{document['mail']['messageId']}@email.amazonses.com>"),))
         found = [_from_sns(kind, each, told) for each in _sns_recipients(told)]
-        headers = Headers((("message-id", f"<{original.get('messageId', '')}@email.amazonses.com>"),))
-        return Bounce(tuple(found), "", headers) if kind in ("bounce", "delivery") else None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return None
+    return Bounce(tuple(found), "", headers) if kind in ("bounce", "delivery") else None
+
+
+def _json_in(text: str) -> dict[str, Any]:
+    # Lines of a thousand characters and more are broken by sendmail, with "!" at their ends.
+    text = text.replace("!\n ", "")
+    document = json.JSONDecoder(strict=False).raw_decode(text, max(text.find("{"), 0))[0]
+    if not isinstance(document, dict):
+        raise TypeError("no object")
+    return document
 
 
 def _sns_recipients(told: dict[str, object]) -> list[dict[str, str]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from coldsend.inbox.mail import Mail, addresses_in
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
-MOST_BLOCKS = 500
+MOST_BLOCKS, LINES = 500, 10_000
 
 _FIELD = re.compile(
     r"^[ \t]{0,8}((?:final-|original-|x-actual-)recipient|action|status|diagnostic-code|remote-mta|"
@@ -51,7 +51,7 @@ def blocks_in(text: str) -> list[Block]:
     found: list[dict[str, str]] = []
     current: dict[str, str] = {}
     name = ""
-    for line in text.split("\n"):
+    for line in text.split("\n", LINES)[:LINES]:
         match = _FIELD.match(line)
         if match:
             name = match[1].lower()

@@ -13,8 +13,8 @@ from coldsend.inbox.mail import Mail
 
 _DAEMON = re.compile(
     r"mailer[- ]?daemon|mail-?daemon|post_?-?master|mail delivery (?:sub)?system|mail administrator|"
-    r"mail deliver system|system administrator|<>|^\s*$|mailerdaemon|mail-?system|bounces?@|"
-    r"^\s*(?:internet )?mail delivery|microsoft exchange|mdaemon|administrat(?:or|eur)@|mta@|autobounce",
+    r"mail deliver system|<>|^\s*$|mailerdaemon|"
+    r"^\s*(?:internet )?mail delivery|microsoft exchange|mdaemon|autobounce",
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(
@@ -80,7 +80,7 @@ def is_bounce(mail: Mail, words: str, *, returned: bool) -> bool:
         return True
     sender = headers.text("from") if "from" in headers else headers.get("return-path")
     from_daemon = _DAEMON.search(sender) is not None
-    null_path = headers.get("return-path").replace(" ", "") in ("<>", "<MAILER-DAEMON>")
+    null_path = has_null_path(mail)
     subject = headers.text("subject")
     said = _WORDS.search(words[:4000]) is not None
     titled = _SUBJECT.search(subject) is not None
@@ -88,8 +88,12 @@ def is_bounce(mail: Mail, words: str, *, returned: bool) -> bool:
         return said or titled
     if _ANSWER.match(subject) or "in-reply-to" in headers:
         return False
-    signs = titled + said + returned + null_path
-    return signs >= 3 and titled and said
+    return titled and said and (returned or null_path)
+
+
+def has_null_path(mail: Mail) -> bool:
+    """Whether nobody is to answer: so the envelope of mail that machines return."""
+    return mail.headers.get("return-path").replace(" ", "").upper() in ("<>", "<MAILER-DAEMON>")
 
 
 def is_delay(mail: Mail, words: str) -> bool:

@@ -28,7 +28,7 @@ _HEADER_LINE = re.compile(
     r"x-[\w-]+|content-type|delivered-to|reply-to|sender|references|user-agent):[ \t]?",
     re.IGNORECASE,
 )
-_SURE = re.compile(r"\s{0,4}(?:received: (?:from|by)|return-path:\s*<|message-id:\s*<)", re.IGNORECASE)
+_SURE = re.compile(r"\s{0,4}(?:received: (?:from|by)|return-path:\s*<)|message-id:\s*<", re.IGNORECASE)
 
 
 def split_text(text: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from coldsend.domain.providers import provider_of
 from coldsend.domain.replies import judge
 from coldsend.domain.reply_rules import ADDRESS_CODES, within
 from coldsend.domain.reply_text import parse
+from coldsend.domain.reply_words import STOCK_UNKNOWN
 
 SHOWN = 500
 
@@ -25,24 +26,30 @@ _TOLD = re.compile(
     r"\b[^:\n]{0,80}:\s*",
     re.IGNORECASE,
 )
-_STOCK = re.compile(r"\b(?:user unknown|unknown user|does ?n.t have an? \S+ account)\b", re.IGNORECASE)
+# How servers answer to RCPT.
+_ABOUT_MAILBOX = re.compile(r"\b(?:account|user|mailbox|recipient|address)\b", re.IGNORECASE)
+_AT_RCPT = re.compile(r"^<[^<>]+>: *user unknown", re.IGNORECASE)
+_DISABLED = re.compile(r"\baccounts? (?:is|are|has been) (?:disabled|suspended|locked)", re.IGNORECASE)
+_LABELS = re.compile(r"(?:Invalid Address, )?\bERROR_CODE\s?:\s?")  # Zoho's, before whatever was answered
 _HAS_WORDS = re.compile(r"[^\W\d_]{3}")
 _TRANSCRIPT = re.compile(
     r"^\s*(?:>>>|In: )\s*(MAIL|RCPT|DATA|EHLO|HELO|\.)?|^\s*(?:<<<|Out: )\s*(.*)$", re.MULTILINE
 )
+_PARAGRAPH = re.compile(r"\n[ \t]*\n(?!\s*[45]\d\d[ -])")
 _PHASES = {"MAIL": Phase.MAIL, "RCPT": Phase.RCPT, "DATA": Phase.DATA, ".": Phase.FINAL}
 _SAID_AT = (
     (
         re.compile(
-            r"end of (?:data|message)|after (?:the )?(?:final dot|data)|\[(?:BODY|DATA)\]|\(DATA\)|"
-            r"(?:in reply|response) to (?:the )?(?:end of )?DATA|after sending (?:the )?(?:message|data)|"
+            r"end of data|after (?:the )?(?:final dot|data)|\[(?:BODY|DATA)\]|\(DATA\)|"
+            r"(?:in reply|response) to (?:the )?(?:end of )?DATA|"
+            r"after (?:I sent|sending) (?:the )?(?:message|data)|"
             r"while sending message body|^-+ ?SMTP command\s+DATA",
             re.IGNORECASE | re.MULTILINE,
         ),
         Phase.FINAL,
     ),
-    (re.compile(r"\bRCPT\b", re.IGNORECASE), Phase.RCPT),
-    (re.compile(r"\bMAIL FROM\b|\[MAIL_FROM\]"), Phase.MAIL),
+    (re.compile(r"\bRCPT(?:\b|_TO)|does not like recipient", re.IGNORECASE), Phase.RCPT),
+    (re.compile(r"\bMAIL FROM\b|\[MAIL_FROM\]|does not like sender"), Phase.MAIL),
 )
 
 
@@ -56,10 +63,13 @@ class Severity:
     diagnostic: str
 
 
-def severity(address: str, action: str, status: str, diagnostic: str, words: str) -> Severity:
+def severity(
+    address: str, action: str, status: str, diagnostic: str, words: str, context: str = ""
+) -> Severity:
     """Judge what is told about one recipient.
 
     status, diagnostic: of its report, "" where there is none. words: what the text says about it.
+    context: all of the text.
     """
     said = told = diagnostic if _HAS_WORDS.search(diagnostic) else ""
     if not said or _vague(said):
@@ -73,8 +83,11 @@ def severity(address: str, action: str, status: str, diagnostic: str, words: str
     if not (said or shown or answer.code):
         return Severity(None, "", "", "")
     verdict = judge(answer, provider=provider_of(address.rpartition("@")[2]))
-    if verdict.rule == "unknown_recipient" and _may_be_filter(answer, phase):
-        return Severity(False, shown, "recipient_filtered", _line(said))
+    if verdict.rule == "unknown_recipient":
+        if _may_be_filter(answer, phase):
+            return Severity(False, shown, "recipient_filtered", _line(said))
+        if not _has_address_code(answer) and _DISABLED.search(context[:2000]):
+            return Severity(False, shown, "recipient_disabled", _line(said))
     hard = verdict.action is Action.SUPPRESS and verdict.outcome is Outcome.PERMANENT and action != "delayed"
     if status.startswith("4") and not answer.enhanced.startswith("5"):
         hard = False
@@ -87,9 +100,15 @@ def _may_be_filter(answer: Answer, phase: Phase | None) -> bool:
     It is the phrase that filters, too, refuse messages with once they have seen them. Where it cannot be
     told when it was said, only a statement in other words ("no such user", "does not exist") is believed.
     """
-    if any(within(answer.enhanced, code) for code in ADDRESS_CODES) or phase is Phase.RCPT:
+    if _has_address_code(answer) or phase is Phase.RCPT:
         return False
-    return phase is not None or _STOCK.search(answer.text) is not None
+    if answer.enhanced == "5.0.0" and not answer.code and _ABOUT_MAILBOX.search(answer.text):
+        return True  # a report without a code, and without a server's answer
+    return _AT_RCPT.match(answer.text) is None and STOCK_UNKNOWN.search(answer.text) is not None
+
+
+def _has_address_code(answer: Answer) -> bool:
+    return any(within(answer.enhanced, code) for code in ADDRESS_CODES)
 
 
 def _answer(said: str, status: str, phase: Phase) -> Answer:
@@ -106,13 +125,15 @@ def _answer(said: str, status: str, phase: Phase) -> Answer:
 
 def answer_in(words: str) -> str:
     """The part of some words that is, or quotes, a server's answer; all of them where none stands out."""
+    words = _LABELS.sub("", words)
     replies = [match[2] for match in _TRANSCRIPT.finditer(words) if match[2] and match[2][:1] in "45"]
     if replies:
         return _line(" ".join(replies))
     found = _REPLY.search(words) or _CODE.search(words)
     if found:
         start = words.rfind("\n", 0, found.start()) + 1
-        return _line(words[start if found.start() - start < 200 else found.start() :])
+        said = words[start if found.start() - start < 200 else found.start() :]
+        return _line(_PARAGRAPH.split(said, maxsplit=1)[0])
     told = _TOLD.search(words)
     return _line(words[told.end() :] if told and _HAS_WORDS.search(words[told.end() :]) else words)
 

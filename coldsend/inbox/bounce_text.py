@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 MOST, WORDS = 200, 3000
 
-ADDRESS = r'(?:"[^"\n]{1,64}"|[^\s<>()\[\]{},;:"\'|=]{1,90})@[^\s<>()\[\]{},;:"\'|@]{1,200}'
+ADDRESS = (
+    r'(?:"[^"\n]{1,64}"|[^\s<>()\[\]{},;:"\'|=]{1,90})@(?:[!-~\u00a1-\u2fff](?<![<>()\[\]{},;:"\'|@])){1,200}'
+)
 
 _LEADING = re.compile(
     r"^[\s>*|-]{0,40}"
@@ -22,6 +24,7 @@ _LEADING = re.compile(
     r'(?:"?(?P<bracketed><(?P<b>' + ADDRESS + r')>)|"(?P<q>' + ADDRESS + r')"|(?P<p>' + ADDRESS + r"))"
     r"(?=\s*$|\s*[:(\[,;]|\.{3}|\s+(?:\.{3}|on [A-Z]|<|-|\(|\[|[45]\d\d\b|[A-Z][a-z]+\b))"
 )
+_BEHIND = re.compile(r"\s+<(?P<a>" + ADDRESS + r")>")
 # Exchange 2007: "Anna<mailto:a@b.com>", and others: "'Anna' (a@b.com) on Thu, ..".
 _NAMED = re.compile(
     r"^[\s*]{0,40}[^\s<>():@][^<>():@\n]{0,80}(?:<mailto:|<|\()(?P<a>" + ADDRESS + r")[>)]\s*(?:$|on [A-Z]|:)"
@@ -66,9 +69,12 @@ def failed(text: str, own: Collection[str], sent_to: Collection[str]) -> tuple[l
         found = look(lines)
         strangers = [each for each in found if not _is_ours(each[1], own)]
         known = [each for each in strangers if each[1].lower() in sent_to]
-        if look is _anywhere:
+        if look not in (_at_line_starts, _transcript, _rcpt):
             # Within sentences any address may stand; those the message was for are meant.
-            strangers = known or [each for each in strangers if not _DAEMON.match(each[1].lower())][:1]
+            people = [each for each in strangers if not _DAEMON.match(each[1].lower())]
+            strangers = known or (people[:1] if look is _anywhere else people)
+        if strangers and look is _transcript:
+            return _from_transcript(lines, strangers), True
         if strangers:
             return _with_words(lines, strangers), look is not _anywhere or bool(known)
     mentioned = [each for each in _at_line_starts(lines) if each[1].lower() in sent_to]
@@ -85,7 +91,8 @@ def _at_line_starts(lines: list[str]) -> list[tuple[int, str]]:
     for number, line in enumerate(lines):
         match = _LEADING.match(line) if "@" in line else None
         if match:
-            found.append((number, match["b"] or match["q"] or match["p"]))
+            behind = _BEHIND.match(line, match.end())  # 'a@b.com <a@b.com>', where the first is a name
+            found.append((number, match["b"] or match["q"] or (behind["a"] if behind else match["p"])))
     return found
 
 
@@ -121,6 +128,17 @@ def _anywhere(lines: list[str]) -> list[tuple[int, str]]:
         if "@" in line and not _ASIDE.search(line)
         for address in _ANY.findall(line[:1000])
     ]
+
+
+def _from_transcript(lines: list[str], found: list[tuple[int, str]]) -> list[Told]:
+    """Each address with its line, and the dialogue right above that."""
+    told: dict[str, Told] = {}
+    for number, address in found[:MOST]:
+        start = number
+        while start > 0 and number - start < 4 and lines[start - 1].startswith((">>>", "<<<")):
+            start -= 1
+        told.setdefault(address.lower(), Told(address, "\n".join(lines[start : number + 1])[:WORDS]))
+    return list(told.values())
 
 
 def _with_words(lines: list[str], found: list[tuple[int, str]]) -> list[Told]:

@@ -127,7 +127,7 @@ def read_headers(text: str) -> Headers:
 
 
 def content_type_of(headers: Headers) -> str:
-    value = headers.get("content-type").partition(";")[0].strip().lower()
+    value = re.split(r"[;\s]", headers.get("content-type").strip().lower(), maxsplit=1)[0]
     return value if "/" in value else "text/plain"
 
 
