@@ -119,7 +119,7 @@ def _checked(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     tls = given.get("tls") or "implicit"
     network = {
         "host": given.get("host"),
-        "port": given.get("port") or PORTS.get(tls),
+        "port": PORTS.get(tls) if given.get("port") is None else given["port"],
         "tls": tls,
         "allow_plaintext_auth": given.get("allow_plaintext_auth"),
     }
