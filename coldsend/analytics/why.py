@@ -20,7 +20,7 @@ from coldsend.database.tables import contacts as contacts_table
 from coldsend.domain import address, gates
 from coldsend.domain.gates import Blocked
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import RowReason, RowStatus
+from coldsend.domain.states import EventType, RowReason, RowStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound, Refused
 from coldsend.pacing.facts import service_facts
@@ -66,22 +66,22 @@ def explain(
     blocked: list[Blocked] = []
     if row["status"] == RowStatus.PENDING:
         blocked = _waiting_at(connection, task, contact, row, suppressed, now, lease)
+    latest = events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
+    happened = events.named(connection, latest)
     return {
         "task": tasks.reference(task),
         "email": contact["email"],
         "state": row["status"],
         "explanation": _sentence(row, blocked, tasks.reference(task)),
         "reason": row["reason"],
-        "error": row["error_message"],
+        "error": _error(row, happened),
         "blocked_by": [_as_json(gate) for gate in blocked],
         "template": reports.template_names(connection).get(row["selected_template_id"]),
         "service": reports.service_names(connection).get(row["sender_service_id"]),
         "attempts": row["attempt"],
         "message_id": row["message_id"] or _message_id(connection, row, links),
         "times": {name: row[name] for name in _TIMES if row[name] is not None},
-        "events": events.named(
-            connection, events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
-        ),
+        "events": happened,
     }
 
 
@@ -199,7 +199,25 @@ def _sentence(row: RowMapping, blocked: Sequence[Blocked], reference: str) -> st
         case RowStatus.SENT:
             return "was accepted by the receiving server"
         case other:
-            return f"was sent; the furthest it came is {other}"
+            return f"was sent, and {_CAME_BACK[RowStatus(other)]}"
+
+
+_CAME_BACK = {
+    RowStatus.DELIVERED: "its provider says that it was delivered",
+    RowStatus.BOUNCED: "bounced: a server that had taken it could not deliver it",
+    RowStatus.OPENED: "was opened",
+    RowStatus.CLICKED: "a link in it was clicked",
+    RowStatus.REPLIED: "the recipient replied",
+    RowStatus.UNSUBSCRIBED: "the recipient unsubscribed from it",
+    RowStatus.COMPLAINED: "the recipient complained about it, and gets nothing more",
+}
+
+
+def _error(row: RowMapping, happened: Sequence[Mapping[str, Any]]) -> str | None:
+    """What a server said: in its answer to us, else in the latest bounce."""
+    bounces = [event["details"] or {} for event in happened if event["type"] == EventType.BOUNCE]
+    said = [details.get("diagnostic") or details.get("status") for details in bounces]
+    return row["error_message"] or next((words for words in reversed(said) if words), None)
 
 
 def _as_json(blocked: Blocked) -> dict[str, Any]:

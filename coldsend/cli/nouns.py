@@ -24,6 +24,7 @@ NOUNS: dict[str, str] = {
     "unknown": "Recipients whose outcome is unknown: list them, and decide what becomes of each.",
     "report": "Reports: what became of a campaign, a task, a sender service.",
     "event": "The event log: what was tried, accepted and refused, and what came back.",
+    "feedback": "What came back and is about no recipient, as far as anybody can tell.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",
     "worker": "Sender processes.",
     "mailbox": "Mailboxes that bounces, complaints and replies arrive in, read over IMAP.",

@@ -74,6 +74,7 @@ class RowReason(StrEnum):
     KEEPS_SERVICE = "keeps_service"  # sending: waited for this service only, and does again if put back
     MARKED_SENT = "marked_sent"  # sent: its outcome was unknown, and a person decided so
     GIVEN_UP = "given_up"  # failed: its outcome was unknown, and a person decided so
+    HEARD_OF = "heard_of"  # sending: something came back of it already, whatever its attempt will say
     AWAY = "away"  # pending: an automatic reply says that the recipient is away until then
 
 

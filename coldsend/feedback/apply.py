@@ -166,9 +166,9 @@ def _note(
             store.move(connection, row["id"], {**times, **values, "reason": None, "error_message": None})
             events.append(connection, [entries.accepted(row, sent_at)])
             applied.promoted.append(row["id"])
-        elif status is RowStatus.SENDING and times != before:
-            # Its outcome has not been written yet, and will find the times.
-            moved[row["id"]] = (status.value, times)
+        elif status is RowStatus.SENDING:
+            # Its outcome has not been written yet: it will find the times, or that it is proven.
+            store.move(connection, row["id"], {**times, "reason": RowReason.HEARD_OF.value})
         elif status in OUT and (times != before or furthest(times) is not status):
             moved[row["id"]] = (furthest(times).value, times)
         # Of others nothing is out there: a link of theirs was passed on, or their attempt refused.

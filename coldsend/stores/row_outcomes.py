@@ -12,7 +12,7 @@ from coldsend.database import bulk
 from coldsend.database.tables import task_contacts, tasks
 from coldsend.domain.feedback import FURTHEST
 from coldsend.domain.outcome import RowOutcome
-from coldsend.domain.states import RowStatus
+from coldsend.domain.states import RowReason, RowStatus
 from coldsend.stores.ledger import chunks
 
 rows = task_contacts.c
@@ -101,12 +101,12 @@ def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowO
 
 
 def heard_of(connection: Connection, outcomes: Sequence[RowOutcome]) -> set[int]:
-    """Rows of these outcomes that something came back of already; locks them all."""
+    """Rows of these outcomes that something came back of since their attempt began; locks them all."""
     found: set[int] = set()
-    known = sa.or_(*(rows[column].is_not(None) for column, _status in FURTHEST))
     for chunk in chunks(sorted({outcome.row_id for outcome in outcomes})):
-        locked = sa.select(rows.id, known).where(bulk.among(rows.id, chunk)).order_by(rows.id)
-        found |= {row[0] for row in connection.execute(locked.with_for_update()) if row[1]}
+        locked = sa.select(rows.id, rows.reason).where(bulk.among(rows.id, chunk)).order_by(rows.id)
+        told = connection.execute(locked.with_for_update())
+        found |= {row_id for row_id, reason in told if reason == RowReason.HEARD_OF}
     return found
 
 

@@ -458,3 +458,84 @@ def test_a_template_that_nobody_can_be_sent_pauses_its_task_and_skips_nobody(wor
     assert row["status"] == "paused"
     assert "no filter 'x'" in row["status_reason"]
     assert world.used() == 0
+
+
+class TestWhatCameBackBeforeTheOutcome:
+    """A recipient may open a message before the answer to its final dot is written."""
+
+    OPENED, REPLIED = NOW, NOW + timedelta(minutes=1)
+
+    def heard_of(self, world: Sending, count: int) -> list[Claim]:
+        world.rows(world.task_id, "pending", count)
+        claims = list(world.take(count).claims)
+        for claim in claims:
+            times = {"opened_at": self.OPENED, "replied_at": self.REPLIED}
+            world.change(task_contacts, claim.row.id, reason="heard_of", **times)
+        return claims
+
+    def test_an_accepted_row_takes_the_furthest_status_it_has_come_to(self, world: Sending) -> None:
+        heard_of = self.heard_of(world, 2)
+        world.rows(world.task_id, "pending", 1)
+        plain = list(world.take(1).claims)
+        world.take(results=[accepted(claim) for claim in [*heard_of, *plain]])
+        assert world.statuses(world.task_id) == {"replied": 2, "sent": 1}
+        row = world.row(task_contacts, heard_of[0].row.id)
+        assert (row["opened_at"], row["replied_at"]) == (self.OPENED, self.REPLIED)
+        assert row["sent_at"] is not None
+
+    def test_so_does_one_whose_outcome_goes_the_long_way(self, world: Sending) -> None:
+        [claim] = self.heard_of(world, 1)
+        taken = Answer(Phase.FINAL, 200, text="ok", provider_message_id="p-1")
+        result = Result(claim, outcomes.accepted(claim.attempt, taken, NOW, "<m@x>"), taken, judge(taken))
+        world.take(results=[result])
+        assert world.statuses(world.task_id) == {"replied": 1}
+
+    @pytest.mark.parametrize("column", ["delivered_at", "bounced_at", "opened_at", "complained_at"])
+    def test_each_time_is_looked_at(self, world: Sending, column: str) -> None:
+        world.rows(world.task_id, "pending")
+        [claim] = world.take(1).claims
+        world.change(task_contacts, claim.row.id, **{column: NOW})
+        world.take(results=[accepted(claim)])
+        assert world.statuses(world.task_id) == {column.removesuffix("_at"): 1}
+
+    def test_a_message_that_nobody_knows_the_answer_to_was_sent(self, world: Sending) -> None:
+        [claim] = self.heard_of(world, 1)
+        world.take(results=[answered(claim, Answer(Phase.FINAL, 0, text="lost", lost=True))])
+        row = world.row(task_contacts, claim.row.id)
+        assert (row["status"], row["sent_at"], row["reason"]) == ("replied", claim.attempt_at, None)
+        assert world.events() == ["send_api_try", "send_api_success"]
+
+    def test_so_was_one_that_only_a_machine_has_opened(self, world: Sending) -> None:
+        world.rows(world.task_id, "pending")
+        [claim] = world.take(1).claims
+        world.change(task_contacts, claim.row.id, reason="heard_of")
+        world.take(results=[answered(claim, Answer(Phase.FINAL, 0, text="lost", lost=True))])
+        assert world.statuses(world.task_id) == {"sent": 1}
+
+    def test_nothing_is_proven_by_what_came_back_of_an_earlier_attempt(self, world: Sending) -> None:
+        world.rows(world.task_id, "pending", opened_at=NOW)
+        [claim] = world.take(1).claims
+        world.take(results=[answered(claim, Answer(Phase.FINAL, 0, text="lost", lost=True))])
+        assert world.statuses(world.task_id) == {"unknown": 1}
+
+    def test_what_was_refused_all_the_same_is_failed(self, world: Sending) -> None:
+        [claim] = self.heard_of(world, 1)
+        world.take(results=[answered(claim, Answer(Phase.RCPT, 550, "5.1.1", "no such user"))])
+        assert world.statuses(world.task_id) == {"failed_to_send": 1}
+
+
+class TestSomebodyWhoIsAway:
+    def test_waits_until_they_are_back_and_costs_nothing(self, world: Sending) -> None:
+        away, here = world.rows(world.task_id, "pending", 2)
+        back = clock.now() + timedelta(days=3)
+        world.change(contacts, world.row(task_contacts, away)["contact_id"], away_until=back)
+        assert [claim.row.id for claim in world.take(10).claims] == [here]
+        row = world.row(task_contacts, away)
+        assert (row["status"], row["reason"], row["scheduled_send_at"]) == ("pending", "away", back)
+        assert (world.used(), world.events()) == (1, [])
+
+    def test_is_written_to_once_they_are(self, world: Sending) -> None:
+        [row_id] = world.rows(world.task_id, "pending")
+        contact = world.row(task_contacts, row_id)["contact_id"]
+        world.change(contacts, contact, away_until=clock.now() - timedelta(seconds=1))
+        assert [claim.row.id for claim in world.take(10).claims] == [row_id]

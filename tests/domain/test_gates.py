@@ -121,3 +121,15 @@ def test_consent_and_removal_never_open_by_themselves() -> None:
 def test_without_a_sender_process_nothing_goes_out() -> None:
     assert names(gates.worker_gate([])) == [Gate.NO_WORKER]
     assert gates.worker_gate([7]) == []
+
+
+def test_somebody_who_is_away_waits_at_a_gate_of_its_own() -> None:
+    [blocked] = gates.away_gate(LATER, None, None, NOW)
+    assert (blocked.gate, blocked.until) == (Gate.AWAY, LATER)
+    assert gates.away_gate(NOW, None, None, NOW) == []
+    assert gates.away_gate(None, LATER, "greylisted", NOW) == []
+
+
+def test_a_row_that_was_postponed_for_it_waits_at_that_gate_and_not_at_its_due_time() -> None:
+    assert [gate.gate for gate in gates.away_gate(None, LATER, "away", NOW)] == [Gate.AWAY]
+    assert gates.due_gate(LATER, "away", NOW) == []

@@ -182,7 +182,7 @@ class TestRowsWithoutAnAnswer:
         item = world.heard(Kind.OPEN, row_id)
         world.apply(item)
         row = world.row(task_contacts, row_id)
-        assert (row["status"], row["opened_at"]) == ("sending", item.at)
+        assert (row["status"], row["opened_at"], row["reason"]) == ("sending", item.at, "heard_of")
 
 
 class TestClocksOfOthers:
