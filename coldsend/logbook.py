@@ -316,6 +316,22 @@ def contact_erased(contact_id: int | None, key_sha256: str, by: str, *, mentions
     )
 
 
+def retention_applied(
+    events: int, unmatched: int, messages: int, payloads: int, raw: int, late: int
+) -> None:
+    """What had been kept long enough was deleted; late: rows about people erased before, cleared."""
+    _event(
+        logging.INFO,
+        "retention_applied",
+        events=events,
+        unmatched=unmatched,
+        messages=messages,
+        payloads=payloads,
+        raw=raw,
+        late=late,
+    )
+
+
 def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) -> None:
     """A person decided what becomes of rows whose outcome nobody knows; the event log names each of them."""
     _event(
@@ -344,16 +360,9 @@ def feedback_unmatched(count: int) -> None:
     _event(logging.INFO, "feedback_unmatched", count=count)
 
 
-def webhook_taken(provider: str, service_id: int, events: int, matched: int) -> None:
-    """A provider told of a service's mail; ``matched``: how many events are about a message we know."""
-    _event(
-        logging.DEBUG,
-        "webhook_taken",
-        provider=provider,
-        service_id=service_id,
-        events=events,
-        matched=matched,
-    )
+def webhooks_taken(requests: int, events: int, matched: int) -> None:
+    """Providers told of our mail; ``matched``: how many events are about a message we know."""
+    _event(logging.DEBUG, "webhooks_taken", requests=requests, events=events, matched=matched)
 
 
 def webhook_refused(provider: str, service_id: int, reason: str) -> None:

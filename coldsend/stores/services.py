@@ -6,7 +6,7 @@ that changed it, so that of many workers with the same bad news one freezes, rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -50,6 +50,12 @@ def find(connection: Connection, given: str | int) -> RowMapping:
 
 def row(connection: Connection, service_id: int) -> RowMapping | None:
     return connection.execute(sa.select(sender_services).where(_of.id == service_id)).mappings().first()
+
+
+def rows(connection: Connection, service_ids: Collection[int]) -> dict[int, RowMapping]:
+    """id -> row, of those there are."""
+    statement = sa.select(sender_services).where(_of.id.in_(sorted(service_ids)))
+    return {found["id"]: found for found in connection.execute(statement).mappings()}
 
 
 def all_services(connection: Connection) -> list[Service]:

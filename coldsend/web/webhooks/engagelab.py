@@ -102,7 +102,7 @@ def _feedback(event: Mapping[str, Any], now: datetime) -> list[Feedback]:
             kind=kind,
             at=reading.moment(event.get("itime"), now),
             source=f"webhook:{ENGAGELAB}",
-            key=_key(event, name, email_id, url),
+            key=_key(event, name, (email_id, *message_ids), url),
             message_ids=message_ids,
             recipient=_bare(reading.address(recipient)),
             hard=_hard(name, number, message) if kind is Kind.BOUNCE else None,
@@ -124,13 +124,13 @@ def _message_ids(event: Mapping[str, Any]) -> tuple[str, ...]:
     return (f"<{token}@{ENGAGELAB}>",) if token else ()
 
 
-def _key(event: Mapping[str, Any], name: str, email_id: str, url: str) -> str:
+def _key(event: Mapping[str, Any], name: str, message: tuple[str, ...], url: str) -> str:
     """EngageLab gives events no ids. The same one may come again with another ``itime``, but a message is
     delivered, refused, complained of or unsubscribed from only once.
     """
     often = name in ("open", "click", "route")
-    when = event.get("itime") if often or not email_id else ""
-    return reading.key(ENGAGELAB, email_id, name, reading.text(when, 20), url)
+    when = event.get("itime") if often or not any(message) else ""
+    return reading.key(ENGAGELAB, *message, name, reading.text(when, 20), url)
 
 
 def _bare(text: str) -> str:

@@ -50,6 +50,7 @@ _AMAZON = re.compile(r"([a-z0-9-]+\.)*amazonaws\.com(\.cn)?")
 
 CERTIFICATES_KEPT = 20
 FETCH_SECONDS = 5.0
+REST = timedelta(seconds=20)  # after a certificate could not be had
 FETCH_LIMIT = 64 * 1024  # bytes
 
 Fetch = Callable[[str], bytes]
@@ -80,6 +81,7 @@ class Certificates:
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch
         self._kept: dict[str, x509.Certificate] = {}
+        self._failed: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def of(self, url: str, now: datetime) -> x509.Certificate:
@@ -88,25 +90,29 @@ class Certificates:
         if parts.query or not _PEM.fullmatch(parts.path):
             raise Forged("its certificate is not one of SNS")
         with self._lock:
-            found = self._kept.get(url)
-        if found is None:
-            found = self._read(url)
-            with self._lock:
-                if len(self._kept) >= CERTIFICATES_KEPT:
-                    self._kept.clear()
-                self._kept[url] = found
+            found = self._kept.get(url) or self._read(url, now)
         if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
             raise Forged("its certificate is not valid now")
         return found
 
-    def _read(self, url: str) -> x509.Certificate:
+    def _read(self, url: str, now: datetime) -> x509.Certificate:
+        failed = self._failed.get(url)
+        if failed is not None and now - failed < REST:
+            # Of many messages that wait for it, one at a time waits for the network.
+            raise Unreachable(f"{urlsplit(url).hostname} was out of reach a moment ago")
         try:
             found = x509.load_pem_x509_certificate(self._fetch(url))
+        except Unreachable:
+            self._failed = {url: now}
+            raise
         except ValueError as error:
             raise Forged("there is no certificate at its SigningCertURL") from error
         names = found.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
         if not any(_AMAZON.fullmatch(str(name.value).lower()) for name in names):
             raise Forged("its certificate was not issued for SNS")
+        if len(self._kept) >= CERTIFICATES_KEPT:
+            self._kept.clear()
+        self._kept[url] = found
         return found
 
 

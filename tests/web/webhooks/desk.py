@@ -42,6 +42,7 @@ class Desk(Sent):
         self.settings = Settings(database=DatabaseSettings(url=url))
         self.pages: dict[str, bytes] = {}
         self.asked: list[str] = []
+        self.now = NOW
         self.receiver = Receiver(self.settings, database, lambda: KEYS, providers(self.fetch))
 
     def fetch(self, url: str) -> bytes:
@@ -69,7 +70,10 @@ class Desk(Sent):
     def post(
         self, provider: str, body: bytes, headers: dict[str, str], service_id: int | None = None
     ) -> Received:
-        return self.receiver.receive(Post(provider, service_id or self.service_id, headers, body), NOW)
+        (received,) = self.receiver.receive(
+            [Post(provider, service_id or self.service_id, headers, body)], self.now
+        )
+        return received
 
     def token(self, row_id: int) -> str:
         return TOKENS.issue_folded(TokenKind.MESSAGE_ID, row_id)

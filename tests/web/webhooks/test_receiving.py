@@ -14,8 +14,9 @@ from coldsend.channels.webhooks import ENGAGELAB, SENDGRID
 from coldsend.database.engine import Database
 from coldsend.database.tables import event_log, task_contacts
 from coldsend.errors import Unreachable
+from coldsend.feedback.apply import apply
 from coldsend.web.webhooks import receiving
-from coldsend.web.webhooks.receiving import Received
+from coldsend.web.webhooks.receiving import Post, Received
 from tests.planning.world import NOW
 from tests.web.webhooks.desk import HOUR_AGO, Desk, told
 from tests.web.webhooks.samples import (
@@ -81,6 +82,51 @@ def test_a_request_is_stored_together_with_what_it_changes_or_not_at_all(
     assert desk.payloads() == []
     assert desk.engagelab(event) is Received.TAKEN
     assert desk.status(row) == "delivered"
+
+
+def test_requests_that_wait_share_a_transaction_and_each_has_its_own_answer(
+    desk: Desk, commits: Callable[[], int]
+) -> None:
+    rows = desk.sent(3)
+    bodies = [
+        json.dumps(told(engagelab_status("delivered", token=desk.token(row)))).encode()
+        for row in (*rows, rows[0])
+    ]
+    posts = [Post(ENGAGELAB, desk.service_id, engagelab_headers(NOW), body) for body in bodies]
+    posts.insert(1, Post(ENGAGELAB, desk.service_id, engagelab_headers(NOW, "guessed-key"), b"{}"))
+    posts.insert(2, Post(ENGAGELAB, 10**9, engagelab_headers(NOW), b"{}"))
+    before = commits()
+    told_each = desk.receiver.receive(posts, NOW)
+    assert commits() - before <= 2
+    taken = Received.TAKEN
+    assert told_each == [taken, Received.FORGED, Received.UNKNOWN, taken, taken, taken]
+    assert {desk.status(row) for row in rows} == {"delivered"}
+    assert len(desk.payloads()) == 3
+
+
+def test_a_request_that_we_fail_at_does_not_keep_the_others_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = desk.sent(2)
+
+    def fails(connection: Any, items: Any, *rest: Any) -> Any:
+        if any(desk.token(first) in each for item in items for each in item.message_ids):
+            raise ZeroDivisionError
+        return apply(connection, items, *rest)
+
+    monkeypatch.setattr(receiving, "apply", fails)
+    posts = [
+        Post(
+            ENGAGELAB,
+            desk.service_id,
+            engagelab_headers(NOW),
+            json.dumps(told(engagelab_status("delivered", token=desk.token(row)))).encode(),
+        )
+        for row in (first, second)
+    ]
+    assert desk.receiver.receive(posts, NOW) == [Received.LATER, Received.TAKEN]
+    assert (desk.status(first), desk.status(second)) == ("sent", "delivered")
+    assert len(desk.payloads()) == 1
 
 
 def test_an_unknown_row_is_known_once_the_provider_says_it_has_the_message(desk: Desk) -> None:
@@ -237,6 +283,14 @@ def test_an_open_by_a_machine_is_noted_and_not_counted(desk: Desk) -> None:
     assert desk.status(row) == "sent"
     (event,) = desk.all(event_log)
     assert event["details"]["actor"] == "machine"
+
+
+@pytest.fixture
+def commits(desk: Desk) -> Callable[[], int]:
+    """How many transactions were committed."""
+    seen: list[Any] = []
+    sa.event.listen(desk.database.engine, "commit", seen.append)
+    return lambda: len(seen)
 
 
 @pytest.fixture

@@ -130,14 +130,14 @@ class Slow:
     def __init__(self) -> None:
         self.entered = 0
 
-    def receive(self, _post: Post, _now: Any) -> Received:
-        self.entered += 1
-        return Received.TAKEN
+    def receive(self, posts: list[Post], _now: Any) -> list[Received]:
+        self.entered += len(posts)
+        return [Received.TAKEN] * len(posts)
 
 
 def test_where_too_many_wait_providers_are_asked_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = Slow()
-    webhooks = Webhooks(TOKENS, slow)  # type: ignore[arg-type]
+    webhooks = Webhooks(TOKENS, slow)
     monkeypatch.setattr(module, "WAITING", 3)
     gate = asyncio.Event()
 

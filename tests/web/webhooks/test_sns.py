@@ -147,6 +147,18 @@ def test_a_certificate_that_cannot_be_had_is_not_the_fault_of_the_message(topic:
         sns.verify(topic.notification(EVENT), TOPIC, NOW, sns.Certificates(lambda url: Web()(url + "?")))
 
 
+def test_after_a_failure_the_certificate_is_not_asked_for_again_at_once(topic: Topic) -> None:
+    web = Web()
+    web.pages.clear()
+    certificates, body = sns.Certificates(web), topic.notification(EVENT)
+    for _ in range(3):
+        with pytest.raises(Unreachable):
+            sns.verify(body, TOPIC, NOW, certificates)
+    assert len(web.asked) == 1
+    web.pages[CERTIFICATE_URL] = topic.pem
+    sns.verify(body, TOPIC, NOW + sns.REST, certificates)
+
+
 @pytest.mark.parametrize(
     "pem", [b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"]
 )
