@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from sqlalchemy.engine import RowMapping
 
-from coldsend import clock, logbook
+from coldsend import clock
 from coldsend.cli.context import Run, current
-from coldsend.cli.mailbox import visible
+from coldsend.cli.mailbox import explained, visible
 from coldsend.cli.noun import noun, verb
 from coldsend.cli.nouns import NOUNS
 from coldsend.cli.output import shown
@@ -21,6 +22,7 @@ from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.inbox import MessageKind
 from coldsend.errors import NotAllowed, NotFound, PartlyDone, Refused, Unreachable
+from coldsend.inbox.connection import MailboxError
 from coldsend.inbox.polling import Polled, Poller
 from coldsend.stores import access, contacts, inbox_messages, mailboxes
 
@@ -64,7 +66,7 @@ def classify(
 def poll(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]..", help="Mailboxes by name or id; else all that are enabled."),
+        typer.Argument(metavar="NAME", help="Mailboxes by name or id; else all that are enabled."),
     ] = None,
 ) -> None:
     """Read what is new in mailboxes, and act on what is about mail of coldsend's.
@@ -79,10 +81,11 @@ def poll(
         else:
             require_admin(run.actor, "read all mailboxes: name one of a service that is granted to you")
             ids = [mailbox.id for mailbox in mailboxes.enabled(connection)]
-    logbook.configure(run.settings.log.level, run.settings.log.format)
-    stop = threading.Event()
-    poller = Poller(run.database, run.settings, run.keys, clock.now, stop.is_set)
-    with Stopping(stop.set):
+    stop, read = threading.Event(), itertools.count(1)
+    with Stopping(stop.set), run.out.progress("messages read", None) as advance:
+        poller = Poller(
+            run.database, run.settings, run.keys, clock.now, stop.is_set, lambda: advance(next(read))
+        )
         polled = poller.poll(list(dict.fromkeys(ids)))
     documents = [_polled(one) for one in polled]
     columns = {"mailbox": "MAILBOX", "state": "STATE", "read": "READ#", "ours": "OURS#"}
@@ -243,8 +246,7 @@ def _raise_failures(polled: Sequence[Polled]) -> None:
     error = failed[0].error
     assert error is not None
     if len(polled) == 1:
-        error.hint = error.hint or f"see whether it works now: coldsend mailbox test {failed[0].mailbox!r}"
-        raise error
+        raise explained(error, failed[0].mailbox) if isinstance(error, MailboxError) else error
     names = ", ".join(one.mailbox for one in failed)
     kind = PartlyDone if len(failed) < len(polled) else Unreachable
     raise kind(f"could not be read: {names}", hint="see why: coldsend mailbox list")

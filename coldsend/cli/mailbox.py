@@ -19,7 +19,7 @@ from coldsend.domain.access import require_admin
 from coldsend.domain.mailbox import Trouble, next_try
 from coldsend.errors import NotAllowed, UsageError
 from coldsend.inbox import enrolment, reading
-from coldsend.inbox.connection import opened
+from coldsend.inbox.connection import MailboxError, opened
 from coldsend.inbox.enrolment import Form
 from coldsend.stores import access, mailboxes
 
@@ -219,8 +219,11 @@ def try_out(name: Name) -> None:
         row = visible(connection, run, name)
     mailbox = mailboxes.as_mailbox(row)
     credentials = run.keys.open(row["credentials"], mailbox_owner(mailbox.id)) if row["credentials"] else {}
-    with opened(mailbox, credentials, run.settings.inbox) as server:
-        folder = reading.examine(server, mailbox.folder)
+    try:
+        with opened(mailbox, credentials, run.settings.inbox) as server:
+            folder = reading.examine(server, mailbox.folder)
+    except MailboxError as error:
+        raise explained(error, mailbox.name) from error
     if mailbox.consecutive_errors:
         run.database.run(lambda connection: mailboxes.change(connection, mailbox.id, mailboxes.WELL, now))
     count = f"{folder.messages:,} message{'' if folder.messages == 1 else 's'}"
@@ -241,6 +244,16 @@ def remove(name: Name) -> None:
     run.out.confirm(f"Remove mailbox {found['name']!r} with its credentials?")
     mailbox_id, removed = run.database.run(lambda connection: enrolment.remove(connection, str(found["id"])))
     run.out.done(f"mailbox {removed!r} removed", {"id": mailbox_id, "name": removed})
+
+
+def explained(error: MailboxError, name: str) -> MailboxError:
+    """The error with the mailbox's name, and with what can be done."""
+    hint = f"check where it is: coldsend mailbox show {name!r}"
+    if error.trouble is Trouble.CREDENTIALS:
+        hint = f"enter new ones: coldsend mailbox update {name!r} --password-stdin"
+    elif error.trouble is Trouble.FOLDER:
+        hint = f"name one that is there: coldsend mailbox update {name!r} --folder FOLDER"
+    return MailboxError(error.trouble, f"mailbox {name!r}: {error.message}", hint=error.hint or hint)
 
 
 def visible(connection: Connection, run: Run, given: str) -> RowMapping:

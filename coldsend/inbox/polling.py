@@ -68,13 +68,17 @@ class Polled:
 
 @dataclass(frozen=True)
 class Poller:
-    """Reads mailboxes. now: gives the time. should_stop: asked often; what was read by then stays read."""
+    """Reads mailboxes. now: gives the time. should_stop: asked often; what was read by then stays read.
+
+    on_message: called after each message, by several threads.
+    """
 
     database: Database
     settings: Settings
     keys: KeyRing
     now: Callable[[], datetime]
     should_stop: Callable[[], bool] = lambda: False
+    on_message: Callable[[], None] = lambda: None
 
     def poll_due(self) -> list[Polled]:
         """Read all mailboxes that are enabled and not waiting after an error."""
@@ -204,6 +208,7 @@ class _Visit:
         now = self.poller.now()
         taken = take(self.poller.database, place, message, now, self.applier, self.own)
         self.polled.count(taken)
+        self.poller.on_message()
         return place if taken.kind is None else replace(place, uid=message.waiting.uid)
 
     def _move(self, place: Place, uid: int) -> None:
