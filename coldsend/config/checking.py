@@ -15,6 +15,7 @@ from coldsend.config.settings import Key
 
 DATABASE_EXAMPLES = "sqlite:///coldsend.db or mysql://user:password@localhost:3306/coldsend"
 SQLITE = "sqlite:///"
+LEAST_KEPT_DAYS = 30
 
 
 def check(key: Key, value: Any) -> None:
@@ -27,6 +28,9 @@ def check(key: Key, value: Any) -> None:
         name_servers(value)
     elif key.path in {"web.trusted_proxies", "web.own_networks"}:
         networks(value)
+    elif key.path in {"retention.events_days", "retention.messages_days"} and 0 < value < LEAST_KEPT_DAYS:
+        # What came back is told more than once: by then it must still be known.
+        raise ValueError(f"must be 0 or at least {LEAST_KEPT_DAYS}, not {value}")
 
 
 def name_servers(text: str) -> list[tuple[str, int]]:

@@ -158,6 +158,28 @@ class InboxSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RetentionSettings:
+    events_days: int = key(
+        0,
+        "Days that events are kept, 30 or more; 0: for good. Rules that ask for older ones find none.",
+        minimum=0,
+        maximum=36500,
+    )
+    messages_days: int = key(
+        730,
+        "Days that replies and other messages of mailboxes are kept, 30 or more; 0: for good.",
+        minimum=0,
+        maximum=36500,
+    )
+    payloads_days: int = key(
+        90,
+        "Days that messages and webhooks are kept as they came, byte by byte; 0: for good.",
+        minimum=0,
+        maximum=36500,
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     host: str = key("127.0.0.1", "Address that metrics are served on, without a password: keep it private.")
     port: int = key(
@@ -198,6 +220,7 @@ class Settings:
     dkim: DkimSettings = field(default_factory=DkimSettings)
     feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
@@ -234,6 +257,7 @@ SECTIONS: dict[str, type[Any]] = {
     "dkim": DkimSettings,
     "feedback": FeedbackSettings,
     "inbox": InboxSettings,
+    "retention": RetentionSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }

@@ -6,6 +6,7 @@ plan      1 s     the leader  begin due tasks, make send lists, skip what was ca
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
 inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
+retention 1 h     the leader  delete what has been kept as long as [retention] says
 
 * with a short lease a quarter of it: who looks more rarely sees no silence, who beats more rarely is silent
 + [inbox] poll_seconds
@@ -20,6 +21,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from coldsend import clock, logbook, meter
+from coldsend.audience.retention import Keeper
 from coldsend.config.secrets import load_key_ring
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -34,6 +36,7 @@ from coldsend.stores import leases, mailboxes, workers
 LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
 BEAT_SECONDS = 5.0  # at most
+RETENTION_SECONDS = 3600.0
 
 
 @dataclass
@@ -47,6 +50,9 @@ class Jobs:
     leads: bool = False
     planned_once: bool = False
     _failing: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._keeper = Keeper(self.database, self.settings.retention, self.should_stop)
 
     def register(self) -> None:
         """Become present, and try to lead at once."""
@@ -73,6 +79,7 @@ class Jobs:
             ("rescue", beat, self._guarded("rescue", self.rescue)),
             ("quota", 60.0, self._guarded("quota", self.roll_quota)),
             ("inbox", self.settings.inbox.poll_seconds, self._guarded("inbox", self.poll_mailboxes)),
+            ("retention", RETENTION_SECONDS, self._guarded("retention", self.keep_or_delete)),
         ]
 
     def lead(self) -> None:
@@ -129,6 +136,11 @@ class Jobs:
                 return
         keys = load_key_ring(self.settings)
         Poller(self.database, self.settings, keys, clock.now, self.should_stop).poll_due()
+
+    def keep_or_delete(self) -> None:
+        """Delete what has been kept long enough."""
+        if self.leads:
+            self._keeper.run(clock.now())
 
     def sign_off(self) -> None:
         """Leave the lead to another at once."""

@@ -355,3 +355,16 @@ def test_no_secret_ever_occurs_in_what_is_shown(
         except ColdsendError as error:
             shown += f"{error!r} {error} {error.as_json()}"
         assert secret not in shown
+
+
+@pytest.mark.parametrize("key", ["events_days", "messages_days"])
+@pytest.mark.parametrize(("days", "good"), [(0, True), (1, False), (29, False), (30, True), (-1, False)])
+def test_events_and_messages_are_kept_long_enough_to_know_them_again(
+    tmp_path: Path, key: str, days: int, good: bool
+) -> None:
+    text = f"[retention]\n{key} = {days}\n"
+    if good:
+        assert getattr(read(tmp_path, text).retention, key) == days
+        return
+    with pytest.raises(InvalidInput, match=f"retention.{key}|{key}"):
+        read(tmp_path, text)

@@ -1,0 +1,66 @@
+"""Deleting what has been kept long enough, a batch at a time. Times are the application's."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coldsend.database import bulk
+from coldsend.database.tables import event_log, inbox_messages, unmatched_events, webhook_payloads
+
+
+def drop_events(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete events that happened before then, of the oldest rows there are; returns how many.
+
+    By id, the only order the log is stored in: what was logged first happened first, but for a few that were
+    heard of late. Those go with the rows around them.
+    """
+    oldest = sa.select(event_log.c.id, event_log.c.ts).order_by(event_log.c.id).limit(limit)
+    ids = [row.id for row in connection.execute(oldest) if row.ts < before]
+    return _drop(connection, event_log, ids)
+
+
+def drop_unmatched(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete what came in before then and is about nobody we know; returns how many."""
+    return _drop_by(connection, unmatched_events.c.received_at, before, limit)
+
+
+def drop_messages(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete messages of mailboxes that were stored before then; returns how many."""
+    return _drop_by(connection, inbox_messages.c.created_at, before, limit)
+
+
+def drop_payloads(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete payloads of webhooks that came in before then; returns how many."""
+    return _drop_by(connection, webhook_payloads.c.received_at, before, limit)
+
+
+def clear_raw(connection: Connection, after: int, before: datetime, limit: int) -> tuple[int, int]:
+    """Forget the octets of messages that were stored before then; of the next ones, ids above ``after``.
+
+    Returns (how many had them, the id to go on from; ``after`` itself where there is nothing more).
+    """
+    messages = inbox_messages.c
+    query = sa.select(messages.id, messages.created_at).where(messages.id > after)
+    rows = connection.execute(query.order_by(messages.id).limit(limit)).all()
+    ids = [row.id for row in rows if row.created_at < before]
+    if not ids:
+        return 0, after
+    cleared = sa.update(inbox_messages).where(bulk.among(messages.id, ids), messages.raw.is_not(None))
+    return connection.execute(cleared.values(raw=None)).rowcount, max(ids)
+
+
+def _drop_by(connection: Connection, moment: sa.Column[datetime], before: datetime, limit: int) -> int:
+    """Delete the oldest rows of a table by a time that is indexed."""
+    table = moment.table
+    assert isinstance(table, sa.Table)
+    query = sa.select(table.c.id).where(moment < before).order_by(moment).limit(limit)
+    return _drop(connection, table, list(connection.execute(query).scalars()))
+
+
+def _drop(connection: Connection, table: sa.Table, ids: list[int]) -> int:
+    if not ids:
+        return 0
+    return connection.execute(sa.delete(table).where(bulk.among(table.c.id, ids))).rowcount
