@@ -24,6 +24,8 @@ from coldsend.composing.variables import Vocabulary
 SUBJECT, BODY, TEXT_BODY = "subject", "body", "text body"
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][\w.]*")
+# Surrogates come from octets that are not UTF-8 on a command line.
+_NO_TEXT = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
 _LOOP = re.compile(r"\{%[-+]?\s*for\b")
 
 
@@ -140,6 +142,10 @@ def _read_text(reading: Reading) -> None:
 
 
 def _examine(reading: Reading, part: str, source: str, *, html: bool) -> bool:
+    if found := _NO_TEXT.search(source):
+        line = source.count("\n", 0, found.start()) + 1
+        reading.faults.append(PartFault(part, Fault(line, f"{found.group()!a} is in it, which is no text")))
+        return False
     try:
         usage = examine(parse(HTML if html else TEXT, source), reading.vocabulary)
     except Broken as broken:

@@ -146,28 +146,55 @@ def encoded_words(value: str, used: int) -> str:
     if base64:
         if len(data) <= first // 4 * 3:
             return _word("b", _b(data))
-        return "\r\n ".join([_word("b", _b(piece)) for piece in _split(value, first, base64=True)])
+        return "\r\n ".join(_base64_words([character.encode() for character in value], first))
     if letters <= first:
         return _word("q", _q(data))
-    return "\r\n ".join([_word("q", _q(piece)) for piece in _split(value, first, base64=False)])
+    return "\r\n ".join(_q_words(value, first))
 
 
-def _split(value: str, first: int, *, base64: bool) -> list[bytes]:
-    """Pieces that fit into one encoded-word each; characters are never split (RFC 2047, section 5)."""
-    rest = ENCODED_WORD - _FRAME
-    if base64:
-        first, rest = first // 4 * 3, rest // 4 * 3
-    pieces: list[bytes] = []
-    piece, size, room = b"", 0, first
+def _q_words(value: str, first: int) -> list[str]:
+    """Words of whole characters, which are never split (RFC 2047, section 5). first: room in the first."""
+    words: list[str] = []
+    word, room = "", first
     for character in value:
-        data = character.encode()
-        cost = len(data) if base64 else len(_q(data))
-        if size + cost > room:
-            pieces.append(piece)
-            piece, size, room = b"", 0, rest
-        piece += data
-        size += cost
-    return [*pieces, piece]
+        letters = _q(character.encode())
+        if len(word) + len(letters) > room:
+            words.append(_word("q", word))
+            word, room = "", ENCODED_WORD - _FRAME
+        word += letters
+    return [*words, _word("q", word)]
+
+
+def _base64_words(characters: list[bytes], first: int) -> list[str]:
+    """Words of whole characters, of which only the last has padding.
+
+    GMime (3.2) joins the base64 of neighbours before it decodes, and stops at the first padding. A character
+    that leaves no place to cut at goes out in a Q word of its own.
+    """
+    words: list[str] = []
+    at, room = 0, first
+    while at < len(characters):
+        cut = _cut(characters, at, room)
+        if cut > at:
+            words.append(_word("b", _b(b"".join(characters[at:cut]))))
+        else:
+            # Of any four places two leave the same rest, so this is one character, two or three.
+            cut = next(place for place in range(at + 1, at + 4) if _cut(characters, place, room) > place)
+            words.append(_word("q", _q(b"".join(characters[at:cut]))))
+        at, room = cut, ENCODED_WORD - _FRAME
+    return words
+
+
+def _cut(characters: list[bytes], at: int, room: int) -> int:
+    """The end, where all from ``at`` fits into one word; else the last place without padding, or ``at``."""
+    size, taken, cut = room // 4 * 3, 0, at
+    for place in range(at, len(characters)):
+        taken += len(characters[place])
+        if taken > size:
+            return cut
+        if taken % 3 == 0:
+            cut = place + 1
+    return len(characters)
 
 
 def _word(encoding: str, content: str) -> str:

@@ -204,3 +204,12 @@ def test_a_short_address_is_judged_like_a_long_one(text: str) -> None:
         quick = judged()
         patch.setattr(headers, "_SHORT", -1)
         assert quick == judged()
+
+
+@given(st.text(st.sampled_from("aé返😀 "), min_size=20, max_size=120).map(stripped))
+def test_only_the_last_of_several_base64_words_has_padding(value: str) -> None:
+    # GMime joins the base64 of neighbours, and stops reading at the first padding.
+    words = headers.encoded_words(value, 9).split("\r\n ")
+    base64 = [word for word in words if word.startswith("=?utf-8?b?")]
+    assert [word for word in base64 if word.endswith("=?=") and word is not words[-1]] == []
+    assert "".join(str(make_header(decode_header(word))) for word in words) == value

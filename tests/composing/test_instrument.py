@@ -117,15 +117,17 @@ def test_a_link_that_leads_astray_for_one_recipient_stops_that_recipient(address
 def test_the_pixel_is_the_last_thing_of_the_body() -> None:
     html = message(template("<html><body><p>Hi</p></body></html>", text="x"), site=SITE).html
     pixel = f"https://mail.example.com/o/{TOKENS.issue(Kind.OPEN, 7)}.gif"
-    assert Links(html).images == [pixel]
-    assert re.search(r"<img [^>]*></body></html>\s*\Z", html)
+    assert re.findall(r"https://[^\s'\"]+\.gif", html) == [pixel, pixel]
+    # A picture for Outlook only: filters take short HTML with one for a message that is a picture.
+    assert Links(html).images == []
+    assert re.search(r"<div [^>]*><!--\[if mso\]><img [^>]*><!\[endif\]--></div></body></html>\s*\Z", html)
 
 
 def test_without_tracking_links_are_plain_and_there_is_no_pixel() -> None:
     body = '<a href="https://acme.example/{{ contact.nickname }}">x</a> <a href="https://b.example">y</a>'
-    found = Links(message(template(body, text="x"), site=PLAIN_SITE).html)
-    assert found.hrefs[:2] == ["https://acme.example/Bob", "https://b.example"]
-    assert found.images == []
+    html = message(template(body, text="x"), site=PLAIN_SITE).html
+    assert Links(html).hrefs[:2] == ["https://acme.example/Bob", "https://b.example"]
+    assert ".gif" not in html
 
 
 def test_a_fragment_becomes_a_document_on_the_same_lines() -> None:
