@@ -171,6 +171,8 @@ def update(
 
     changed, thawed = run.database.run(work)
     run.out.done(f"service {changed['name']!r} changed" + (" and thawed" if thawed else ""), changed)
+    if secret is not None:
+        next_step(run, f"give the provider the webhook url of: coldsend service show {changed['name']!r}")
 
 
 @verb(app, "coldsend service list", name="list")
