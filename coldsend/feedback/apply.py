@@ -20,11 +20,12 @@ from coldsend.domain.answers import Verdict
 from coldsend.domain.feedback import EVENT_OF, OUT, Feedback, Kind, earliest, furthest, happened_at
 from coldsend.domain.replies import provider_of
 from coldsend.domain.states import RowReason, RowStatus, SuppressionReason
+from coldsend.domain.suppression import Suppression
 from coldsend.feedback import bounces, breaker, consequences, entries
 from coldsend.feedback.applier import Applier
 from coldsend.feedback.matching import rows_of
 from coldsend.pacing import services as health
-from coldsend.stores import events, unmatched
+from coldsend.stores import events, suppressions, unmatched
 from coldsend.stores import feedback as store
 
 
@@ -96,9 +97,12 @@ def apply(connection: Connection, items: Sequence[Feedback], now: datetime, appl
     of_rows = [(rows[row_id], found) for row_id, found in sorted(by_row.items())]
     _note(connection, of_rows, now, applied)
     _log(connection, of_rows)
-    for row, found in of_rows:
-        _act(connection, row, found, now, applier, applied)
-    _keep(connection, strangers, now, applier, applied)
+    wanted = [
+        entry for row, found in of_rows for entry in _act(connection, row, found, now, applier, applied)
+    ]
+    wanted += _keep(connection, strangers, now, applier)
+    suppressions.add(connection, wanted, now)
+    applied.suppressed.update(entry.reason for entry in wanted)
     _break(connection, of_rows, now, applier, applied)
     return applied
 
@@ -192,36 +196,41 @@ def _act(
     now: datetime,
     applier: Applier,
     applied: Applied,
-) -> None:
-    """What happenings mean beyond their row. Nothing is kept of somebody whose data was erased."""
+) -> list[Suppression]:
+    """What happenings mean beyond their row; who must get nothing any more.
+
+    Nothing is noted about somebody whose data was erased: their hash is suppressed already.
+    """
+    wanted: list[Suppression | None] = []
     erased = row["erased_at"] is not None
     for item, at, verdict in found:
-        reason = None
         if verdict is not None:
-            if not erased:
-                reason = consequences.of_bounce(connection, row, item, verdict, at, now)
             change = consequences.blame(connection, row, item, verdict, now, applier)
             if change is not None:
                 applied.changes.append(change)
-        elif not erased:
-            reason = consequences.of_request(connection, row, item, now)
+        if erased:
+            continue
+        if verdict is not None:
+            wanted.append(consequences.of_bounce(connection, row, item, verdict, at))
+        else:
+            wanted.append(consequences.of_request(row, item))
             applied.postponed += consequences.postpone(connection, row, item, now)
-        if reason is not None:
-            applied.suppressed[reason] += 1
+    return [entry for entry in wanted if entry is not None]
 
 
 def _keep(
-    connection: Connection, strangers: Sequence[Feedback], now: datetime, applier: Applier, applied: Applied
-) -> None:
-    """Note what is about nobody we know."""
-    kept = []
+    connection: Connection, strangers: Sequence[Feedback], now: datetime, applier: Applier
+) -> list[Suppression]:
+    """Note what is about nobody we know; who of them must get nothing."""
+    kept, found = [], []
     for item in strangers:
         key = consequences.unless_erased(connection, item, applier)
         kept.append(entries.unmatched(item, now, erased=key is None))
-        reason = consequences.of_stranger(connection, item, key, now) if key else None
-        if reason is not None:
-            applied.suppressed[reason] += 1
+        entry = consequences.of_stranger(item, key) if key else None
+        if entry is not None:
+            found.append(entry)
     unmatched.keep(connection, kept)
+    return found
 
 
 def _break(

@@ -11,8 +11,10 @@ from coldsend.domain.answers import Action, Verdict
 from coldsend.domain.feedback import LONGEST_AWAY, Feedback, Kind, storable
 from coldsend.domain.replies import provider_of
 from coldsend.domain.states import FreezeCode, SuppressionReason, SuppressionScope
+from coldsend.domain.suppression import Suppression
 from coldsend.feedback import bounces
 from coldsend.feedback.applier import Applier
+from coldsend.feedback.entries import WORDS_LENGTH
 from coldsend.feedback.matching import email_key
 from coldsend.pacing import services as health
 from coldsend.stores import feedback as store
@@ -26,13 +28,13 @@ _ASKED = {Kind.COMPLAINT: SuppressionReason.COMPLAINT, Kind.UNSUBSCRIBE: Suppres
 
 
 def of_bounce(
-    connection: Connection, row: RowMapping, item: Feedback, verdict: Verdict, at: datetime, now: datetime
-) -> SuppressionReason | None:
-    """Give the address up where it is no good; its event has been logged. Why it was, or None."""
+    connection: Connection, row: RowMapping, item: Feedback, verdict: Verdict, at: datetime
+) -> Suppression | None:
+    """The address is given up where it is no good; the event of the bounce has been logged."""
     hard = bounces.is_hard(item, verdict)
     if not (hard or is_repeated(connection, row["contact_id"], verdict.rule, at)):
         return None
-    return suppress(connection, row["email_key"], SuppressionReason.HARD_BOUNCE, item, now)
+    return _suppression(row["email_key"], SuppressionReason.HARD_BOUNCE, item)
 
 
 def is_repeated(connection: Connection, contact_id: int, rule: str, at: datetime) -> bool:
@@ -43,23 +45,22 @@ def is_repeated(connection: Connection, contact_id: int, rule: str, at: datetime
     return bounces.often_enough(rule, store.refused_by(connection, contact_id, rule, at - within))
 
 
-def of_request(
-    connection: Connection, row: RowMapping, item: Feedback, now: datetime
-) -> SuppressionReason | None:
+def of_request(row: RowMapping, item: Feedback) -> Suppression | None:
     """Somebody complained or unsubscribed: nothing more, of this campaign or of all."""
     if item.kind not in _ASKED:
         return None
-    only = row["campaign_id"] if item.campaign_only and item.kind is Kind.UNSUBSCRIBE else None
-    return suppress(connection, row["email_key"], _ASKED[item.kind], item, now, campaign_id=only)
+    only = item.campaign_only and item.kind is Kind.UNSUBSCRIBE
+    campaign_id = row["campaign_id"] if only else suppression.ALL_CAMPAIGNS
+    return _suppression(row["email_key"], _ASKED[item.kind], item, campaign_id)
 
 
-def of_stranger(connection: Connection, item: Feedback, key: str, now: datetime) -> SuppressionReason | None:
+def of_stranger(item: Feedback, key: str) -> Suppression | None:
     """Somebody of whom no message of ours is known, and who wants or can get none, gets none."""
     reason = _ASKED.get(item.kind)
     if item.kind is Kind.BOUNCE:
         verdict = bounces.verdict_of(item, provider_of(key.rpartition("@")[2]))
         reason = SuppressionReason.HARD_BOUNCE if bounces.is_hard(item, verdict) else None
-    return suppress(connection, key, reason, item, now) if reason is not None else None
+    return _suppression(key, reason, item) if reason is not None else None
 
 
 def unless_erased(connection: Connection, item: Feedback, applier: Applier) -> str | None:
@@ -71,27 +72,18 @@ def unless_erased(connection: Connection, item: Feedback, applier: Applier) -> s
     return None if suppressions.matching(connection, [hashed], suppression.ALL_CAMPAIGNS) else key
 
 
-def suppress(
-    connection: Connection,
-    key: str,
-    reason: SuppressionReason,
-    item: Feedback,
-    now: datetime,
-    *,
-    campaign_id: int | None = None,
-) -> SuppressionReason:
-    """Suppress an address for one campaign, or for all."""
-    entry = suppression.Suppression(
+def _suppression(
+    key: str, reason: SuppressionReason, item: Feedback, campaign_id: int = suppression.ALL_CAMPAIGNS
+) -> Suppression:
+    return Suppression(
         suppression.address_key(key),
         SuppressionScope.ADDRESS,
         key,
         reason,
-        campaign_id=suppression.ALL_CAMPAIGNS if campaign_id is None else campaign_id,
+        campaign_id=campaign_id,
         source=storable(item.source[:SOURCE_LENGTH]),
-        detail=storable(item.diagnostic[:1000]) or None,
+        detail=storable(item.diagnostic[:WORDS_LENGTH]) or None,
     )
-    suppressions.add(connection, [entry], now)
-    return reason
 
 
 def postpone(connection: Connection, row: RowMapping, item: Feedback, now: datetime) -> int:
