@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import threading
 import time
@@ -141,16 +142,6 @@ def _greets(*lines: str) -> Speak:
     return script
 
 
-def _injects(talk: Talk) -> None:
-    """Somebody in between adds to the answer to STARTTLS what is to be believed after it."""
-    talk.say("* OK hello")
-    talk.hear()
-    talk.ok("CAPABILITY IMAP4rev1 STARTTLS")
-    talk.hear()
-    talk.say(f"{talk.tag} OK begin", "* CAPABILITY IMAP4rev1 AUTH=PLAIN", "X1 OK injected")
-    talk.hear()
-
-
 def _declines(text: str) -> Speak:
     def script(talk: Talk) -> None:
         talk.say("* OK hello")
@@ -206,8 +197,8 @@ def _tells_no_validity(talk: Talk) -> None:
         (_greets("* BYE too busy"), "none", Trouble.CONNECT, "too busy"),
         (_greets("220 mail.example.com ESMTP"), "none", Trouble.CONNECT, "220"),
         (_greets("* PREAUTH welcome", "x"), "starttls", Trouble.CONNECT, ""),
-        (_injects, "starttls", Trouble.CONNECT, ""),
         (_declines("[AUTHENTICATIONFAILED] no"), "none", Trouble.CREDENTIALS, "login refused"),
+        (_declines(f"'{PASSWORD}' is wrong"), "none", Trouble.CREDENTIALS, "'***' is wrong"),
         (_declines("[UNAVAILABLE] Temporary authentication failure"), "none", Trouble.SERVER, "for now"),
         (_declines("[ALERT] Too many simultaneous connections"), "none", Trouble.SERVER, "for now"),
         (_announces(10**12), "none", Trouble.CONNECT, "more than it was asked for"),
@@ -231,6 +222,33 @@ def test_a_server_that_misbehaves_is_an_error(
         mailbox = _mailbox(dovecot, tls, host="127.0.0.1", port=server.port)
         error = _refused(mailbox, _settings(dovecot, timeout=0.3))
     assert (error.trouble, said in error.message) == (trouble, True), error.message
+
+
+def test_what_came_before_tls_is_not_believed_after_it(dovecot: Dovecot) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(*dovecot.authority.issue(HOST))
+
+    def script(talk: Talk) -> None:
+        talk.say("* OK hello")
+        talk.hear()
+        talk.ok("CAPABILITY IMAP4rev1 STARTTLS")
+        talk.hear()
+        # Somebody in between adds a line to the answer.
+        talk.say(f"{talk.tag} OK begin", "* BYE believe me")
+        encrypted = Talk(context.wrap_socket(talk.peer, server_side=True))
+        encrypted.hear()
+        encrypted.ok("CAPABILITY IMAP4rev1")
+        encrypted.hear()
+        encrypted.ok()
+        encrypted.open_folder()
+        encrypted.hear()
+        encrypted.peer.close()
+
+    with ScriptedServer(script) as server:
+        mailbox = _mailbox(dovecot, "starttls", port=server.port)
+        known = {"username": "conn", "password": PASSWORD}
+        with opened(mailbox, known, _settings(dovecot)) as connection:
+            assert reading.examine(connection, "INBOX").uid_validity == 7
 
 
 def test_waiting_ends_when_the_process_is_to_end(dovecot: Dovecot) -> None:
