@@ -13,6 +13,7 @@ from coldsend.cli import advice, moment
 from coldsend.cli.context import current
 from coldsend.cli.noun import noun, verb
 from coldsend.domain.access import require_owner
+from coldsend.installation import web
 from coldsend.planning import campaigns as use
 from coldsend.stores import campaigns
 
@@ -92,9 +93,10 @@ def start(campaign: Name) -> None:
     run = current()
     actor = run.actor
     made = use.start(run.database, actor, campaign, run.settings, clock.now())
+    warnings = [*made.warnings, *web.findings(run.settings.web.base_url)]
     sentence = f"campaign {made.name!r} started; scheduled: {', '.join(made.tasks)}"
-    run.out.done(sentence, _document(made))
-    advice.warn(run, made.warnings)
+    run.out.done(sentence, {**_document(made), "warnings": advice.as_json(warnings)})
+    advice.warn(run, warnings)
     report = f"coldsend report campaign {quote(made.name)}"
     advice.next_step(run, f"`coldsend scheduler run` sends it; watch it with: {report}")
 

@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from itertools import groupby
 
@@ -89,6 +90,7 @@ def judge(
     return PERSON
 
 
+@lru_cache(4096)  # of which there are few, and many hits of each
 def agent_sign(agent: str) -> str:
     """What a User-Agent says against a person; "" where nothing."""
     text = agent.strip()

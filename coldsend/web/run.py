@@ -22,6 +22,7 @@ IDLE_SECONDS = 0.1
 TROUBLED_SECONDS = 2.0
 LAST_SECONDS = 3.0  # for what is left in the spool, at the end
 BACKLOG = 2048
+LESS_URGENT = 10  # nice
 
 
 class Processes(Protocol):
@@ -107,6 +108,9 @@ class WebRun:
 
     def _work_off(self) -> None:
         """Round after round until the end. Nothing stops it: what a round cannot do the next one may."""
+        with contextlib.suppress(OSError, AttributeError):
+            # Answers first: what is in the spool can wait. On Linux a thread has a priority of its own.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LESS_URGENT)
         while not self._ending.is_set():
             try:
                 done = self._drain.round(go_on=lambda: not self._ending.is_set())

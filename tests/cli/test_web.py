@@ -25,7 +25,6 @@ from tests.planning.world import World
 from tests.servers.ports import free_port
 from tests.web.site import BROWSER
 
-
 pytestmark = pytest.mark.slow
 
 
