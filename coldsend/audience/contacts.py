@@ -104,6 +104,7 @@ def details(connection: Connection, given: str, pepper: bytes | None) -> dict[st
         **shown(row),
         "suppressed": [
             {name: entry[name] for name in ("scope", "value", "reason", "campaign", "source", "created_at")}
+            | {"list": entry["list_name"] or None}
             for entry in suppressions.entries(connection, keys)
         ],
         "sends": {

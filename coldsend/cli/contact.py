@@ -172,7 +172,7 @@ def show(email: Contact) -> None:
     suppressed = [
         f"{entry['reason']} ({entry['value'] or 'hashed'}, "
         + (f"campaign {entry['campaign']}" if entry["campaign"] else "all campaigns")
-        + ")"
+        + (f", list {entry['list']})" if entry["list"] else ")")
         for entry in contact["suppressed"]
     ]
     run.out.fields(

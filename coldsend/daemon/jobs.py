@@ -6,7 +6,7 @@ plan      1 s     the leader  begin due tasks, make send lists, skip what was ca
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
 inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
-retention 1 h     the leader  delete what has been kept as long as [retention] says
+retention 10 min  the leader  delete what has been kept as long as [retention] says
 
 * with a short lease a quarter of it: who looks more rarely sees no silence, who beats more rarely is silent
 + [inbox] poll_seconds
@@ -36,7 +36,7 @@ from coldsend.stores import leases, mailboxes, workers
 LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
 BEAT_SECONDS = 5.0  # at most
-RETENTION_SECONDS = 3600.0
+RETENTION_SECONDS = 600.0
 
 
 @dataclass
