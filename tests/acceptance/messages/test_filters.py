@@ -1,4 +1,4 @@
-"""SpamAssassin's own rules on our messages, offline: nothing above a point that is not the template's doing."""
+"""SpamAssassin's own rules on our messages, offline: nothing above a point but what the template causes."""
 
 from __future__ import annotations
 
