@@ -50,11 +50,21 @@ def test_everything_wrong_is_said_at_once() -> None:
         "tls": "ssl",
         "connections": 0,
         "reply_to": "nobody",
+        "bounce_address": "bounce{token}@sender.example",
+        "unsubscribe_address": "stop@sender.example",
         "api_url": "https://x.example",
     }
     problems = checked("smtp", given, has_credentials=False)[1]
     named = {re.split("[ :]", problem)[0] for problem in problems}
-    assert named == {"--port", "--tls", "--connections", "--reply-to", "--api-url", "--host"}
+    assert named == {
+        "--port", "--tls", "--connections", "--reply-to", "--bounce-address", "--unsubscribe-address",
+        "--api-url", "--host",
+    }  # fmt: skip
+
+
+def test_an_api_has_no_return_path_of_ours() -> None:
+    problems = checked("jiguang", {"bounce_address": "b+{token}@sender.example"}, has_credentials=True)[1]
+    assert problems == ["--bounce-address means nothing to services of type jiguang"]
 
 
 def test_a_password_is_not_sent_in_clear_beyond_this_machine() -> None:

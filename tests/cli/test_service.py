@@ -184,6 +184,19 @@ def test_an_empty_setting_is_taken_away(project: Project) -> None:
     assert "reply_to" not in project.json("service", "show", "dry")["settings"]
 
 
+def test_a_service_is_told_where_bounces_answers_and_unsubscribing_go(project: Project) -> None:
+    add_dry(
+        project, "dry", "--bounce-address", "bounce+{token}@Example.com", "--reply-to", "a+{token}@b.example"
+    )
+    project.run("service", "update", "dry", "--unsubscribe-address", "stop+{token}@example.com")
+    settings = project.json("service", "show", "dry")["settings"]
+    assert settings["bounce_address"] == "bounce+{token}@example.com"
+    assert settings["reply_to"] == "a+{token}@b.example"
+    assert settings["unsubscribe_address"] == "stop+{token}@example.com"
+    result = project.run("service", "update", "dry", "--bounce-address", "{tok}@example.com", check=False)
+    assert (result.code, "only {token} is filled in" in result.err) == (4, True)
+
+
 def _refuse_credentials(project: Project, code: FreezeCode) -> None:
     verdict = Verdict(Outcome.TEMPORARY, Action.FREEZE_SERVICE, "auth", blames_sender=True, freeze=code)
     service_id = id_of(project, "main")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import email
 import email.policy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -273,6 +276,21 @@ def test_a_preview_is_written_as_html_and_as_a_message(project: Project) -> None
     assert (
         project.run("template", "preview", "intro", "--contact", "1", "--out", "x.pdf", check=False).code == 2
     )
+
+
+def test_a_preview_is_printed_octet_for_octet(sqlite_project: Project) -> None:
+    add(sqlite_project)
+    ready_for_preview(sqlite_project)
+    preview = ("template", "preview", "intro", "--contact", "1", "--eml")
+    command = [sys.executable, "-m", "coldsend", *preview, "--config", str(sqlite_project.config)]
+    root = Path(__file__).parents[2]
+    printed = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+    assert printed.count(b"\r\n") == printed.count(b"\n") > 20
+    assert (
+        str(email.message_from_bytes(printed, policy=email.policy.default)["to"]) == "Bob <bob@acme.example>"
+    )
+    for other in (("--json",), ("--out", "x.eml")):
+        assert sqlite_project.run(*preview, *other, check=False).code == 2
 
 
 def test_a_preview_names_what_the_contact_lacks(project: Project) -> None:

@@ -118,6 +118,17 @@ def test_of_two_who_move_the_same_gap_one_succeeds(database: Database) -> None:
         assert not gaps.move(connection, service_id, known, NOON + timedelta(seconds=1))
 
 
+def test_a_test_travels_under_the_addresses_of_the_service() -> None:
+    service = Service(
+        1, "main", "smtp", "anna@example.com", settings={"bounce_address": "b+{token}@example.com"}
+    )
+    made = trial.compose(service, address.parse("me@example.com"), NOON, ["x" * 26])
+    assert made.mail_from == "b+xxxxxxxxxxxxxxxxxxxxxxxxxx@example.com"
+    assert message_from_string(made.data.decode(), policy=default)["From"].addresses[0].addr_spec == (
+        "anna@example.com"
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "email"),
     [(None, "anna@example.com"), ("Smith, Jörg", "j@bücher.example"), ("张三", "zhang@example.com"),
