@@ -52,8 +52,9 @@ class Keeper:
         """Delete what is old enough, for a minute at most; the rest is left for the next run."""
         ends = clock.monotonic() + SECONDS
         dropped = Dropped()
+        if self._rules.events_days:
+            dropped.events = self._drop_events(now - timedelta(days=self._rules.events_days), ends)
         for kind, days, drop in (
-            ("events", self._rules.events_days, retention.drop_events),
             ("unmatched", self._rules.events_days, retention.drop_unmatched),
             ("messages", self._rules.messages_days, retention.drop_messages),
             ("payloads", self._rules.payloads_days, retention.drop_payloads),
@@ -71,6 +72,17 @@ class Keeper:
             counts = {field.name: getattr(dropped, field.name) for field in fields(dropped)}
             logbook.retention_applied(**counts)
         return dropped
+
+    def _drop_events(self, before: datetime, ends: float) -> int:
+        """From the oldest on, until a batch has none that is old enough."""
+        deleted = after = 0
+        while not self._over(ends):
+            work = partial(retention.drop_events, after=after, before=before, limit=BATCH)
+            count, after = self._database.run(work)
+            if not count:
+                break
+            deleted += count
+        return deleted
 
     def _forget_raw(self, before: datetime, ends: float) -> int:
         """Messages as they came, text and all: of each the rest stays until its own time is over."""

@@ -11,15 +11,16 @@ from coldsend.database import bulk
 from coldsend.database.tables import event_log, inbox_messages, unmatched_events, webhook_payloads
 
 
-def drop_events(connection: Connection, before: datetime, limit: int) -> int:
-    """Delete events that happened before then, of the oldest rows there are; returns how many.
+def drop_events(connection: Connection, after: int, before: datetime, limit: int) -> tuple[int, int]:
+    """Delete those of the next events, ids above ``after``, that happened before then.
 
     By id, the only order the log is stored in: what was logged first happened first, but for a few that were
-    heard of late. Those go with the rows around them.
+    heard of late. Returns (how many were deleted, the id to go on from).
     """
-    oldest = sa.select(event_log.c.id, event_log.c.ts).order_by(event_log.c.id).limit(limit)
-    ids = [row.id for row in connection.execute(oldest) if row.ts < before]
-    return _drop(connection, event_log, ids)
+    query = sa.select(event_log.c.id, event_log.c.ts).where(event_log.c.id > after)
+    rows = connection.execute(query.order_by(event_log.c.id).limit(limit)).all()
+    ids = [row.id for row in rows if row.ts < before]
+    return _drop(connection, event_log, ids), rows[-1].id if rows else after
 
 
 def drop_unmatched(connection: Connection, before: datetime, limit: int) -> int:

@@ -125,6 +125,15 @@ def test_long_tables_go_in_small_transactions_and_one_run_ends(
     assert kept.ids(event_log) == young
 
 
+def test_events_that_were_heard_of_late_keep_no_other_from_going(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 4)
+    mixed = [kept.event(days) for days in (150, 1, 150, 1, 1, 1, 150, 1, 1, 1, 150, 1)]
+    assert kept.run().events == 4
+    assert len(kept.ids(event_log)) == len(mixed) - 4
+
+
 def test_it_stops_when_it_is_told_to(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retention, "BATCH", 2)
     for _ in range(6):
