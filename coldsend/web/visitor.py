@@ -74,6 +74,7 @@ class Visitors:
         return address
 
 
+@lru_cache(10_000)
 def _address_of(hop: str) -> str:
     """``192.0.2.1``, ``192.0.2.1:443`` or ``[2001:db8::1]:443`` as an address; "" for anything else."""
     text = hop.strip().strip('"')
