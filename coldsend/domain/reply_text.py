@@ -13,7 +13,8 @@ from coldsend.domain.answers import Answer, Phase
 TEXT_LIMIT = 1000
 
 _REPLY = re.compile(
-    r"(?:^|(?<=[\s;:(\[]))([2-5][0-5]\d)(?=[\s-]|$)[\s-]*(?:#?([245]\.\d{1,3}\.\d{1,3})(?![.\d]))?(?:(?<=\d):)?\s*"
+    r"(?:^|(?<=[\s;:(\[]))([2-5][0-5]\d)(?=[\s-]|"
+    r"$)[\s-]*(?:#?([245]\.\d{1,3}\.\d{1,3})(?![.\d]))?(?:(?<=\d):)?\s*"
 )
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![.\d])")
 _NO_ANSWER = re.compile(

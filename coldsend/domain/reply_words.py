@@ -124,7 +124,7 @@ BAD_REPUTATION = words(
     r"dynamic (ip|host|address|range)|residential",
     r"\bcomplaints?\b",
 )
-NOT_REPUTATION = words(r"recipient address", r"mailbox", r"all recipient")
+NOT_REPUTATION = words(r"recipient address", r"mailbox", r"all recipient", r"\bnot listed in\b")
 
 MALFORMED = words(
     r"rfc ?\d*.{0,12}(complian|conform|violat)",
@@ -221,7 +221,8 @@ UNKNOWN_RECIPIENT = words(
     r"(usu[^ ]{1,2}rio|conta|endere[^ ]{1,2}o).{0,40}(desconhecid|n[^ ]{1,2}o existe|inexistente)",
     r"(пользовател|ящик|получател|адрес).{0,60}(не существует|не найден|не зарегистрирован|неизвест)",
     r"(ユーザー?|アドレス|宛先|受信者)[^、。\s]{0,20}(存在し(な|ま)|見つかりま)",
-    r"(用户|用戶|收件人|邮箱|郵箱|信箱|地址|账号|帳號)[^，。、\s]{0,12}(?<!可能)(不存在|未找到|找不到)|查無此|查无此",
+    r"(用户|用戶|收件人|邮箱|郵箱|信箱|地址|账号|"
+    r"帳號)[^，。、\s]{0,12}(?<!可能)(不存在|未找到|找不到)|查無此|查无此",
 )
 
 ADDRESS_REJECTED = words(r"address(es)? rejected")

@@ -45,7 +45,7 @@ _ANY_WEEKDAY = "|".join(_WEEKDAYS)
 _UNTIL = (
     r"until(?: and including)?|till|til|through|thru|up to|bis(?: (?:einschließlich|inklusive))?(?: zum)?|"
     r"jusqu.au|hasta(?: el)?|fino al?|até(?: o)?(?: dia)?|tot(?: en met)?|"
-    r"t/m|t\.o\.m\.|til og med|до|по|至|到"
+    r"t/m|t\.o\.m\.|til og med|до|по"
 )
 # What is said of the day on which somebody is there again.
 _BACK = (
@@ -70,7 +70,7 @@ _DAY = (
     r"(?P<weekday>" + _ANY_WEEKDAY + r")\b"
 )
 _SAID = re.compile(
-    r"(?:(?P<until>(?<!\w)(?:" + _UNTIL + r"))|(?P<back>(?<!\w)(?:" + _BACK + r")))"
+    r"(?:(?P<until>(?<!\w)(?:" + _UNTIL + r")|[至到])|(?P<back>(?<!\w)(?:" + _BACK + r")))"
     r"(?:\s{0,3}[:,]?\s{0,3})(?:on |am |le |el |il |the |den |dem |o dia |next |nächsten |kommenden |в |с )?"
     r"(?:(?:"
     + _ANY_WEEKDAY

@@ -118,7 +118,7 @@ def _from_blocks(
         action = block.action or ("delayed" if delay or block.status.startswith("4") else "failed")
         if block.status.startswith("2") and not block.action:
             action = "delivered"
-        judged = severity(block.address, action, block.status, block.diagnostic, said or words, words)
+        judged = severity(block.address, action, block.status, block.diagnostic, said or words[:TEXT], words)
         found.append(
             Failed(block.address, judged.status, action, judged.hard, judged.reason, judged.diagnostic)
         )

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from coldsend.inbox.mail import Mail, addresses_in
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
-MOST_BLOCKS, LINES = 500, 10_000
+MOST_BLOCKS, LINES = 100, 10_000
 
 _FIELD = re.compile(
     r"^[ \t]{0,8}((?:final-|original-|x-actual-)recipient|action|status|diagnostic-code|remote-mta|"
@@ -42,12 +42,16 @@ def blocks(mail: Mail) -> list[Block]:
     """The blocks of a message that is a notification by its form."""
     found: list[Block] = []
     for part in mail.of_type(*_STATUS_TYPES):
-        found += blocks_in(part.text)
+        found += _blocks_in(part.text)
     return _merged(found)
 
 
 def blocks_in(text: str) -> list[Block]:
     """The blocks in any text: lines of fields, together."""
+    return _merged(_blocks_in(text))
+
+
+def _blocks_in(text: str) -> list[Block]:
     found: list[dict[str, str]] = []
     current: dict[str, str] = {}
     name = ""

@@ -8,7 +8,11 @@ from coldsend.inbox.mail import Headers, Mail, read_headers
 
 _RETURNED = ("message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "text/rfc822-header")
 _MESSAGE_ID = re.compile(r"<[^<>\s@]{1,250}@[^<>\s@]{1,250}>")
-MOST_IDS = 40
+MOST_IDS, SEARCHED = 40, 64 * 1024
+_PART_HEADER = re.compile(
+    r"^content-type:[ \t]*(?:message/rfc822|text/rfc822-headers)[^\n]*\n(?:[^\n]+\n){0,5}[ \t]*\n",
+    re.IGNORECASE | re.MULTILINE,
+)
 
 # A line after which a returned message follows in the same text.
 _MARK = re.compile(
@@ -63,7 +67,21 @@ def original_headers(mail: Mail, returned_text: str) -> Headers:
             headers = read_headers(part.text)
             if "received" in headers or "message-id" in headers:
                 return headers
-    return read_headers(_undented(returned_text)) if returned_text else Headers()
+    for part in mail.parts:
+        if part.headers is not mail.headers and {"message-id", "from"} <= part.headers.names:
+            return part.headers  # returned as a part of the notice itself
+    if returned_text:
+        return read_headers(_undented(returned_text))
+    return _unseparated(mail)
+
+
+def _unseparated(mail: Mail) -> Headers:
+    """The headers of a returned message that a wrong boundary left in the part before."""
+    for part in mail.parts:
+        found = _PART_HEADER.search(part.text[:SEARCHED])
+        if found:
+            return read_headers(part.text[found.end() :])
+    return Headers()
 
 
 def _undented(text: str) -> str:

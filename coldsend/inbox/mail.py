@@ -11,7 +11,7 @@ from __future__ import annotations
 import binascii
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from email.header import decode_header
 from email.utils import getaddresses
@@ -57,6 +57,10 @@ class Headers:
 
     def __contains__(self, name: str) -> bool:
         return name in self._by_name
+
+    @property
+    def names(self) -> Set[str]:
+        return self._by_name.keys()
 
     def get(self, name: str) -> str:
         """The first value, "" where there is none."""
