@@ -116,7 +116,7 @@ def show(name: Template) -> None:
     app,
     "coldsend template preview intro --contact bob@acme.com",
     "coldsend template preview intro --contact bob@acme.com --service main --out intro.eml",
-    "coldsend template preview intro --contact bob@acme.com --eml | spamassassin --local --test-mode",
+    "coldsend template preview intro --contact bob@acme.com --eml > intro.eml",
 )
 def preview(
     name: Template,
