@@ -17,7 +17,7 @@ from coldsend.inbox.mail import Mail
 from coldsend.inbox.reply_quotes import QUOTED, Form, opens_quote
 from coldsend.inbox.reply_signature import without_signature
 
-TEXT, LINES, HTML = 100_000, 5000, 200_000
+TEXT, LINES, HTML, MOST_QUOTES = 100_000, 5000, 200_000, 20
 
 _ANSWERS = re.compile(
     r"^\s*(?:re|aw|antw|antwort|sv|vs|ref|res|r|rif|odp|vá|ynt|atb|回复|回覆|答复|返信|회신|תשובה|השב|رد)\s*"
@@ -130,21 +130,29 @@ def _rendered(tree: html.HtmlElement) -> str:
 def new_text(text: str) -> str:
     """What was written anew in a text that may quote; all of it where nothing else is left.
 
-    Above the quote, or below it, or between its lines: whichever has words.
+    Above the quote, or below it, or between its lines: whichever has words. A text that has nothing but
+    headers above it was forwarded, or sent so: it is read as if they were not there.
     """
     lines = [line.rstrip() for line in _readable(text).split("\n")[:LINES]]
+    rest = lines
+    for _ in range(MOST_QUOTES):
+        found, start = _new_in(rest)
+        if found or start is None:
+            return found or _joined(lines)
+        rest = rest[start:]
+    return _joined(lines)
+
+
+def _new_in(lines: list[str]) -> tuple[str, int | None]:
+    """The new text, and where to look for it if there is none: behind what opens the first quote."""
     above, opened = _until_quote(lines)
     if opened is None:
-        return _joined(without_signature(_unmarked(lines)) or lines) or _joined(lines)
+        return _joined(without_signature(_unmarked(lines))), None
     form, start = opened
     has_words = any(line.strip() for line in above)
     below = _answers(lines[start:], interleaved=has_words) if form is Form.ATTRIBUTION else []
-    if not has_words and not any(line.strip() for line in below):
-        # Nothing but headers and what they head: a forwarded text, or one sent with its headers above it.
-        return new_text("\n".join(lines[start:])) if start < len(lines) else _joined(lines)
-    return _joined(
-        [*without_signature(above), *([""] if has_words and below else []), *without_signature(below)]
-    )
+    between = [""] if has_words and below else []
+    return _joined([*without_signature(above), *between, *without_signature(below)]), start
 
 
 def _until_quote(lines: list[str]) -> tuple[list[str], tuple[Form, int] | None]:
