@@ -171,6 +171,13 @@ def test_an_event_without_a_message_id_finds_its_row_by_the_address(desk: Desk) 
     assert (desk.status(first), desk.status(second)) == ("sent", "complained")
 
 
+def test_of_several_messages_to_an_address_it_is_one_that_went_through_this_service(desk: Desk) -> None:
+    (row,) = desk.sent()
+    later = desk.again(row, desk.begun("other"), sender_service_id=desk.service("other"), sent_at=HOUR_AGO)
+    desk.engagelab(told(engagelab_response("report_spam", token="", to=desk.email(row))))
+    assert (desk.status(row), desk.status(later)) == ("complained", "sent")
+
+
 def test_one_request_may_tell_of_many_messages(desk: Desk) -> None:
     rows = desk.sent(5)
     account = SendGridAccount()
