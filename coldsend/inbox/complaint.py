@@ -19,7 +19,8 @@ TEXT = 2000
 
 _REPORT = ("message/feedback-report", "message/feedback-type")
 _HOTMAIL = "x-hmxmroriginalrecipient"
-_NOT_FROM_PEOPLE = frozenset({"auth-failure", "dmarc", "virus"})
+# Kinds of feedback that no recipient gave: they are about a message, and say nothing of who got it.
+NOT_FROM_PEOPLE = frozenset({"auth-failure", "dmarc", "virus"})
 _REDACTED = re.compile(r"redact|undisclosed|\.invalid$", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"\b(?:complaint about message|abuse report|spam complaint|feedback report)\b", re.IGNORECASE
@@ -43,7 +44,9 @@ def find(mail: Mail) -> Complaint | None:
     said, returned = split_text(words)
     original = original_headers(mail, returned)
     if report is not None:
-        return _from_report(_fields(report.text), original, said)
+        fields = _fields(report.text)
+        # RFC 6430: somebody took a message out of the spam folder.
+        return None if fields.get("feedback-type") == "not-spam" else _from_report(fields, original, said)
     if "x-apple-unsubscribe" in mail.headers:
         leaving = mail.headers.addresses("from")
         return Complaint(tuple(Failed(each, reason="opt-out") for each in leaving[:1]), said[:TEXT], original)
@@ -67,9 +70,9 @@ def _from_report(report: Headers, original: Headers, words: str) -> Complaint:
         *original.addresses("x-rcpt-to", "delivered-to", "x-original-to", "to"),
     ]
     who = [address for address in told if not _REDACTED.search(address)]
-    if reason in _NOT_FROM_PEOPLE:
-        who = report.addresses("original-rcpt-to") or who
     given = tuple(dict.fromkeys(report.addresses("original-rcpt-to") or who[:1]))
     recipients = tuple(Failed(address, reason=reason) for address in given)
+    if not recipients and reason in NOT_FROM_PEOPLE:
+        recipients = (Failed("", reason=reason),)
     ids = tuple(value for value in (report.get("message-id"), report.get("original-message-id")) if value)
     return Complaint(recipients, words.strip()[:TEXT], original, ids)

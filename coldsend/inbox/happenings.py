@@ -17,6 +17,7 @@ from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox
 from coldsend.feedback.matching import row_of_message_id
 from coldsend.inbox.classified import Classified, Failed
+from coldsend.inbox.complaint import NOT_FROM_PEOPLE
 
 # A sender's clock is believed so far back from when its message arrived, and not a moment after.
 CLOCK_BELIEVED = timedelta(days=14)
@@ -86,7 +87,8 @@ def happenings(
 def _about(message: Classified, *, unsubscribes: bool) -> list[tuple[Kind | None, Failed]]:
     """(what happened, to whom); None: nothing that matters."""
     if message.kind is MessageKind.COMPLAINT:
-        return [(Kind.COMPLAINT, each) for each in message.recipients or (Failed(""),)]
+        told = message.recipients or (Failed(""),)
+        return [(Kind.COMPLAINT, each) for each in told if each.reason not in NOT_FROM_PEOPLE]
     if message.kind is MessageKind.BOUNCE and not message.recipients:
         return [(Kind.BOUNCE, Failed("", diagnostic=_line(message.text)))]
     if message.recipients:

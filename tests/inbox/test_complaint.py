@@ -44,6 +44,10 @@ def test_a_report_on_authentication_says_so_by_its_reason() -> None:
     assert only(arf(REPORT.replace("abuse", "auth-failure"))).reason == "auth-failure"
 
 
+def test_a_message_taken_out_of_the_spam_folder_is_no_complaint() -> None:
+    assert classified(arf(REPORT.replace("abuse", "not-spam"))).kind is not MessageKind.COMPLAINT
+
+
 def test_the_message_alone_with_its_recipient_is_a_complaint_of_hotmails() -> None:
     original = f"X-HmXmrOriginalRecipient: ben@example.org\n{ORIGINAL}"
     body = f"--b\nContent-Type: message/rfc822\n\n{original}\n--b--\n"

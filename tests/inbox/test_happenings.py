@@ -47,6 +47,11 @@ def test_what_became_of_one_message_on_its_way_is_one_bounce_the_worst() -> None
     assert (item.row_id, item.hard, item.recipient) == (7, True, "bob@example.com")
 
 
+def test_a_report_on_authentication_is_nobodys_complaint() -> None:
+    report = Failed("anna@example.org", reason="auth-failure")
+    assert _kinds(Classified(MessageKind.COMPLAINT, (report,))) == []
+
+
 def test_a_bounce_without_a_recipient_is_one_all_the_same() -> None:
     [item] = _items(Classified(MessageKind.BOUNCE, text="It could\nnot be  delivered"), (7, False))
     assert (item.kind, item.hard, item.diagnostic) == (Kind.BOUNCE, None, "It could not be delivered")
