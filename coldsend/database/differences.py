@@ -145,8 +145,7 @@ def _type(kind: sa.types.TypeEngine[Any], dialect: Dialect) -> str:
     text = re.sub(r" (character set|charset|collate) \w+", "", text)
     text = re.sub(r"\b(bigint|int|integer|smallint|tinyint)\(\d+\)", r"\1", text)
     text = re.sub(r"^numeric", "decimal", re.sub(r"^int\b", "integer", text))
-    if text == "bool" and dialect.name != "sqlite":
-        text = "tinyint"  # MySQL has no other
+    text = re.sub(r"^bool$", "tinyint", text)  # another name for it in MySQL; SQLite's is "boolean"
     return "json" if text == "longtext" else text.replace(", ", ",")
 
 
