@@ -62,6 +62,7 @@ BENCHMARKS = [
     Benchmark("composing_ratio", "", "--messages 4000 --rounds 3"),
     Benchmark("dkim", "", "--messages 500 --rounds 2"),
     Benchmark("meter", "", "--rounds 3"),
+    Benchmark("tracking", "", "--seconds 5 --rounds 1 --recipients 20000"),
     Benchmark("expansion", "--rounds 3", "--contacts 100000 --rounds 1"),
     Benchmark("import_contacts", "--rows 1000000", "--rows 100000"),
     Benchmark("flatness", "", FEW_PENDING),

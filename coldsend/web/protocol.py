@@ -1,12 +1,12 @@
 """HTTP/1.1 with limits that uvicorn leaves to a proxy: how long a request may take, how long its head may be.
 
 A client that drips its request (slowloris), or says nothing, is let go after ``REQUEST_SECONDS``; a head of
-more than ``HEAD_BYTES`` is answered with 400. Bodies have limits where they are read.
+more than ``HEAD_BYTES`` is answered with 400. Bodies have limits where they are read. There is no timer for
+each request: whoever serves calls :meth:`LimitedProtocol.let_go_if_slow` now and then.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,63 +20,45 @@ class HeadTooLong(Exception):
 
 
 class LimitedProtocol(HttpToolsProtocol):
-    """Arms a timer while a request is on its way in."""
+    """Knows since when a request is on its way in."""
 
-    _timer: asyncio.TimerHandle | None = None
+    _since: float | None = None
     _in_head = True
-    _head = 0  # bytes of the head, counted as they come
-    _parsed = 0  # bytes of the head, counted as they are understood
+    _read = 0  # bytes since the request began
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        self._arm()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._disarm()
-        super().connection_lost(exc)
+        self._since = self.loop.time()
 
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head += len(data)
+        self._read += len(data)
         super().data_received(data)
-        if self._in_head and self._head > HEAD_BYTES and not self.transport.is_closing():
+        if self._in_head and self._read > HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The head of the request is too long.")
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head, self._parsed = True, 0, 0
-        self._arm()
-
-    def on_url(self, url: bytes) -> None:
-        self._count(len(url))
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._count(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        self._in_head, self._since = True, self.loop.time()
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        # Counted only where it may be: what was read may hold the body, or requests that follow.
+        if self._read > HEAD_BYTES and self._head_size() > HEAD_BYTES:
+            raise HeadTooLong
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        self._disarm()
+        self._since, self._read = None, 0
         super().on_message_complete()
 
-    def _count(self, size: int) -> None:
-        self._parsed += size
-        if self._parsed > HEAD_BYTES:
-            raise HeadTooLong
-
-    def _arm(self) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(REQUEST_SECONDS, self._too_slow)
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _too_slow(self) -> None:
-        if not self.transport.is_closing():
+    def let_go_if_slow(self, now: float) -> None:
+        """Close the connection where a request takes too long. now: of the event loop."""
+        if (
+            self._since is not None
+            and now - self._since > REQUEST_SECONDS
+            and not self.transport.is_closing()
+        ):
             self.transport.abort()
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)

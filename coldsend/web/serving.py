@@ -50,6 +50,10 @@ class Server(uvicorn.Server):
     async def _look(self) -> None:
         while True:
             self._intake.look()
+            now = asyncio.get_running_loop().time()
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, LimitedProtocol):
+                    connection.let_go_if_slow(now)
             if os.getppid() != self._parent:
                 self.should_exit = True  # a parent that was killed cannot drain its processes
             await asyncio.sleep(LOOK_SECONDS)

@@ -38,10 +38,10 @@ class Visitors:
         self._trusted = tuple(networks(settings.trusted_proxies))
         self._own = tuple(networks(settings.own_networks))
         self._key = key
+        self._stored = _whole if settings.keep_ip else visits.cut_address
         # Of an address, a person's or a provider's proxy, many hits come.
-        self._network = lru_cache(10_000)(_whole if settings.keep_ip else visits.cut_address)
-        self._is_own = lru_cache(10_000)(lambda address: _is_in(address, self._own))
         self._is_trusted = lru_cache(1000)(lambda address: _is_in(address, self._trusted))
+        self._known = lru_cache(20_000)(self._look_at)
 
     def of(self, scope: dict[str, Any]) -> Visitor:
         """The visitor behind an ASGI request."""
@@ -50,16 +50,18 @@ class Visitors:
         address = client[0] if client else ""
         if b"x-forwarded-for" in headers and self._is_trusted(address):
             address = self._forwarded(address, scope["headers"])
-        agent = headers.get(b"user-agent", b"")[:AGENT_LENGTH].decode("latin-1")
-        signs: list[str] = []
-        if scope["method"] == "HEAD":
-            signs.append(visits.HEAD)
-        if visits.is_prefetch(headers):
-            signs.append(visits.PREFETCH)
-        if self._own and self._is_own(address):
-            signs.append(visits.OWN)
-        hashed = blake2b(f"{address}\n{agent}".encode(), digest_size=8, key=self._key).hexdigest()
-        return Visitor(hashed, self._network(address), agent, tuple(signs))
+        known = self._known(address, headers.get(b"user-agent", b"")[:AGENT_LENGTH])
+        is_head, is_prefetch = scope["method"] == "HEAD", visits.is_prefetch(headers)
+        if not (is_head or is_prefetch):
+            return known
+        more = ((visits.HEAD,) if is_head else ()) + ((visits.PREFETCH,) if is_prefetch else ())
+        return known._replace(signs=more + known.signs)
+
+    def _look_at(self, address: str, agent: bytes) -> Visitor:
+        text = agent.decode("latin-1")
+        hashed = blake2b(f"{address}\n{text}".encode(), digest_size=8, key=self._key).hexdigest()
+        signs = (visits.OWN,) if self._own and _is_in(address, self._own) else ()
+        return Visitor(hashed, self._stored(address), text, signs)
 
     def _forwarded(self, peer: str, headers: Iterable[tuple[bytes, bytes]]) -> str:
         told = b",".join(value for name, value in headers if name == b"x-forwarded-for")
