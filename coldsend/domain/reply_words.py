@@ -60,7 +60,7 @@ DNS_TROUBLE = words(
     r"dns.{0,20}(timed? ?out|temporar|fail)",
     r"servfail",
     r"(name|host|domain)\w*.{0,20}(lookup|resolution).{0,20}(temporar|timed? ?out)",
-    r"name service error",
+    r"name service error|(host|domain|name) not found.{0,20}try again",
 )
 
 # For good, unlike what a name server says while it has trouble.
@@ -209,7 +209,13 @@ UNKNOWN_RECIPIENT = words(
     r"domain is not reachable",
     r"unrout(e)?able|null ?mx|nxdomain|bad destination (host|mailbox|system)",
     r"adresse?.{0,60}(invalide|inconnue?)|destinataire.{0,20}inconnu",
-    r"unknown in (virtual|local|relay)",
+    r"unknown in (virtual|local|relay)|unknown local part|recip(ient)?notfound",
+    r"(?<!ip )(?<!host )\baddress(es)? (is |are |was |were )?(unknown|invalid|"
+    r"undeliverable|not (present|known)|"
+    r"could not be found|has been replaced|no longer accepts)|(undeliverable|"
+    r"bad destination) (e-?mail )?address",
+    r"(mail ?box|user) (is )?(invalid|not present)|can.?t accept (user|recipient)|not our (user|customer)",
+    r"(recipient )?domain must exist|invalid domain( name)?\W*$|\bunknown host\W*$|non-?existent hosts",
     r"recipient address rejected\.?\s*($|\()",
     r"invalid final delivery|no (mail)?box by that name",
     r"recipient name is not recogni[sz]ed|(user|person|recipient).{0,30} not exist\b|not our customer",

@@ -388,3 +388,47 @@ def test_nothing_of_the_corpus_is_suppressed_that_says_nothing_of_the_address(
     for entry in corpus:
         if judge(parse(entry["response"]), provider=entry["provider"]).action == Action.SUPPRESS:
             assert any(words in entry["response"].lower() for words in about_address), entry
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 address not present in directory",
+        "550 bad destination email address",
+        "550 can't accept user",
+        "550 destination addresses were unknown",
+        "550 mailbox invalid",
+        "550 this address no longer accepts mail",
+        "550 undeliverable address",
+        "550 This address has been replaced by b@c",
+        "550 not our user",
+        "550 Unknown local part anna",
+        "550 User anna not listed in public Name & Address Book",
+        "550 5.4.4 Invalid domain name",
+        "all relevant MX records point to non-existent hosts",
+        "550 收件人不存在",
+        "550 Пользователь не найден",
+    ],
+)
+def test_an_address_that_is_no_good_is_known_by_many_sentences(said: str) -> None:
+    assert judge(parse(said, Phase.RCPT)).action == Action.SUPPRESS
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "550 Sender unknown",
+        "550 sender domain does not exist",
+        "550 Domain of sender address a@b does not exist",
+        "554 Client host rejected: cannot find your reverse hostname",
+        "550 IP address not found",
+        "450 4.1.1 user unknown; unverified address",
+        "host not found, try again",
+        "550 mailbox unavailable: blocked",
+        "550 User is over quota",
+        "501 5.1.7 bad sender address syntax",
+        "550 the group does not exist or you have no permission to post to the group",
+    ],
+)
+def test_what_is_about_somebody_or_something_else_costs_no_address(said: str) -> None:
+    assert judge(parse(said, Phase.RCPT)).action != Action.SUPPRESS
