@@ -102,6 +102,7 @@ def details(connection: Connection, given: str, pepper: bytes | None) -> dict[st
     sends = contacts.sends(connection, row["id"])
     return {
         **shown(row),
+        "away_until": row["away_until"],
         "suppressed": [
             {name: entry[name] for name in ("scope", "value", "reason", "campaign", "source", "created_at")}
             | {"list": entry["list_name"] or None}

@@ -6,6 +6,7 @@ import itertools
 from datetime import timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from coldsend.composing.tokens import Kind as TokenKind
@@ -37,6 +38,10 @@ DISABLED = "550 5.2.1 account disabled"
 NOBODY = "550 5.1.1 no such user here"
 LISTED = "554 5.7.1 blocked using zen.spamhaus.org"
 SUSPENDED = "550 5.7.705 tenant has exceeded threshold"
+
+
+# What is decided without a database's help is tried on one of them.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 class Sent(World):

@@ -13,7 +13,7 @@ from coldsend.database.tables import contacts, event_log, task_contacts
 from coldsend.domain.feedback import Actor, Feedback, Kind
 from coldsend.errors import Refused
 from coldsend.feedback.apply import apply
-from tests.feedback.happenings import NOBODY, SENT, TRIED, Sent
+from tests.feedback.happenings import NOBODY, SENT, TRIED, Sent, on_sqlite
 from tests.planning.world import NOW
 
 MINUTE = timedelta(minutes=1)
@@ -44,6 +44,7 @@ def test_each_kind_sets_its_time_moves_the_status_and_is_logged(
     assert applied.matches == [(row_id, row["contact_id"], world.task_id)]
 
 
+@on_sqlite
 @pytest.mark.parametrize("kind", [Kind.DELAYED, Kind.AUTO_REPLY])
 def test_what_is_no_step_of_the_message_changes_nothing_of_it(world: Sent, kind: Kind) -> None:
     [row_id] = world.sent()
@@ -71,6 +72,7 @@ def test_the_time_is_that_of_the_earliest_whatever_is_told_first(world: Sent) ->
     assert len(world.events()) == 3, "and each of them is in the event log"
 
 
+@on_sqlite
 @pytest.mark.parametrize("actor", [Actor.MACHINE, Actor.OWN])
 @pytest.mark.parametrize("kind", [Kind.OPEN, Kind.CLICK])
 def test_machines_and_our_own_people_are_logged_and_prove_nothing(
@@ -164,6 +166,7 @@ class TestRowsWithoutAnAnswer:
         world.apply(world.heard(Kind.REPLY, row_id))
         assert [kind for kind, _at in world.events()].count("send_api_success") == 1
 
+    @on_sqlite
     @pytest.mark.parametrize(
         ("status", "reason"),
         [("pending", None), ("skipped", "suppressed"), ("failed_to_send", "unknown_recipient")],

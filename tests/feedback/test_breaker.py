@@ -17,7 +17,7 @@ from coldsend.feedback import breaker
 from coldsend.feedback.breaker import Limits
 from coldsend.planning import campaigns as life
 from coldsend.stores import feedback as store
-from tests.feedback.happenings import SENT, Sent
+from tests.feedback.happenings import SENT, Sent, on_sqlite
 from tests.planning.world import NOW
 
 DAY = timedelta(days=1)
@@ -85,6 +85,7 @@ def test_nothing_is_decided_before_so_many_were_tried(world: Accepted) -> None:
     assert world.check() is not None
 
 
+@on_sqlite
 @pytest.mark.parametrize("reason", ["unknown_recipient", "content_refused", "refused"])
 def test_who_is_refused_at_once_counts_as_bounced(world: Accepted, reason: str) -> None:
     world.accepted(57)
@@ -94,6 +95,7 @@ def test_who_is_refused_at_once_counts_as_bounced(world: Accepted, reason: str) 
     assert str(world.check()).startswith("3 of 60 recipients bounced")
 
 
+@on_sqlite
 @pytest.mark.parametrize("reason", ["expired", "given_up", "too_big", "cancelled"])
 def test_other_failures_count_for_nothing(world: Accepted, reason: str) -> None:
     world.accepted(60)
@@ -138,6 +140,7 @@ def test_who_lets_it_go_on_begins_anew_and_late_bounces_of_old_mail_do_not_stop_
     assert world.campaign_status() == "paused"
 
 
+@on_sqlite
 @pytest.mark.parametrize("status", ["draft", "paused", "completed", "cancelled"])
 def test_a_campaign_that_does_not_send_is_left_alone(world: Accepted, status: str) -> None:
     rows = world.accepted(60)

@@ -9,7 +9,7 @@ import pytest
 
 from coldsend.database.tables import contacts, provider_pauses, sender_services, suppressions, task_contacts
 from coldsend.domain.feedback import Kind
-from tests.feedback.happenings import DISABLED, FULL, LISTED, NOBODY, SUSPENDED, Sent
+from tests.feedback.happenings import DISABLED, FULL, LISTED, NOBODY, SUSPENDED, Sent, on_sqlite
 from tests.planning.world import NOW
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -23,6 +23,7 @@ class TestBounces:
         assert world.suppressed() == {(world.email(row_id), 0): "hard_bounce"}
         assert (entry["source"], entry["detail"]) == ("inbox:bounces", NOBODY)
 
+    @on_sqlite
     @pytest.mark.parametrize(
         ("diagnostic", "hard", "suppressed"),
         [
@@ -51,6 +52,7 @@ class TestBounces:
         world.apply(world.bounce(row_id, "", status="5.1.1"))
         assert world.suppressed()
 
+    @on_sqlite
     @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
     def test_a_full_mailbox_is_given_up_with_the_third_message_within_two_weeks_in_any_order(
         self, world: Sent, order: tuple[int, ...]
@@ -106,6 +108,7 @@ class TestServices:
         assert (service["health_status"], service["frozen_code"]) == ("frozen", "suspended")
         assert [change.kind for change in applied.changes] == ["frozen"]
 
+    @on_sqlite
     @pytest.mark.parametrize(
         ("diagnostic", "at"),
         [
@@ -153,6 +156,7 @@ class TestRequests:
         world.apply(*items[two][::-1])
         assert set(world.suppressed().values()) == {"complaint"}
 
+    @on_sqlite
     @pytest.mark.parametrize("kind", [Kind.OPEN, Kind.CLICK, Kind.REPLY, Kind.DELIVERED, Kind.DELAYED])
     def test_nothing_else_does(self, world: Sent, kind: Kind) -> None:
         [row_id] = world.sent()
@@ -194,6 +198,7 @@ class TestAbsences:
         contact = world.row(contacts, world.row(task_contacts, row_id)["contact_id"])
         assert contact["away_until"] == item.at + 60 * DAY
 
+    @on_sqlite
     @pytest.mark.parametrize("until", [None, NOW - DAY, NOW])
     def test_who_is_back_already_waits_for_nothing(self, world: Sent, until: object) -> None:
         [row_id] = world.sent()

@@ -15,7 +15,7 @@ from coldsend.domain.states import SuppressionReason
 from coldsend.domain.suppression import hashed_key, read
 from coldsend.feedback.matching import email_key, row_of_message_id
 from coldsend.stores import suppressions
-from tests.feedback.happenings import FULL, NOBODY, PEPPER, TOKENS, Sent
+from tests.feedback.happenings import FULL, NOBODY, PEPPER, TOKENS, Sent, on_sqlite
 from tests.planning.world import NOW
 
 DAY = timedelta(days=1)
@@ -83,6 +83,7 @@ class TestAddresses:
         [row_id] = world.sent(attempt_at=NOW - 62 * DAY, sent_at=NOW - 62 * DAY)
         assert matched(world, recipient=world.email(row_id)) is None
 
+    @on_sqlite
     @pytest.mark.parametrize(
         ("status", "reason", "found"),
         [
@@ -110,6 +111,7 @@ class TestAddresses:
 
 
 class TestStrangers:
+    @on_sqlite
     @pytest.mark.parametrize(
         ("kind", "words", "reason"),
         [
