@@ -23,7 +23,7 @@ from coldsend.database.engine import Connection as DatabaseConnection
 from coldsend.database.engine import Database
 from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox, Trouble, gives_up_message, is_due
-from coldsend.errors import ColdsendError, Unreachable
+from coldsend.errors import ColdsendError, Refused, Unreachable
 from coldsend.feedback.applier import Applier, applier_of
 from coldsend.feedback.matching import email_key
 from coldsend.inbox import reading
@@ -102,15 +102,15 @@ class Poller:
             found = mailboxes.find(connection, mailbox_id)
             return found, *mailboxes.take_lease(connection, mailbox_id, self.now(), LEASE_SECONDS)
 
+        with self.database.read() as connection:
+            applier = applier_of(connection, self.settings, self.keys)
+            own = frozenset(email_key(service.from_email) for service in services.all_services(connection))
         row, until, ours = self.database.run(work)
         mailbox = mailboxes.as_mailbox(row)
         polled = Polled(mailbox.name)
         if not ours:
             polled.state, polled.busy_until = "busy", until
             return polled
-        with self.database.read() as connection:
-            applier = applier_of(connection, self.settings, self.keys)
-            own = frozenset(email_key(service.from_email) for service in services.all_services(connection))
         visit = _Visit(self, mailbox, applier, own, polled, until)
         try:
             sealed = row["credentials"]
@@ -125,6 +125,9 @@ class Poller:
             raise  # the database is away: that is no fault of the mailbox
         except ColdsendError as error:
             self._failed(mailbox, polled, error)
+        except Exception as error:
+            logbook.unexpected_error(f"mailbox {mailbox.name}", error)
+            self._failed(mailbox, polled, ColdsendError(f"this is a bug: {type(error).__name__}"))
         else:
             self._succeeded(mailbox, polled)
         finally:
@@ -132,7 +135,11 @@ class Poller:
         return polled
 
     def _failed(self, mailbox: Mailbox, polled: Polled, error: ColdsendError) -> None:
-        trouble = error.trouble if isinstance(error, MailboxError) else Trouble.CREDENTIALS
+        trouble = Trouble.CONNECT
+        if isinstance(error, MailboxError):
+            trouble = error.trouble
+        elif type(error) is Refused:
+            trouble = Trouble.CREDENTIALS  # they do not open with the keys we have
         polled.state, polled.error = "failed", error
         errors = self.database.run(
             lambda connection: mailboxes.failed(

@@ -10,6 +10,7 @@ import pytest
 from coldsend import clock
 from coldsend.daemon.jobs import Jobs
 from coldsend.database.tables import mailboxes
+from coldsend.inbox import reading
 from tests.inbox.post import Post
 from tests.servers.dovecot import HOST, PASSWORD
 
@@ -180,3 +181,31 @@ def test_a_rotated_key_opens_mailboxes_too(sqlite_post: Post) -> None:
     [after] = post.all(mailboxes)
     assert after["credentials"]["kid"] != before["credentials"]["kid"]
     post.project.run("mailbox", "test", "replies")
+
+
+def test_a_bug_in_reading_one_mailbox_makes_it_wait_and_spares_the_others(
+    sqlite_post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    post.add_mailbox("broken", "--folder", "Broken")
+    examine = reading.examine
+
+    def failing(connection: Any, name: str) -> Any:
+        if name == "Broken":
+            raise ZeroDivisionError
+        return examine(connection, name)
+
+    monkeypatch.setattr(reading, "examine", failing)
+    assert [polled.state for polled in post.poller().poll_due()] == ["read", "failed"]
+    assert [row["last_error"] for row in post.all(mailboxes)] == [None, "this is a bug: ZeroDivisionError"]
+    assert len(post.poller().poll_due()) == 1
+
+
+def test_credentials_that_no_key_opens_are_like_refused_ones(sqlite_post: Post) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    [row] = post.all(mailboxes)
+    post.change(mailboxes, row["id"], credentials={**row["credentials"], "data": "AAAA"})
+    assert post.poll().state == "failed"
+    assert post.all(mailboxes)[0]["error_code"] == "credentials"
