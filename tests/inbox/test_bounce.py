@@ -96,6 +96,7 @@ def test_proof_of_arrival_is_no_bounce(action: str) -> None:
         ("5.7.26", "550 5.7.26 This mail is unauthenticated", False),
         ("5.4.7", "delivery time expired", False),
         ("4.0.0", "450 user unknown, try again", False),
+        ("4.0.0", "550 no such user here", False),
         ("4.4.1", "connection timed out", False),
         ("5.1.1", "550 5.1.1 Refused due to recipient preferences", False),
     ],
