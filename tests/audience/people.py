@@ -170,14 +170,17 @@ class People:
         )
 
     def dump(self) -> str:
-        """Every value of every table, as it is stored, in lower case; octets as text and in base64."""
-        parts = []
-        with self.database.read() as connection:
-            for name in sa.inspect(connection).get_table_names():
-                for row in connection.exec_driver_sql(f"SELECT * FROM {name}"):
-                    for value in row:
-                        parts.append(_text(value))
-        return "\n".join(parts).lower()
+        return dump(self.database)
+
+
+def dump(database: Database) -> str:
+    """Every value of every table, as it is stored, in lower case; octets as text and in base64."""
+    parts = []
+    with database.read() as connection:
+        for name in sa.inspect(connection).get_table_names():
+            for row in connection.exec_driver_sql(f"SELECT * FROM {name}"):
+                parts += [_text(value) for value in row]
+    return "\n".join(parts).lower()
 
 
 def _text(value: Any) -> str:
