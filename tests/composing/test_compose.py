@@ -309,3 +309,17 @@ def test_an_incomplete_site_is_refused(absent: str) -> None:
 def test_a_sender_without_a_name_is_called_by_its_address() -> None:
     made_by = message(template("{{ sender.name }}"), service=replace(SERVICE, from_name=None))
     assert SERVICE.from_email in made_by.text
+
+
+@pytest.mark.parametrize("company", ["Re: our talk", " RE : x", "Fwd: x", "AW[3]: x", "回复：x"])
+def test_a_value_cannot_make_a_subject_look_like_an_answer(company: str) -> None:
+    composer = made(template(subject="{{ contact.company }}"))
+    with pytest.raises(CannotCompose, match="it answers nothing") as caught:
+        composer.compose(recipient(fields={"company": company}), NOW)
+    assert caught.value.reason == "bad_header"
+
+
+@pytest.mark.parametrize("company", ["Return: x", "Resume", "A Re: b", "Fwdx: y", "AWS: costs"])
+def test_words_that_only_begin_so_are_none(company: str) -> None:
+    composer = made(template(subject="{{ contact.company }}"))
+    assert composer.compose(recipient(fields={"company": company}), NOW).subject == company

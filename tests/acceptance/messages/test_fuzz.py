@@ -113,6 +113,7 @@ def assert_says(message: Message, in_text: list[str], in_html: list[str]) -> Non
 @RELAXED
 @given(scripts.VALUES, scripts.VALUES, scripts.VALUES, scripts.WORDS, scripts.ADDRESSES)
 @example("  two  spaces ", "a" * 90, "x", "y", "bob@acme.example")
+@example("Robin", "Bob", "plain words " * 20 + "end", "y", "bob@acme.example")
 @example('"quoted"', "comma, inc.", "=?x", "=?utf-8?q?=41?=", "用户@例え.example")
 def test_what_fits_is_sent_and_reads_back_as_it_was_given(
     name: str, nickname: str, company: str, fixed: str, address: str
