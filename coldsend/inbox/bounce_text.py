@@ -9,7 +9,7 @@ addresses are found decides; the reason is what stands from one address to the n
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 MOST, WORDS = 100, 3000
@@ -114,10 +114,10 @@ def _labelled(lines: list[str]) -> list[tuple[int, str]]:
     return _by(_LABELLED.search, lines)
 
 
-def _by(look: object, lines: list[str]) -> list[tuple[int, str]]:
+def _by(look: Callable[[str], re.Match[str] | None], lines: list[str]) -> list[tuple[int, str]]:
     found = []
     for number, line in enumerate(lines):
-        match = look(line[:1000]) if "@" in line and not _ASIDE.search(line) else None  # type: ignore[operator]
+        match = look(line[:1000]) if "@" in line and not _ASIDE.search(line) else None
         if match:
             found.append((number, match["a"]))
     return found
