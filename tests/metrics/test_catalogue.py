@@ -17,7 +17,7 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 BY_NAME = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
 # Labels whose values are few however long coldsend runs.
-FEW = {"service", "outcome", "phase", "status", "kind", "state", "job", "event", "code"}
+FEW = {"service", "outcome", "phase", "status", "kind", "fate", "actor", "state", "job", "event", "code"}
 
 
 @BY_NAME
@@ -56,8 +56,9 @@ def test_rules_and_expressions_name_metrics_that_exist_with_labels_they_have() -
 
 
 def test_events_that_rules_name_exist() -> None:
-    logbook = ast.parse((ROOT / "coldsend" / "logbook.py").read_text(encoding="utf-8"))
-    functions = {node.name for node in logbook.body if isinstance(node, ast.FunctionDef)}
+    files = (ROOT / "coldsend" / "logbook").glob("*.py")
+    nodes = [node for file in files for node in ast.parse(file.read_text(encoding="utf-8")).body]
+    functions = {node.name for node in nodes if isinstance(node, ast.FunctionDef)}
     named = re.findall(r'event=~?"([a-z_|]+)"', PAGE)
     assert named
     assert {name for group in named for name in group.split("|")} <= functions
