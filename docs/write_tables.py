@@ -1,6 +1,6 @@
 """Writes the tables of docs/events.md and docs/metrics.md from the source: `make docs`.
 
-Events are the functions of coldsend/logbook.py: name, level and fields of each call of ``_event``, and the
+Events are the functions of coldsend/logbook/: name, level and fields of each call of ``event``, and the
 function's docstring. Metrics are coldsend/metrics/catalogue.py.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from coldsend.metrics import catalogue
 
 DOCS = Path(__file__).parent
-LOGBOOK = DOCS.parent / "coldsend" / "logbook.py"
+LOGBOOK = DOCS.parent / "coldsend" / "logbook"
 BEGIN, END = "<!-- written by `make docs` -->", "<!-- end -->"
 
 
@@ -29,7 +29,10 @@ def events() -> Iterator[str]:
     yield "| event | level | fields | meaning |"
     yield "|---|---|---|---|"
     functions = [
-        node for node in ast.parse(LOGBOOK.read_text("utf-8")).body if isinstance(node, ast.FunctionDef)
+        node
+        for file in sorted(LOGBOOK.glob("*.py"))
+        for node in ast.parse(file.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef)
     ]
     rows = {name: row for function in functions for name, row in _rows(function)}
     yield from (rows[name] for name in sorted(rows))
@@ -38,7 +41,7 @@ def events() -> Iterator[str]:
 def _rows(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
     meaning = " ".join((ast.get_docstring(function) or "").split())
     for call in ast.walk(function):
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "_event":
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "event":
             level, name = call.args
             assert isinstance(level, ast.Attribute)
             assert isinstance(name, ast.Constant)

@@ -72,7 +72,7 @@ def take_back(connection: Connection, found: Unsubscribe, at: datetime) -> None:
     connection.execute(sa.update(event_log).where(event_log.c.id == found.event_id).values(details=details))
 
 
-def _read(row: sa.Row[Any]) -> Unsubscribe:
+def _read(row: sa.Row[*tuple[Any, ...]]) -> Unsubscribe:
     event_id, row_id, contact_id, campaign_id, at, details = row
     details = details or {}
     return Unsubscribe(
