@@ -8,8 +8,8 @@ MariaDB, as fast as it can, until everything it has answered is in the event log
 whole time, the working-off included. Then the 99th percentile of its answers at 70 % of this rate. The last
 part kills everything with SIGKILL in the middle of a flood, starts it again, and counts.
 
-Hits are opens of different recipients, or of other browsers: nothing is a repetition, every one is an event and
-moves its row. The client is one process with CLIENTS connections that are kept alive.
+Hits are opens of different recipients, or of other browsers: nothing is a repetition, every one is an event,
+and the first of each moves its row. The client is one process with CLIENTS connections that are kept alive.
 """
 
 from __future__ import annotations
