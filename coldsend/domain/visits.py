@@ -42,8 +42,8 @@ _PROXIES: Mapping[str, str] = {
     "protonmail image proxy": "Proton image proxy",
 }
 _SCANNER = re.compile(
-    r"barracuda|proofpoint|mimecast|trendmicro|trend micro|symantec|messagelabs|sophos|fireeye|trellix|mcafee|"
-    r"forcepoint|websense|zscaler|ironport|cisco-?(?:esa|secure)|checkpoint|fortimail|fortiguard|bitdefender|"
+    r"barracuda|proofpoint|mimecast|trendmicro|trend micro|symantec|messagelabs|sophos|fireeye|trellix|"
+    r"mcafee|forcepoint|websense|zscaler|ironport|cisco-?(?:esa|secure)|checkpoint|fortimail|fortiguard|bitdefender|"
     r"kaspersky|avast|urlscan|virustotal|safelinks|safebrowsing|phish|spam|antivirus|av-?scan|linkscan|urldefense",
     re.IGNORECASE,
 )
