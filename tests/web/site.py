@@ -39,7 +39,7 @@ class Site:
         self.folder = folder
         self.settings = Settings(
             postal_address="Acme Ltd\n1 Test Street",
-            web=WebSettings(base_url="https://mail.example.com", **web),
+            web=WebSettings(**{"base_url": "https://mail.example.com", **web}),
         )
         self.intake = Intake(folder, limit)
         self.app = Application(self.settings, SECRET, self.intake)
