@@ -40,7 +40,7 @@ class Mailbox:
         self._controller = Controller(
             self,
             hostname=HOST,
-            port=_free_port(),
+            port=free_port(),
             auth_require_tls=False,
             auth_required=True,
             authenticator=self._authenticate,
@@ -60,6 +60,10 @@ class Mailbox:
     @property
     def port(self) -> int:
         return int(self._controller.port)
+
+    def files(self) -> list[Path]:
+        """The messages taken so far, in the order in which they came."""
+        return sorted(self.folder.glob("*.eml"))
 
     def refuses(self, account: str) -> bool:
         limit = self._refuse_after.get(account)
@@ -87,7 +91,8 @@ class Mailbox:
         return "250 2.0.0 taken"
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has at the moment."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
