@@ -174,9 +174,7 @@ class _Visit:
         uids = reading.uids_after(connection, place.uid)
         for start in range(0, len(uids), reading.AT_ONCE):
             some = uids[start : start + reading.AT_ONCE]
-            place = self._read_some(connection, some, place)
-            self._move(place, some[-1])
-            place = replace(place, uid=some[-1])
+            place = self._moved(self._read_some(connection, some, place), some[-1])
 
     def _begin(self, connection: Connection) -> Place:
         """Where reading goes on; in a folder that is new to us, some days ago."""
@@ -208,6 +206,8 @@ class _Visit:
                 if self.poller.should_stop():
                     raise Stopped
                 place = self._take(place, message)
+            # Else a message that breaks the connection would never come to be the first one.
+            place = self._moved(place, batch[-1].uid)
             self._renew()
         return place
 
@@ -218,15 +218,17 @@ class _Visit:
         self.poller.on_message()
         return place if taken.kind is None else replace(place, uid=message.waiting.uid)
 
-    def _move(self, place: Place, uid: int) -> None:
-        """What was passed over needs not be looked at again."""
-        if uid > place.uid:
-            now = self.poller.now()
-            moved = self._run(
-                lambda c: mailboxes.advance(c, self.mailbox.id, place.uid_validity, place.uid, uid, now)
-            )
-            if not moved:
-                raise Overtaken
+    def _moved(self, place: Place, uid: int) -> Place:
+        """The place behind this message: what was passed over needs not be looked at again."""
+        if uid <= place.uid:
+            return place
+        now = self.poller.now()
+        moved = self._run(
+            lambda c: mailboxes.advance(c, self.mailbox.id, place.uid_validity, place.uid, uid, now)
+        )
+        if not moved:
+            raise Overtaken
+        return replace(place, uid=uid)
 
     def _renew(self) -> None:
         now, until = self.poller.now(), self.lease_until

@@ -130,6 +130,28 @@ def test_a_message_that_breaks_every_connection_is_left_out_at_last(
     assert post.all(mailboxes)[0]["consecutive_errors"] == 0
 
 
+def test_a_message_that_breaks_connections_is_left_out_also_behind_others(
+    sqlite_post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    first, second = post.sent(2)
+    post.put(mail("Lunch?"), post.reply(first), post.reply(second))  # the first is none of ours
+    bodies = reading._bodies
+
+    def breaking(connection: Any, uids: Any, limit: int) -> dict[int, bytes]:
+        if 2 in uids:
+            connection.client.sock.close()
+        return bodies(connection, uids, limit)
+
+    monkeypatch.setattr(reading, "_bodies", breaking)
+    failures = 0
+    while post.poll().state == "failed":
+        failures += 1
+        assert failures <= PATIENCE_WITH_MESSAGE + 2
+    assert post.stored() == [("other", None), ("reply", second)]
+
+
 def test_an_empty_message_is_one(sqlite_post: Post) -> None:
     post = sqlite_post
     post.add_mailbox()
