@@ -1,9 +1,10 @@
 """Who opened or clicked: a person, a machine, or one of our own; decided from what the visit showed.
 
 No sign is proof, so whatever is seen is kept, and a happening of a machine is only not counted. Machines are
-taken for such where they say so (image proxies that fetch for everybody, link scanners, previews, programs),
-where nobody looks at the answer (HEAD, prefetching), or where no person is that quick: a link followed within
-two seconds of the sending, or three different links of one message within two seconds.
+taken for such where they say so (relays that fetch in advance, link scanners, previews, programs), where
+nobody looks at the answer (HEAD, prefetching), or where no person is that quick: a link followed within two
+seconds of the sending, or three different links of one message within two seconds. Image proxies that fetch
+when somebody opens the message stand for that person, unless they do so within two seconds of the sending.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ HEAD, PREFETCH, OWN = "head", "prefetch", "own"
 PREFETCH_HEADERS = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
 _PREFETCH = re.compile(rb"prefetch|prerender|preview|instant", re.IGNORECASE)
 
+# Fetch an image when its message is shown. Those that fetch in advance are told in agent_sign().
 _PROXIES: Mapping[str, str] = {
     "googleimageproxy": "Google image proxy",
     "yahoomailproxy": "Yahoo image proxy",
@@ -39,8 +41,8 @@ _PROXIES: Mapping[str, str] = {
     "yandeximageresizer": "Yandex image proxy",
     "mail.ru imageproxy": "Mail.ru image proxy",
     "fastmail image proxy": "Fastmail image proxy",
-    "protonmail image proxy": "Proton image proxy",
 }
+_PROTON = "protonmail image proxy"
 _SCANNER = re.compile(
     r"barracuda|proofpoint|mimecast|trendmicro|trend micro|symantec|messagelabs|sophos|fireeye|trellix|"
     r"mcafee|forcepoint|websense|zscaler|ironport|cisco-?(?:esa|secure)|checkpoint|fortimail|fortiguard|bitdefender|"
@@ -58,7 +60,7 @@ _PROGRAM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """actor, and the sign it was judged by: "" where nothing spoke against a person."""
+    """actor, and the sign it was judged by; of a person "", or the proxy that asked for them."""
 
     actor: Actor
     sign: str
@@ -80,19 +82,33 @@ def judge(
     for sign in (HEAD, PREFETCH):
         if sign in signs:
             return Judged(Actor.MACHINE, sign)
-    named = agent_sign(agent)
-    if named:
+    proxy = proxy_sign(agent)
+    named = proxy or agent_sign(agent)
+    if named and (is_click or not proxy):  # nobody follows a link through what fetches images
         return Judged(Actor.MACHINE, named)
     if is_click and in_burst:
         return Judged(Actor.MACHINE, "many links at once")
-    if is_click and after_sending is not None and after_sending < SOON_SECONDS:
+    if is_timed(agent, is_click=is_click) and after_sending is not None and after_sending < SOON_SECONDS:
         return Judged(Actor.MACHINE, "at once after sending")
-    return PERSON
+    return Judged(Actor.HUMAN, proxy) if proxy else PERSON
+
+
+def is_timed(agent: str, *, is_click: bool) -> bool:
+    """Whether the time since the sending says something of a visit. Not of an open in a mail program, which
+    may show a message the moment it comes."""
+    return is_click or bool(proxy_sign(agent))
+
+
+@lru_cache(4096)
+def proxy_sign(agent: str) -> str:
+    """The image proxy that asks when a person opens the message; "" where it is none."""
+    folded = agent.lower()
+    return next((name for sign, name in _PROXIES.items() if sign in folded), "")
 
 
 @lru_cache(4096)  # of which there are few, and many hits of each
 def agent_sign(agent: str) -> str:
-    """What a User-Agent says against a person; "" where nothing."""
+    """What a User-Agent that is no image proxy's says against a person; "" where nothing."""
     text = agent.strip()
     if not text:
         return "no user agent"
@@ -101,10 +117,8 @@ def agent_sign(agent: str) -> str:
         return "Apple mail privacy"
     if text.endswith(" Edge/12.246 Mozilla/5.0"):
         return "Gmail prefetch"  # images of a message that arrives while its mailbox is shown somewhere
-    folded = text.lower()
-    for proxy, name in _PROXIES.items():
-        if proxy in folded:
-            return name
+    if _PROTON in text.lower():
+        return "Proton image proxy"
     if _SCANNER.search(text):
         return "security scanner"
     return "program" if _PROGRAM.search(text) else ""

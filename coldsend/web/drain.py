@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection
 
 from coldsend import clock, logbook, meter
 from coldsend.database.engine import Database
-from coldsend.domain.visits import BURST_SECONDS, PERSON, Judged, bursts, judge
+from coldsend.domain.visits import BURST_SECONDS, PERSON, Judged, bursts, is_timed, judge
 from coldsend.errors import ColdsendError, Unreachable
 from coldsend.feedback.applier import Applier
 from coldsend.feedback.apply import Applied, announce, apply
@@ -185,10 +185,10 @@ class Drain:
 
     def _visits(self, hits: Sequence[Hit], in_bursts: set[Click]) -> None:
         now = self.now()
-        clicked = {hit.row_id for hit in hits if hit.kind is HitKind.CLICK}
+        timed = {hit.row_id for hit in hits if _is_timed(hit)}
 
         def work(connection: Connection) -> Applied:
-            sent = visits.accepted_at(connection, clicked)
+            sent = visits.accepted_at(connection, timed)
             items = [as_feedback(hit, _judged(hit, sent.get(hit.row_id), in_bursts)) for hit in hits]
             return apply(connection, items, now, self.applier)
 
@@ -219,6 +219,11 @@ def _parsed(path: Path) -> tuple[list[Hit], list[bytes]]:
 
 def _clicks(hits: Iterable[Hit]) -> Iterator[Click]:
     return ((hit.row_id, hit.at / _SECOND, hit.url) for hit in hits if hit.kind is HitKind.CLICK)
+
+
+def _is_timed(hit: Hit) -> bool:
+    visit = hit.kind in (HitKind.OPEN, HitKind.CLICK)
+    return visit and is_timed(hit.agent, is_click=hit.kind is HitKind.CLICK)
 
 
 def _judged(hit: Hit, sent_at: datetime | None, in_bursts: set[Click]) -> Judged:

@@ -31,10 +31,9 @@ PEOPLE = [
 MACHINES = [
     "",
     "Mozilla/5.0",
-    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/42.0.2311.135 "
     "Safari/537.36 Edge/12.246 Mozilla/5.0",
-    "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html",
+    "ProtonMail Image Proxy",
     "Mozilla/5.0 (compatible; Barracuda Sentinel)",
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
     "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
@@ -47,6 +46,14 @@ MACHINES = [
     "okhttp/4.12.0",
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/140.0 Safari/537.36",
 ]
+PROXIES = {
+    "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)": "Google",
+    "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html": "Yahoo",
+    "Mozilla/5.0 (compatible; Outlook-ImageProxy/1.0)": "Outlook",
+    "Mozilla/5.0 (compatible; YandexImageResizer/2.0; +http://yandex.com/bots)": "Yandex",
+    "Mozilla/5.0 (Windows NT 6.1) Firefox/3.6 (via Mail.Ru ImageProxy)": "Mail.ru",
+    "Fastmail Image Proxy": "Fastmail",
+}
 
 
 @pytest.mark.parametrize("agent", PEOPLE)
@@ -59,6 +66,26 @@ def test_people_are_people(agent: str) -> None:
 def test_what_says_that_it_is_a_machine_is_one(agent: str) -> None:
     assert agent_sign(agent)
     assert actor(agent) is Actor.MACHINE
+    assert actor(agent, click=False) is Actor.MACHINE
+
+
+@pytest.mark.parametrize(("agent", "name"), PROXIES.items())
+def test_a_proxy_that_asks_when_somebody_looks_stands_for_a_person(agent: str, name: str) -> None:
+    judged = judge(agent, (), is_click=False, after_sending=2.0, in_burst=False)
+    assert (judged.actor, judged.sign) == (Actor.HUMAN, f"{name} image proxy")
+    assert actor(agent, click=False, after=None) is Actor.HUMAN, "when it was sent is not known"
+
+
+@pytest.mark.parametrize("agent", PROXIES)
+def test_nobody_has_opened_a_message_that_a_proxy_asks_for_at_once(agent: str) -> None:
+    judged = judge(agent, (), is_click=False, after_sending=1.9, in_burst=False)
+    assert (judged.actor, judged.sign) == (Actor.MACHINE, "at once after sending")
+
+
+@pytest.mark.parametrize("agent", PROXIES)
+def test_nobody_clicks_through_an_image_proxy(agent: str) -> None:
+    assert actor(agent, click=True) is Actor.MACHINE
+    assert actor(agent, "head", click=False) is Actor.MACHINE
 
 
 def test_nobody_looks_at_the_answer_to_head_or_prefetching() -> None:

@@ -22,6 +22,7 @@ from tests.planning.world import NOW
 from tests.web.site import BROWSER
 
 LATER = NOW + timedelta(minutes=5)
+GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 
 
 class Spooled(Sent):
@@ -110,6 +111,34 @@ def test_a_click_at_once_after_the_sending_is_a_scanners(world: Spooled) -> None
     world.hits(clicked(quick), clicked(slow, 1.5))
     world.drain.round()
     assert (world.status(quick), world.status(slow)) == ("sent", "clicked")
+
+
+def test_an_open_through_an_image_proxy_counts_unless_it_comes_at_once_after_the_sending(
+    world: Spooled,
+) -> None:
+    soon, later, direct = world.sent(3, sent_at=NOW - timedelta(seconds=1))
+    world.hits(opened(soon, agent=GMAIL), opened(direct), opened(later, 1.5, agent=GMAIL))
+    world.drain.round()
+    assert [world.status(row_id) for row_id in (soon, later, direct)] == ["sent", "opened", "opened"]
+    signs = [row["details"].get("sign") for row in world.all(event_log)]
+    assert sorted(signs, key=str) == ["Google image proxy", None, "at once after sending"]
+
+
+def test_the_time_of_the_sending_is_looked_up_only_where_it_matters(
+    world: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct, through, click = world.sent(3)
+    asked: list[set[int]] = []
+    real = module.visits.accepted_at
+
+    def accepted_at(connection: Connection, row_ids: set[int]) -> dict[int, datetime]:
+        asked.append(set(row_ids))
+        return real(connection, row_ids)
+
+    monkeypatch.setattr(module.visits, "accepted_at", accepted_at)
+    world.hits(opened(direct), opened(through, agent=GMAIL), clicked(click))
+    world.drain.round()
+    assert asked == [{through, click}]
 
 
 def test_links_followed_all_at_once_are_a_scanners_though_they_lie_in_several_files(world: Spooled) -> None:

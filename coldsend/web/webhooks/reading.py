@@ -85,8 +85,12 @@ def actor(kind: Kind, agent: str, *, machine: bool = False) -> Actor:
     """Who opened or clicked. machine: the provider says that it was one."""
     if kind not in (Kind.OPEN, Kind.CLICK):
         return Actor.HUMAN
+    if machine:
+        return Actor.MACHINE
     # A provider that keeps the browser for itself says nothing against a person by that.
-    return Actor.MACHINE if machine or (agent and visits.agent_sign(agent)) else Actor.HUMAN
+    if not agent:
+        return Actor.HUMAN
+    return visits.judge(agent, (), is_click=kind is Kind.CLICK, after_sending=None, in_burst=False).actor
 
 
 def key(provider: str, *parts: object) -> str:

@@ -151,6 +151,13 @@ def test_a_machines_open_is_a_machines() -> None:
     assert one("open", sg_machine_open=False).actor is Actor.HUMAN
 
 
+def test_who_asks_through_an_image_proxy_opens_but_does_not_click() -> None:
+    proxy = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
+    assert one("open", useragent=proxy).actor is Actor.HUMAN
+    assert one("open", useragent=proxy, sg_machine_open=True).actor is Actor.MACHINE
+    assert one("click", useragent=proxy).actor is Actor.MACHINE
+
+
 def test_an_event_told_twice_has_one_key_and_two_events_have_two() -> None:
     assert one("open").key == one("open", timestamp=1763640001).key
     assert one("open").key != one("open", sg_event_id="another").key
