@@ -6,28 +6,22 @@ once; delivery opens channels through :func:`open_channel`.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from coldsend.channels import webhooks
+from coldsend.channels import values, webhooks
 from coldsend.channels.console import ConsoleChannel
 from coldsend.channels.jiguang import DEFAULT_API_URL
 from coldsend.channels.seam import Channel, Transcript
 from coldsend.channels.smtp.channel import SmtpChannel
+from coldsend.channels.values import PORTS_BY_TLS
 from coldsend.config.settings import Settings
-from coldsend.domain import dkim, own_address, sender
-from coldsend.domain.service import DEFAULT_CONNECTIONS, Service
+from coldsend.domain import dkim, own_address
+from coldsend.domain.service import DEFAULT_CONNECTIONS, WEB_URL, Service
 from coldsend.errors import InvalidInput
 
 MAX_CONNECTIONS = 200
-DEFAULT_PORTS = {"none": 25, "starttls": 587, "implicit": 465}
-
-_HOST = re.compile(r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.?)+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +122,7 @@ def merged(current: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, 
     """Settings as they would be after an update, still to be checked. A port that follows from tls goes on
     following it."""
     result = {**current, **{name: value for name, value in changes.items() if value is not None}}
-    follows = "port" in current and current["port"] == DEFAULT_PORTS.get(current.get("tls", ""))
+    follows = "port" in current and current["port"] == PORTS_BY_TLS.get(current.get("tls", ""))
     if changes.get("tls") is not None and changes.get("port") is None and follows:
         del result["port"]
     return result
@@ -143,91 +137,6 @@ def checked_credentials(type_name: str, login: Login) -> tuple[dict[str, str] | 
     if kind.credentials is None:
         return None, [f"services of type {kind.name} need no login"]
     return kind.credentials(login)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address can only be this machine."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") == "localhost"
-
-
-def _host(value: Any) -> str:
-    text = str(value).strip()
-    try:
-        return str(ipaddress.ip_address(text.strip("[]")))
-    except ValueError:
-        pass
-    try:
-        ascii_form = text.encode("idna").decode() if not text.isascii() else text
-    except UnicodeError:
-        ascii_form = ""
-    if not _HOST.fullmatch(ascii_form):
-        raise ValueError(f"{text!r} is neither a host name nor an address")
-    return ascii_form
-
-
-def _whole(minimum: int, maximum: int) -> Callable[[Any], int]:
-    def check(value: Any) -> int:
-        number = int(value)
-        if not minimum <= number <= maximum:
-            raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
-        return number
-
-    return check
-
-
-def _tls(value: Any) -> str:
-    if value not in DEFAULT_PORTS:
-        raise ValueError(f"must be {', '.join(DEFAULT_PORTS)}, not {value!r}")
-    return str(value)
-
-
-def _url(value: Any) -> str:
-    text = str(value).strip().rstrip("/")
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"{text!r} is not a URL") from error
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment or parts.username:
-        raise ValueError(f"must be like {DEFAULT_API_URL}, not {text!r}")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ValueError("must begin with https://: the API key would travel in clear")
-    return text
-
-
-def _folder(value: Any) -> str:
-    """Absolute, because workers are started from other directories."""
-    text = str(value).strip()
-    if not text.isprintable() or len(text) > 1000:
-        raise ValueError("must be one line of at most 1000 characters")
-    return str(Path(text).expanduser().absolute())
-
-
-def _reply_to(value: Any) -> str:
-    given = str(value)
-    return own_address.checked(given) if own_address.PLACE in given else sender.parse(given).email
-
-
-def _bounce_address(value: Any) -> str:
-    return own_address.checked(str(value))
-
-
-def _unsubscribe_address(value: Any) -> str:
-    return own_address.checked(str(value), needs_token=True)
-
-
-def _dkim(value: Any) -> str:
-    if value != dkim.BY_SERVER:
-        raise ValueError(f"must be {dkim.BY_SERVER} (the mail server signs) or '', not {value!r}")
-    return str(value)
-
-
-def _flag(value: Any) -> bool:
-    return bool(value)
 
 
 def _smtp_credentials(login: Login) -> tuple[dict[str, str], list[str]]:
@@ -256,8 +165,8 @@ def _api_credentials(login: Login) -> tuple[dict[str, str], list[str]]:
 
 
 def _complete_smtp(settings: dict[str, Any], has_credentials: bool) -> list[str]:
-    settings.setdefault("port", DEFAULT_PORTS[settings["tls"]])
-    in_clear = settings["tls"] == "none" and has_credentials and not is_loopback(settings["host"])
+    settings.setdefault("port", PORTS_BY_TLS[settings["tls"]])
+    in_clear = settings["tls"] == "none" and has_credentials and not values.is_loopback(settings["host"])
     if in_clear and not settings.get("allow_plaintext_auth"):
         return [
             f"--tls none would send the password to {settings['host']} in clear: use starttls or implicit "
@@ -286,11 +195,12 @@ def _open_console(
     return ConsoleChannel(service, transcript=transcript)
 
 
-_CONNECTIONS = Setting("connections", _whole(1, MAX_CONNECTIONS), default=DEFAULT_CONNECTIONS)
-_REPLY_TO = Setting(own_address.REPLY_TO, _reply_to)
-_BOUNCES = Setting(own_address.BOUNCE, _bounce_address)
-_UNSUBSCRIBING = Setting(own_address.UNSUBSCRIBE, _unsubscribe_address)
-_DKIM = Setting(dkim.SETTING, _dkim)
+_CONNECTIONS = Setting("connections", values.whole(1, MAX_CONNECTIONS), default=DEFAULT_CONNECTIONS)
+_REPLY_TO = Setting(own_address.REPLY_TO, values.reply_to)
+_BOUNCES = Setting(own_address.BOUNCE, values.bounce_address)
+_UNSUBSCRIBING = Setting(own_address.UNSUBSCRIBE, values.unsubscribe_address)
+_WEB_URL = Setting(WEB_URL, values.web_url)
+_DKIM = Setting(dkim.SETTING, values.signed_by)
 
 TYPES: dict[str, ChannelType] = {
     kind.name: kind
@@ -299,15 +209,16 @@ TYPES: dict[str, ChannelType] = {
             "smtp",
             "an SMTP server",
             (
-                Setting("host", _host, required=True),
-                Setting("tls", _tls, default="starttls"),
-                Setting("port", _whole(1, 65535)),
-                Setting("helo_name", _host),
-                Setting("allow_plaintext_auth", _flag),
+                Setting("host", values.host, required=True),
+                Setting("tls", values.tls, default="starttls"),
+                Setting("port", values.whole(1, 65535)),
+                Setting("helo_name", values.host),
+                Setting("allow_plaintext_auth", values.flag),
                 _CONNECTIONS,
                 _REPLY_TO,
                 _BOUNCES,
                 _UNSUBSCRIBING,
+                _WEB_URL,
                 _DKIM,
                 Setting(webhooks.SETTING, webhooks.checked_provider),
             ),
@@ -318,7 +229,13 @@ TYPES: dict[str, ChannelType] = {
         ChannelType(
             "jiguang",
             "the e-mail API of EngageLab / Jiguang",
-            (Setting("api_url", _url, default=DEFAULT_API_URL), _CONNECTIONS, _REPLY_TO, _UNSUBSCRIBING),
+            (
+                Setting("api_url", values.url, default=DEFAULT_API_URL),
+                _CONNECTIONS,
+                _REPLY_TO,
+                _UNSUBSCRIBING,
+                _WEB_URL,
+            ),
             _open_jiguang,
             credentials=_api_credentials,
             needs_credentials=True,
@@ -326,7 +243,15 @@ TYPES: dict[str, ChannelType] = {
         ChannelType(
             "console",
             "dry runs: messages go to a folder, or are only named on stderr",
-            (Setting("folder", _folder), _CONNECTIONS, _REPLY_TO, _BOUNCES, _UNSUBSCRIBING, _DKIM),
+            (
+                Setting("folder", values.folder),
+                _CONNECTIONS,
+                _REPLY_TO,
+                _BOUNCES,
+                _UNSUBSCRIBING,
+                _WEB_URL,
+                _DKIM,
+            ),
             _open_console,
         ),
     )

@@ -15,7 +15,7 @@ from coldsend.cli.noun import noun, verb
 from coldsend.domain.access import require_owner
 from coldsend.installation import web
 from coldsend.planning import campaigns as use
-from coldsend.stores import campaigns
+from coldsend.stores import campaigns, services
 
 app = noun("Campaigns: create, start, pause, resume, cancel.")
 
@@ -93,7 +93,9 @@ def start(campaign: Name) -> None:
     run = current()
     actor = run.actor
     made = use.start(run.database, actor, campaign, run.settings, clock.now())
-    warnings = [*made.warnings, *web.findings(run.settings.web.base_url)]
+    with run.database.read() as connection:
+        known = services.all_services(connection)
+    warnings = [*made.warnings, *web.findings(run.settings.web.base_url, known)]
     sentence = f"campaign {made.name!r} started; scheduled: {', '.join(made.tasks)}"
     run.out.done(sentence, {**_document(made), "warnings": advice.as_json(warnings)})
     advice.warn(run, warnings)

@@ -57,6 +57,7 @@ def add(
     reply_to: option.ReplyTo = None,
     bounce_address: option.BounceAddress = None,
     unsubscribe_address: option.UnsubscribeAddress = None,
+    web_url: option.WebUrl = None,
     dkim: option.Dkim = None,
     webhook: option.Webhook = None,
     host: option.Host = None,
@@ -84,7 +85,7 @@ def add(
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
         "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
-        "unsubscribe_address": unsubscribe_address, "dkim": dkim, "webhook": webhook,
+        "unsubscribe_address": unsubscribe_address, "web_url": web_url, "dkim": dkim, "webhook": webhook,
     }  # fmt: skip
     form = Form(
         sender,
@@ -125,6 +126,7 @@ def update(
     reply_to: option.ReplyTo = None,
     bounce_address: option.BounceAddress = None,
     unsubscribe_address: option.UnsubscribeAddress = None,
+    web_url: option.WebUrl = None,
     dkim: option.Dkim = None,
     webhook: option.Webhook = None,
     host: option.Host = None,
@@ -153,7 +155,7 @@ def update(
         "host": host, "port": port, "tls": tls, "helo_name": helo_name,
         "allow_plaintext_auth": allow_plaintext_auth, "api_url": api_url, "folder": folder,
         "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
-        "unsubscribe_address": unsubscribe_address, "dkim": dkim, "webhook": webhook,
+        "unsubscribe_address": unsubscribe_address, "web_url": web_url, "dkim": dkim, "webhook": webhook,
     }  # fmt: skip
     given = login.read(options, may_prompt=False)
     secret = login.read_webhook_secret(options) if webhook_secret_stdin else None

@@ -60,6 +60,14 @@ UnsubscribeAddress = Annotated[
         "`inbox poll` must read its mailbox.",
     ),
 ]
+WebUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Where links of its messages lead, instead of [web] base_url: a name below the sender's own "
+        "domain, such as https://link.example.com, that leads to the same web part.",
+    ),
+]
 Dkim = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,7 @@ made whole or not at all: anything missing or malformed raises CannotCompose bef
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -44,7 +44,7 @@ from coldsend.composing.source import (
 from coldsend.composing.tokens import STRIDE, URL_LENGTH, Kind, Tokens
 from coldsend.composing.variables import Getter, Vocabulary, getter, tag_value
 from coldsend.domain.message import Contents, Message, Recipient
-from coldsend.domain.service import Service
+from coldsend.domain.service import WEB_URL, Service
 from coldsend.domain.states import VariableSource
 from coldsend.errors import InvalidInput
 
@@ -62,8 +62,10 @@ def composer(
 ) -> Composer:
     """Compile a template for a service; InvalidInput where the template, service or site is broken.
 
-    ``signer``: signs its messages (DKIM); None: they stay unsigned.
+    ``signer``: signs its messages (DKIM); None: they stay unsigned. Links lead to the service's own web
+    address where it has one.
     """
+    site = replace(site, base_url=str(service.settings.get(WEB_URL) or site.base_url))
     if not site.base_url or not site.postal_address:
         absent = "[web] base_url" if not site.base_url else "postal_address"
         raise InvalidInput(f"{absent} is not configured: messages need it", hint="see coldsend.toml.example")

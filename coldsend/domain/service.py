@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from coldsend.domain.states import FreezeCode, HealthStatus
 
 DEFAULT_CONNECTIONS = 4
+WEB_URL = "web_url"  # setting: where links of its messages lead, instead of [web] base_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,3 +158,19 @@ def test_an_unknown_type_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidInput, match="pigeon") as refused:
         registry.channel_type("pigeon")
     assert all(name in refused.value.hint for name in ("smtp", "jiguang", "console"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://link.example.com", "ftp://x.example", "link.example.com", "https://u:p@x.example", "https://",
+     "https://link.example.com/path", "https://link.example.com?x=1", "https://a b.example"],
+)  # fmt: skip
+def test_links_lead_to_a_host_that_is_safe_to_follow(url: str) -> None:
+    given = {"host": "mail.example.com", "web_url": url}
+    problems = checked("smtp", given, has_credentials=False)[1]
+    assert [problem.split(":")[0] for problem in problems] == ["--web-url"]
+
+
+def test_a_web_address_is_stored_without_its_last_slash() -> None:
+    given = {"host": "mail.example.com", "web_url": "https://link.example.com/"}
+    assert checked("smtp", given, has_credentials=False)[0]["web_url"] == "https://link.example.com"

@@ -79,3 +79,10 @@ def test_a_setting_that_is_no_address_is_named_before_anything_is_sent(setting: 
     service = replace(SERVICE, settings={setting: "no+{token} address"})
     with pytest.raises(InvalidInput, match=r"no\+\{token\} address"):
         composer(template(), [], service, PLAIN_SITE)
+
+
+def test_links_of_a_service_lead_to_its_own_web_address() -> None:
+    message = composed(web_url="https://link.sender.example")
+    found = parsed(message)
+    assert found["list-unsubscribe"].startswith("<https://link.sender.example/u/")
+    assert b"mail.example.com" not in message.data

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from coldsend.domain.service import Service
 from coldsend.installation.web import findings
 from tests.conftest import Project
 from tests.servers.ports import free_port
@@ -66,3 +67,15 @@ def test_a_campaign_starts_with_a_warning_where_its_links_lead_nowhere(
     started = project.json("campaign", "start", "spring")
     assert started["status"] == "active"
     assert any("healthz" in warning["message"] for warning in started["warnings"])
+
+
+def test_a_service_with_an_address_of_its_own_is_asked_too(address: str) -> None:
+    silent = f"http://127.0.0.1:{free_port()}"
+    known = [
+        Service(1, "anna", "smtp", "anna@sender.example", settings={"web_url": silent}),
+        Service(2, "ben", "smtp", "ben@sender.example", settings={"web_url": f"{address}/t"}),
+        Service(3, "carol", "smtp", "carol@sender.example"),
+    ]
+    [found] = findings(f"{address}/t", known)
+    assert found.subject == "service 'anna'"
+    assert silent in found.message
