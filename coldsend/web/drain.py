@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
@@ -98,7 +99,7 @@ class Drain:
         files = [path for prefix in (HITS, CONSENT) for path in self._reader.files(prefix)]
         oldest = min(map(spool.began, files), default=None)
         age = 0 if oldest is None else (microseconds(self.now()) - oldest) / _SECOND
-        meter.spool(spool.size(self.folder), max(0, age))
+        meter.spool(spool.waiting(self.folder).size, max(0, age))
 
     def _consents(self) -> int:
         """Unsubscribes and what takes them back, by the time they came."""
@@ -121,6 +122,7 @@ class Drain:
     def _load(self) -> None:
         """Read files up to what could still belong to a burst, as far as memory allows."""
         held = sum(map(len, self._loaded.values())) * 250
+        known = len(self._loaded)
         for path in self._reader.files(HITS):
             if held > AHEAD_BYTES:
                 break
@@ -128,9 +130,13 @@ class Drain:
                 held += path.stat().st_size
                 self._loaded[path], refused = _parsed(path)
                 self._refuse(refused)
+        if 0 < known < len(self._loaded):
+            # One that was begun earlier may have been completed later.
+            self._loaded = dict(sorted(self._loaded.items()))
 
     def _is_due(self, path: Path) -> bool:
-        waited = microseconds(self.now()) - spool.began(path)
+        hits = self._loaded[path]
+        waited = microseconds(self.now()) - (hits[-1].at if hits else spool.began(path))
         return waited >= _DELAY or waited < -_CLOCK_SET_BACK
 
     def _file(self, path: Path) -> int:
@@ -141,7 +147,8 @@ class Drain:
         _remove([path])
         del self._loaded[path]
         self._recent.extend(_clicks(hits))
-        while self._recent and self._recent[-1][1] - self._recent[0][1] > BURST_SECONDS:
+        # Not only what is too old: a clock that was set back would keep the rest for as long as it was.
+        while self._recent and abs(self._recent[-1][1] - self._recent[0][1]) > BURST_SECONDS:
             self._recent.popleft()
         return len(hits)
 
@@ -151,12 +158,8 @@ class Drain:
         if not mine:
             return set()
         until = max(at for _row, at, _url in mine) + BURST_SECONDS
-        others = [
-            click
-            for path, later in self._loaded.items()
-            if later is not hits and spool.began(path) / _SECOND <= until
-            for click in _clicks(later)
-        ]
+        near = takewhile(lambda one: spool.began(one[0]) / _SECOND <= until, self._loaded.items())
+        others = [click for _path, later in near if later is not hits for click in _clicks(later)]
         clicks = [*self._recent, *mine, *others]
         return {clicks[place] for place in bursts(clicks)}
 

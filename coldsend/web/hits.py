@@ -61,7 +61,9 @@ class Hit:
             return unsubscribe_key(self.row_id, self.rest[0], self.at)
         slot = self.at // (SAME_SECONDS * 1_000_000)
         target = f":{blake2b(self.url.encode(), digest_size=8).hexdigest()}" if self.url else ""
-        return f"web:{self.kind.value}:{self.row_id}{target}:{self.client}:{slot}"
+        # A browser that has looked ahead and the person who follows are two.
+        signs = "".join(f":{sign}" for sign in self.signs)
+        return f"web:{self.kind.value}:{self.row_id}{target}:{self.client}{signs}:{slot}"
 
 
 def unsubscribe_key(row_id: int, scope: str, at: int) -> str:

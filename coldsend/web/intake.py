@@ -13,14 +13,16 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from coldsend import logbook, meter
+from coldsend import clock, logbook, meter
 from coldsend.web import spool
 from coldsend.web.hits import SAME_SECONDS, Hit, HitKind, encode
 from coldsend.web.spool import ConsentSpool, Spool
 
 REMEMBERED = 100_000  # hits in each of two generations: some 30 MB at most
+SELDOM = 20  # times as long as the last look at the spool took, until the next
 
 _SAME = SAME_SECONDS * 1_000_000
+_Same = tuple[str, int, str, tuple[str, ...], int]
 
 
 class Intake:
@@ -33,8 +35,9 @@ class Intake:
         self._consent = ConsentSpool(folder)
         self._limit = limit_bytes
         self._waiting = 0
-        self._recent: dict[tuple[str, int, str, str], int] = {}
-        self._older: dict[tuple[str, int, str, str], int] = {}
+        self._next_look = 0.0
+        self._recent: dict[_Same, int] = {}
+        self._older: dict[_Same, int] = {}
         self._queue: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="consent")
@@ -59,12 +62,18 @@ class Intake:
         meter.hit(hit.kind, "accepted")
 
     def look(self) -> None:
-        """Let the reader have what has waited a while, and see how much waits; a few times a second."""
+        """Let the reader have what has waited a while, and see how much waits; to be called very often."""
         self._spool.complete_old()
+        began = clock.monotonic()
+        if began < self._next_look:
+            return
         try:
-            self._waiting = spool.size(self._folder)
+            self._waiting, self._spool.behind = spool.waiting(self._folder)
         except OSError as error:
             self._fails(error)
+        ended = clock.monotonic()
+        # With many files a look takes long, and nobody is answered meanwhile.
+        self._next_look = ended + SELDOM * (ended - began)
 
     async def close(self) -> None:
         """Everything taken in is in complete files."""
@@ -74,7 +83,8 @@ class Intake:
         self._thread.shutdown()
 
     def _is_repeated(self, hit: Hit) -> bool:
-        key = (hit.kind.value, hit.row_id, hit.client, hit.url)
+        # Of a URL its hash: of long ones 200,000 would be hundreds of megabytes.
+        key = (hit.kind.value, hit.row_id, hit.client, hit.signs, hash(hit.url))
         before = self._recent.get(key) or self._older.get(key)
         if before is not None and 0 <= hit.at - before < _SAME:
             return True

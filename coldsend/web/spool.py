@@ -11,6 +11,9 @@ Files in ``state_dir/spool``:
 A hit is in its file, in the hands of the operating system, before its answer goes out: ``kill -9`` of every
 process loses none. A power cut may take opens and clicks of the last seconds, but no unsubscribe. An
 ``.open`` file whose lock is free is that of a process that died; the reader takes it over.
+
+While nobody reads, as when the database is away for hours, a process's files grow longer the more of them
+wait: their number goes with the root of the time, so that listing them stays cheap.
 """
 
 from __future__ import annotations
@@ -21,12 +24,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from coldsend import clock
 from coldsend.web.hits import microseconds
 
 ROTATE_SECONDS = 0.25
 ROTATE_BYTES = 1 << 20
+USUAL_FILES = 40  # of one process that wait while the reader is not behind, and some more
 
 _ABANDONED_SECONDS = 600
 
@@ -41,15 +46,24 @@ def folder_of(state_dir: Path) -> Path:
     return folder
 
 
-def size(folder: Path) -> int:
-    """Bytes of opens and clicks that wait."""
-    total = 0
+class Waiting(NamedTuple):
+    """Opens and clicks that wait: in bytes, and how many files of this process."""
+
+    size: int
+    own: int
+
+
+def waiting(folder: Path) -> Waiting:
+    """What waits in the spool. Looks at every file."""
+    size = own = 0
+    mine = f"-{os.getpid()}-"
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(HITS):
                 with suppress(FileNotFoundError):
-                    total += entry.stat().st_size
-    return total
+                    size += entry.stat().st_size
+                    own += mine in entry.name
+    return Waiting(size, own)
 
 
 class Spool:
@@ -62,6 +76,7 @@ class Spool:
         self._written = 0
         self._opened = 0.0
         self._number = 0
+        self.behind = 0  # files of this process that wait
 
     def write(self, line: bytes) -> None:
         """Append a line. OSError where it could not be written whole; then it is not there."""
@@ -91,7 +106,8 @@ class Spool:
         os.close(file)
 
     def _is_old(self) -> bool:
-        return clock.monotonic() - self._opened >= ROTATE_SECONDS
+        age = ROTATE_SECONDS * max(1.0, self.behind / USUAL_FILES)
+        return clock.monotonic() - self._opened >= age
 
     def _open(self) -> None:
         self._number += 1

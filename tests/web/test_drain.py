@@ -159,6 +159,27 @@ def test_a_file_waits_until_a_burst_would_be_over_and_no_longer(world: Spooled) 
     assert world.drain.round() == 1
 
 
+def test_a_long_file_waits_for_what_could_follow_its_last_hit(world: Spooled) -> None:
+    [row_id] = world.sent()
+    world.hits(opened(row_id), opened(row_id, 20.0))
+    world.now = NOW + timedelta(seconds=22.2)
+    assert world.drain.round() == 0
+    world.now = NOW + timedelta(seconds=22.6)
+    assert world.drain.round() == 2
+
+
+def test_a_burst_is_seen_in_files_that_are_completed_out_of_turn(world: Spooled) -> None:
+    one, two = world.sent(2)
+    world.now = NOW + timedelta(seconds=2)
+    world.hits(clicked(one, 1.0, "https://b.example/"), clicked(one, 1.1, "https://c.example/"))
+    world.hits(clicked(two, 20.0))
+    assert world.drain.round() == 0
+    world.hits(clicked(one, 0.5, "https://a.example/"))
+    world.now = LATER
+    assert world.drain.round() == 4
+    assert (world.status(one), world.status(two)) == ("sent", "clicked")
+
+
 def test_a_burst_is_seen_that_begins_in_a_file_that_is_gone(world: Spooled) -> None:
     [row_id] = world.sent()
     first = [clicked(row_id, 0.0, "https://a.example/"), clicked(row_id, 0.1, "https://b.example/")]
@@ -174,6 +195,21 @@ def test_a_clock_that_was_set_back_holds_nothing_up(world: Spooled) -> None:
     world.hits(opened(row_id))
     world.now = NOW - timedelta(hours=1)
     assert world.drain.round() == 1
+
+
+def test_a_clock_that_was_set_back_makes_the_reader_remember_no_more_than_before(world: Spooled) -> None:
+    [row_id] = world.sent()
+    for seconds in (0, *range(-3600, -3500, 10)):
+        world.hits(clicked(row_id, seconds))
+        world.drain.round()
+    assert len(world.drain._recent) == 1
+
+
+def test_who_follows_a_link_that_their_browser_has_looked_at_before_has_clicked(world: Spooled) -> None:
+    [row_id] = world.sent()
+    world.hits(clicked(row_id, signs=("prefetch",)), clicked(row_id, 1.0))
+    world.drain.round()
+    assert (world.status(row_id), len(world.logged())) == ("clicked", 2)
 
 
 def test_unsubscribes_go_at_once_and_suppress(world: Spooled) -> None:

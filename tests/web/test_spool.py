@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coldsend import clock, meter
 from coldsend.web import spool
 from coldsend.web.hits import Hit, HitKind, decode, encode, microseconds
+from coldsend.web.intake import Intake
 from coldsend.web.spool import CONSENT, HITS, ConsentSpool, Reader, Spool
 from tests.web.site import Site, leave, link, pixel
 
@@ -68,6 +69,50 @@ def test_files_are_handed_over_when_they_are_complete(
     mine.write(line(3))
     mine.complete()
     assert rows(reader.files(HITS)) == [1, 2, 3]
+
+
+class Steady:
+    """The clock that the spool goes by, in the hands of a test."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(clock, "monotonic", lambda: self.now)
+
+
+def test_while_nobody_reads_files_grow_longer_instead_of_countless(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady, intake = Steady(monkeypatch), Intake(tmp_path, 1 << 30)
+    for number in range(1200):  # five minutes
+        intake.visit(Hit(HitKind.OPEN, number, 0))
+        steady.now += 0.25
+        if number % 4 == 0:
+            intake.look()
+    assert len(list(tmp_path.iterdir())) < 400
+    for file in Reader(tmp_path).files(HITS):
+        file.unlink()
+    intake.look()
+    intake.visit(Hit(HitKind.OPEN, 1, 0))
+    steady.now += 0.25
+    intake.look()
+    assert Reader(tmp_path).files(HITS), "as soon as before, where somebody reads again"
+
+
+def test_answers_do_not_wait_for_a_look_at_a_spool_full_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady, intake, looks = Steady(monkeypatch), Intake(tmp_path, 1 << 30), []
+
+    def slow(_folder: Path) -> spool.Waiting:
+        looks.append(steady.now)
+        steady.now += 0.1
+        return spool.Waiting(0, 0)
+
+    monkeypatch.setattr(spool, "waiting", slow)
+    while steady.now < 1010:
+        intake.look()
+        steady.now += 0.1
+    assert 4 <= len(looks) <= 6, "a twentieth of the time"
 
 
 def test_the_file_of_a_process_that_was_killed_is_taken_over(tmp_path: Path) -> None:

@@ -187,6 +187,13 @@ def test_the_same_client_doing_the_same_within_ten_seconds_has_done_it_once(site
     assert [hit.row_id for hit in site.hits()] == [1, 2, 1, 1]
 
 
+def test_what_a_browser_fetched_ahead_does_not_hide_the_person_who_follows(site: Site) -> None:
+    for _ in range(2):
+        site.ask("GET", link(7), headers=[("sec-purpose", "prefetch")])
+        site.ask("GET", link(7))
+    assert [hit.signs for hit in site.hits()] == [("prefetch",), ()]
+
+
 def test_links_of_a_base_url_with_a_path_are_answered(tmp_path: Path) -> None:
     site = Site(tmp_path)
     site.app._prefix = "/track"
