@@ -21,7 +21,8 @@ from coldsend.daemon.stopping import Stopping
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.inbox import MessageKind
-from coldsend.errors import NotAllowed, NotFound, PartlyDone, Refused, Unreachable
+from coldsend.errors import NotAllowed, NotFound, PartlyDone, Refused, Unreachable, UsageError
+from coldsend.inbox import retrying
 from coldsend.inbox.connection import MailboxError
 from coldsend.inbox.polling import Polled, Poller
 from coldsend.stores import access, contacts, inbox_messages, mailboxes
@@ -109,6 +110,9 @@ def list_messages(
     kind: Annotated[MessageKind | None, typer.Option(help="Only of this kind.")] = None,
     mailbox: Annotated[str | None, typer.Option(metavar="NAME", help="Only found in this mailbox.")] = None,
     contact: Annotated[str | None, typer.Option(metavar="EMAIL", help="Only about this contact.")] = None,
+    not_taken: Annotated[
+        bool, typer.Option("--not-taken", help="Only what could not be understood or acted on.")
+    ] = False,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
 ) -> None:
     """List messages that came back, the newest last.
@@ -124,11 +128,15 @@ def list_messages(
             kind=kind,
             mailbox_id=None if mailbox is None else int(visible(connection, run, mailbox)["id"]),
             contact_id=None if contact is None else int(contacts.find(connection, contact)["id"]),
+            only_not_taken=not_taken,
             visible_to=None if actor.is_admin else (actor.id, access.granted(connection, actor.id)),
         )
     rows = [_message(row) for row in found]
     columns = {"id": "ID#", "received_at": "RECEIVED (UTC)", "kind": "KIND", "task": "TASK"}
     columns |= {"contact": "CONTACT", "from": "FROM", "subject": "SUBJECT"}
+    if not_taken:
+        columns |= {"error": "ERROR"}
+        rows = [{**row, "error": (row["details"] or {}).get("error")} for row in rows]
     run.out.table(rows, columns, empty="no messages: coldsend inbox poll")
 
 
@@ -157,6 +165,43 @@ def show(
     lines = {**document, **details}
     lines["recipients"] = [" ".join(filter(None, map(str, each.values()))) for each in recipients]
     run.out.fields({name: value for name, value in lines.items() if value not in (None, "", [])})
+
+
+@verb(app, "coldsend inbox retry 12 15", "coldsend inbox retry --all", "coldsend inbox list --not-taken")
+def retry(
+    message_ids: Annotated[
+        list[int] | None, typer.Argument(metavar="ID", min=1, help="Ids of messages: `inbox list`.")
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="All that could not be taken, and are kept as they came.")
+    ] = False,
+) -> None:
+    """Take messages once more that could not be understood or acted on, after an upgrade of coldsend.
+
+    Nothing counts twice. What turns out to be a copy, or about no mail of coldsend's, is deleted.
+    """
+    run = current()
+    if bool(message_ids) == every:
+        raise UsageError("name messages, or --all", hint="see: coldsend inbox list --not-taken")
+    with run.database.read() as connection:
+        if every:
+            require_admin(run.actor, "take all messages once more: name those you may see")
+        ids = dict.fromkeys(inbox_messages.not_taken(connection) if every else message_ids or [])
+        rows = [_visible_message(connection, run, message_id) for message_id in ids]
+    done = retrying.retry(run.database, run.settings, run.keys, rows, clock.now())
+    documents = [
+        {"id": one.message_id, "state": one.state, "kind": one.kind, "error": one.error or None}
+        for one in done
+    ]
+    columns = {"id": "ID#", "state": "STATE", "kind": "KIND", "error": "ERROR"}
+    run.out.table(documents, columns, empty="every message could be taken")
+    failed = [one for one in done if one.error]
+    if len(done) == 1 and failed:
+        raise Refused(f"message {failed[0].message_id} was not taken: {failed[0].error}")
+    if failed:
+        kind = PartlyDone if len(failed) < len(done) else Refused
+        names = ", ".join(str(one.message_id) for one in failed)
+        raise kind(f"messages were not taken: {names}", hint="see why: coldsend inbox list --not-taken")
 
 
 def _require_files(files: Sequence[Path]) -> None:

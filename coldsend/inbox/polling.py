@@ -25,13 +25,12 @@ from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox, Trouble, gives_up_message, is_due
 from coldsend.errors import ColdsendError, Refused, Unreachable
 from coldsend.feedback.applier import Applier, applier_of
-from coldsend.feedback.matching import email_key
 from coldsend.inbox import reading
 from coldsend.inbox.connection import Connection, MailboxError, opened
 from coldsend.inbox.reading import Fetched
-from coldsend.inbox.storing import Overtaken, Place, Taken, take
+from coldsend.inbox.storing import Overtaken, Place, Taken, own_addresses, take
 from coldsend.inbox.wire import Stopped
-from coldsend.stores import mailboxes, services
+from coldsend.stores import mailboxes
 
 T = TypeVar("T")
 
@@ -104,7 +103,7 @@ class Poller:
 
         with self.database.read() as connection:
             applier = applier_of(connection, self.settings, self.keys)
-            own = frozenset(email_key(service.from_email) for service in services.all_services(connection))
+            own = own_addresses(connection)
         row, until, ours = self.database.run(work)
         mailbox = mailboxes.as_mailbox(row)
         polled = Polled(mailbox.name)

@@ -2,24 +2,31 @@
 
 The mailbox's place, the message and what follows from it are committed together, so each message is taken
 once, whatever is killed. What is not about mail of ours is passed over and leaves no trace. A message that
-cannot be understood is kept as ``other`` with the error, and the mailbox goes on.
+cannot be understood is kept as ``other`` with the error, and the mailbox goes on; ``retrying.py`` takes it
+once more. Of a message from or about somebody who was erased only that it came is kept.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from coldsend import logbook
 from coldsend.database.engine import Connection, Database
+from coldsend.domain import address, suppression
+from coldsend.domain.address import Address
 from coldsend.domain.feedback import Feedback, Kind
 from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox
-from coldsend.errors import ColdsendError
+from coldsend.domain.redaction import Redactor
+from coldsend.errors import ColdsendError, InvalidInput
 from coldsend.feedback.applier import Applier
 from coldsend.feedback.apply import Applied, announce, apply
 from coldsend.feedback.matching import email_key, rows_of
@@ -27,7 +34,7 @@ from coldsend.inbox.classified import Classified, Failed
 from coldsend.inbox.classify import classify
 from coldsend.inbox.happenings import digest_of, happenings, row_told
 from coldsend.inbox.reading import Fetched
-from coldsend.stores import inbox_messages, mailboxes
+from coldsend.stores import inbox_messages, mailboxes, services, suppressions
 
 _TEXT_LIMIT = 500_000  # characters: a MEDIUMTEXT holds four bytes for each of them, and more
 
@@ -56,7 +63,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class _Read:
+class Read:
     """A message as far as it tells by itself."""
 
     fetched: Fetched
@@ -67,6 +74,11 @@ class _Read:
     error: str = ""
 
 
+def own_addresses(connection: Connection) -> frozenset[str]:
+    """Keys of the addresses that we write from."""
+    return frozenset(email_key(service.from_email) for service in services.all_services(connection))
+
+
 def take(
     database: Database, place: Place, fetched: Fetched, now: datetime, applier: Applier, own: frozenset[str]
 ) -> Taken:
@@ -74,7 +86,7 @@ def take(
 
     own: keys of the addresses that we write from.
     """
-    read = _understood(place, fetched, now, applier)
+    read = understood(place, fetched, now, applier)
     try:
         taken = _stored(database, place, read, now, applier, own)
     except (ColdsendError, Overtaken):
@@ -90,12 +102,13 @@ def take(
     return taken
 
 
-def _understood(place: Place, fetched: Fetched, now: datetime, applier: Applier) -> _Read:
+def understood(place: Place, fetched: Fetched, now: datetime, applier: Applier) -> Read:
+    """What a message tells by itself; with an error where it cannot be understood."""
     raw = fetched.raw
     if raw is None:
         where = f"{place.mailbox.id}:{place.uid_validity}:{fetched.waiting.uid}"
         digest = hashlib.sha256(where.encode()).hexdigest()
-        return _Read(fetched, digest, Classified(MessageKind.OTHER), error=fetched.error)
+        return Read(fetched, digest, Classified(MessageKind.OTHER), error=fetched.error)
     try:
         message = _fit(classify(raw, now))
         told = row_told(message, applier.tokens)
@@ -103,12 +116,12 @@ def _understood(place: Place, fetched: Fetched, now: datetime, applier: Applier)
         items = happenings(message, told, place.mailbox, fetched.waiting.received, digest)
     except Exception as error:
         digest = hashlib.sha256(raw).hexdigest()
-        return _Read(fetched, digest, Classified(MessageKind.OTHER), error=_described(error))
-    return _Read(fetched, digest, message, told[0] if told else None, tuple(items))
+        return Read(fetched, digest, Classified(MessageKind.OTHER), error=_described(error))
+    return Read(fetched, digest, message, told[0] if told else None, tuple(items))
 
 
 def _stored(
-    database: Database, place: Place, read: _Read, now: datetime, applier: Applier, own: frozenset[str]
+    database: Database, place: Place, read: Read, now: datetime, applier: Applier, own: frozenset[str]
 ) -> Taken:
     try:
         return database.run(lambda connection: _store(connection, place, read, now, applier, own))
@@ -118,28 +131,80 @@ def _stored(
 
 
 def _store(
-    connection: Connection, place: Place, read: _Read, now: datetime, applier: Applier, own: frozenset[str]
+    connection: Connection, place: Place, read: Read, now: datetime, applier: Applier, own: frozenset[str]
 ) -> Taken:
-    items, row_id = _ours(connection, read, now, applier)
-    contact = inbox_messages.contact_of(connection, row_id) if row_id is not None else None
-    sender = email_key(read.message.sender)
-    written_by_us = read.message.kind not in _REPORTS and sender in own
-    if written_by_us and (contact is None or contact.email_key != sender):
-        return Taken()  # an operator's own part of a conversation
-    if not (items or row_id is not None or read.error):
+    about = looked_up(connection, read, now, applier, own)
+    if about is None:
         return Taken()
     uid = read.fetched.waiting.uid
     if not mailboxes.advance(connection, place.mailbox.id, place.uid_validity, place.uid, uid, now):
         raise Overtaken
     if inbox_messages.known(connection, read.digest):
         return Taken(read.message.kind, repeated=True, error=read.error)
-    values = _row(place, read) | {
-        "task_contact_id": row_id if contact is not None else None,
-        "contact_id": contact.id if contact is not None else None,
-    }
-    message_id = inbox_messages.add(connection, values, now)
-    named = [replace(item, details={**item.details, "inbox_message": message_id}) for item in items]
-    applied = apply(connection, named, now, applier) if named else None
+    message_id = inbox_messages.add(connection, row_values(place, read) | about.values, now)
+    return acted_on(connection, message_id, read, about, now, applier)
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a message of ours is about, as the database knows it. erased: people among those it names."""
+
+    items: list[Feedback]
+    contact: inbox_messages.Contact | None
+    row_id: int | None
+    erased: list[Address]
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """What is stored of it in the row of the message, also instead of words that nobody may keep."""
+        found: dict[str, Any] = {
+            "task_contact_id": self.row_id if self.contact is not None else None,
+            "contact_id": self.contact.id if self.contact is not None else None,
+        }
+        if self.erased or (self.contact is not None and self.contact.erased):
+            found |= dict.fromkeys(inbox_messages.WORDS)
+        return found
+
+
+def looked_up(
+    connection: Connection, read: Read, now: datetime, applier: Applier, own: frozenset[str]
+) -> About | None:
+    """What a message is about; None where it is not mail of ours."""
+    items, row_id = _ours(connection, read, now, applier)
+    contact = inbox_messages.contact_of(connection, row_id) if row_id is not None else None
+    sender = email_key(read.message.sender)
+    written_by_us = read.message.kind not in _REPORTS and sender in own
+    if written_by_us and (contact is None or contact.email_key != sender):
+        return None  # an operator's own part of a conversation
+    if not (items or row_id is not None or read.error):
+        return None
+    return About(items, contact, row_id, _erased(connection, read.message, applier))
+
+
+def _erased(connection: Connection, message: Classified, applier: Applier) -> list[Address]:
+    """Who of those that a message is from or about was erased."""
+    named: dict[str, Address] = {}
+    for text in (message.sender, *(each.address for each in message.recipients)):
+        with suppress(InvalidInput):
+            found = address.parse(text.strip().strip("<>"))
+            named[suppression.hashed_key(found.key, applier.pepper)] = found
+    known = suppressions.matching(connection, list(named), suppression.ALL_CAMPAIGNS)
+    return [named[key] for key in sorted(known)]
+
+
+def acted_on(
+    connection: Connection, message_id: int, read: Read, about: About, now: datetime, applier: Applier
+) -> Taken:
+    """Apply what a stored message tells, without words that name somebody who was erased."""
+    redactor = Redactor(about.erased) if about.erased else None
+    items = []
+    for item in about.items:
+        details, diagnostic = item.details, item.diagnostic
+        if redactor is not None:
+            details, diagnostic = {}, redactor.without(diagnostic)
+        details = {**details, "inbox_message": message_id}
+        items.append(replace(item, details=details, diagnostic=diagnostic))
+    applied = apply(connection, items, now, applier) if items else None
     return Taken(read.message.kind, applied=applied, error=read.error)
 
 
@@ -147,7 +212,7 @@ _REPORTS = (MessageKind.BOUNCE, MessageKind.COMPLAINT)
 
 
 def _ours(
-    connection: Connection, read: _Read, now: datetime, applier: Applier
+    connection: Connection, read: Read, now: datetime, applier: Applier
 ) -> tuple[list[Feedback], int | None]:
     """The happenings that are about mail of ours, or may be; and their row, the first of several."""
     row_ids = rows_of(connection, read.items, applier.tokens, now)
@@ -168,7 +233,8 @@ def _may_be_ours(item: Feedback) -> bool:
     return item.kind is Kind.COMPLAINT or (item.kind is Kind.BOUNCE and not item.message_ids)
 
 
-def _row(place: Place, read: _Read) -> dict[str, Any]:
+def row_values(place: Place, read: Read) -> dict[str, Any]:
+    """What is stored of a message."""
     message, waiting, raw = read.message, read.fetched.waiting, read.fetched.raw
     cut_off = raw is not None and len(raw) < waiting.size
     details = {
@@ -235,6 +301,6 @@ def _clean(text: str, limit: int) -> str:
 
 
 def _described(error: Exception) -> str:
-    """An error in a line; of the database's only the kind, for they quote values."""
-    kind = type(error).__name__
-    return kind if isinstance(error, DBAPIError) else f"{kind}: {error}"[:300]
+    """An error in a line: its kind, and where it came up. Its words may quote the message."""
+    where = extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} in {Path(where.filename).name}, line {where.lineno}"

@@ -33,6 +33,7 @@ from coldsend.database.tables import (
 )
 from coldsend.domain.redaction import plain_facts
 from coldsend.domain.states import RowStatus
+from coldsend.stores.inbox_messages import WORDS
 from coldsend.stores.lookup import record
 
 WINDOW = 20_000  # ids that one look at a large table covers
@@ -211,10 +212,9 @@ def rewrite(connection: Connection, table: sa.Table, row: RowMapping, values: Ma
 
 def clear_messages(connection: Connection, where: sa.ColumnElement[bool]) -> int:
     """Leave of messages only that they came, when, and of what kind; returns how many had more."""
-    cleared = ("message_id", "from_email", "subject", "text", "raw", "details")
-    something = sa.or_(*(inbox_messages.c[name].is_not(None) for name in cleared))
+    something = sa.or_(*(inbox_messages.c[name].is_not(None) for name in WORDS))
     statement = sa.update(inbox_messages).where(where, something)
-    return connection.execute(statement.values(dict.fromkeys(cleared, sa.null()))).rowcount
+    return connection.execute(statement.values(dict.fromkeys(WORDS, sa.null()))).rowcount
 
 
 def clear(connection: Connection, contact_id: int) -> dict[str, int]:

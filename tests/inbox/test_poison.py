@@ -40,7 +40,8 @@ def test_a_message_that_cannot_be_understood_is_kept(
     polled = post.poll()
     assert (polled.state, polled.unreadable) == ("read", 1)
     assert [kind for kind, _row in post.stored()] == ["other", "reply"]
-    assert _errors(post) == ["RecursionError: too deep", None]
+    [error, nothing] = _errors(post)
+    assert (nothing, str(error).startswith("RecursionError in test_poison.py, line ")) == (None, True)
     assert post.all(inbox_messages)[0]["raw"] == poison
 
 
@@ -61,7 +62,8 @@ def test_what_cannot_be_acted_on_is_kept_and_nothing_of_it_is_applied(
     monkeypatch.setattr(storing, "apply", failing)
     post.poll()
     assert [kind for kind, _row in post.stored()] == ["reply", "reply"]
-    assert _errors(post) == ["ZeroDivisionError: a bug", None]
+    [error, nothing] = _errors(post)
+    assert (nothing, str(error).startswith("ZeroDivisionError in test_poison.py, line ")) == (None, True)
     assert (post.status(first), post.status(second)) == ("sent", "replied")
 
 
