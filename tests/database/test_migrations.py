@@ -15,6 +15,7 @@ from coldsend.database.differences import differences
 from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
 from coldsend.errors import Refused, SchemaOutdated, Unreachable
+from tests.planning.world import World
 
 
 def tables_of(database: Database) -> set[str]:
@@ -174,6 +175,40 @@ def test_rows_that_lost_their_parent_stop_a_schema_change_on_sqlite(empty_sqlite
     with database.begin() as connection, pytest.raises(sa.exc.IntegrityError):
         connection.exec_driver_sql(orphan)  # foreign keys are on again
     database.dispose()
+
+
+def _everything(database: Database) -> dict[str, list[dict[str, object]]]:
+    """All rows of the tables that version 0002 has, by name."""
+    with database.read() as connection:
+        return {
+            name: [
+                dict(row)
+                for row in connection.exec_driver_sql(f"SELECT * FROM {name} ORDER BY id").mappings()
+            ]
+            for name in ("users", "campaigns", "sender_services", "tasks", "contacts", "task_contacts")
+        }
+
+
+def test_a_database_of_the_version_before_is_brought_up_and_back_with_all_it_holds(
+    empty_database: Database,
+) -> None:
+    migrate.upgrade(empty_database)
+    world = World(empty_database)
+    world.service()
+    world.rows(world.task(world.campaign("spring", "active"), "intro", "sending"), "sent", 3)
+    migrate.downgrade(empty_database, "0002")
+    before = _everything(empty_database)
+    assert [len(rows) for rows in before.values()] == [1, 1, 1, 1, 3, 3]
+    migrate.upgrade(empty_database)
+    with empty_database.read() as connection:
+        assert differences(connection) == []
+    after = _everything(empty_database)
+    assert {
+        name: [{column: row[column] for column in before[name][0]} for row in rows]
+        for name, rows in after.items()
+    } == before
+    migrate.downgrade(empty_database, "0002")
+    assert _everything(empty_database) == before
 
 
 def test_suppressions_keep_while_their_unique_key_is_replaced_and_back(empty_database: Database) -> None:
