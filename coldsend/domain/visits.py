@@ -10,7 +10,7 @@ when somebody opens the message stand for that person, unless they do so within 
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -138,14 +138,20 @@ def bursts(clicks: Sequence[tuple[int, float, str]]) -> set[int]:
     by_row = sorted(range(len(clicks)), key=lambda place: clicks[place][:2])
     for _row, places in groupby(by_row, key=lambda place: clicks[place][0]):
         mine = list(places)
-        if len(mine) < BURST_LINKS:
-            continue
-        moments = [clicks[place][1] for place in mine]
-        for last in range(len(mine)):
-            first = bisect_left(moments, moments[last] - BURST_SECONDS)
-            window = mine[first : last + 1]
-            if len({clicks[place][2] for place in window}) >= BURST_LINKS:
-                found.update(window)
+        # What was added to the window once is taken off once: thousands on one link cost no more each.
+        links: Counter[str] = Counter()
+        first = done = 0
+        for last, place in enumerate(mine):
+            links[clicks[place][2]] += 1
+            while clicks[mine[first]][1] < clicks[place][1] - BURST_SECONDS:
+                gone = clicks[mine[first]][2]
+                links[gone] -= 1
+                if not links[gone]:
+                    del links[gone]
+                first += 1
+            if len(links) >= BURST_LINKS:
+                found.update(mine[max(first, done) : last + 1])
+                done = last + 1
     return found
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import perf_counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,6 +125,13 @@ def test_the_same_link_again_and_links_of_others_are_none() -> None:
 
 def test_a_click_long_after_a_burst_is_not_part_of_it() -> None:
     assert bursts([(1, 9.0, "a"), (1, 0.0, "a"), (1, 0.1, "b"), (1, 0.2, "c")]) == {1, 2, 3}
+
+
+def test_a_flood_on_one_link_is_judged_in_time() -> None:
+    began = perf_counter()
+    assert len(bursts([(1, number / 20_000, "ab"[number % 2]) for number in range(40_000)])) == 0
+    assert len(bursts([(1, number / 20_000, "abc"[number % 3]) for number in range(40_000)])) == 40_000
+    assert perf_counter() - began < 5, "half a second; a look at each pair would take minutes"
 
 
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(0, 10), st.sampled_from("abcd")), max_size=12))
