@@ -3,7 +3,7 @@
 A row id comes from a signed token and is believed. Otherwise the Message-IDs a message refers to are read:
 the local part of ours is a token too, so it cannot be made up. An address is only a hint: the newest message
 that had been sent there by then, within two months, through the service whose mailbox or account told of it
-if there is one.
+if there is one. Who tells that a message arrived or was looked at, and which one, means no other.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ from sqlalchemy.engine import Connection
 from coldsend.composing.tokens import Kind as TokenKind
 from coldsend.composing.tokens import Tokens
 from coldsend.domain import address
-from coldsend.domain.feedback import Feedback
+from coldsend.domain.feedback import Feedback, Kind
 from coldsend.errors import InvalidInput
 from coldsend.stores import feedback as store
+
+# Of a provider's account that sends other mail, too, these are about that mail. What speaks of the address
+# itself, as bounces do, is about us in any case.
+OF_ONE_MESSAGE = frozenset({Kind.DELIVERED, Kind.DELAYED, Kind.OPEN, Kind.CLICK})
 
 LONGEST = timedelta(days=60)
 CLOCKS_DIFFER = timedelta(minutes=10)
@@ -47,7 +51,7 @@ def rows_of(
     wanted = {
         number: key
         for number, item in enumerate(items)
-        if found[number] is None and item.recipient and (key := email_key(item.recipient))
+        if found[number] is None and _by_address(item) and (key := email_key(item.recipient))
     }
     if not wanted:
         return found
@@ -56,6 +60,10 @@ def rows_of(
     for number, key in wanted.items():
         found[number] = _newest(sent.get(key, []), items[number], now)
     return found
+
+
+def _by_address(item: Feedback) -> bool:
+    return bool(item.recipient) and not (item.message_ids and item.kind in OF_ONE_MESSAGE)
 
 
 def _told(item: Feedback, tokens: Tokens) -> int | None:

@@ -76,7 +76,6 @@ class Drain:
                 if not go_on() or not (everything or self._is_due(path)):
                     break
                 done += self._file(path)
-                done += self._consents()
         except Unreachable as error:
             if not self.away:
                 logbook.web_database_away(error.message)
@@ -140,17 +139,20 @@ class Drain:
         return waited >= _DELAY or waited < -_CLOCK_SET_BACK
 
     def _file(self, path: Path) -> int:
+        """Bring a file to the ledger, and what consent comes meanwhile; returns how many hits that were."""
         hits = self._loaded[path]
         in_bursts = self._bursts(hits)
+        consents = 0
         for start in range(0, len(hits), BATCH):
             self._guarded(hits[start : start + BATCH], lambda some: self._visits(some, in_bursts))
+            consents += self._consents()  # nobody who leaves waits for thousands who only look
         _remove([path])
         del self._loaded[path]
         self._recent.extend(_clicks(hits))
         # Not only what is too old: a clock that was set back would keep the rest for as long as it was.
         while self._recent and abs(self._recent[-1][1] - self._recent[0][1]) > BURST_SECONDS:
             self._recent.popleft()
-        return len(hits)
+        return len(hits) + consents
 
     def _bursts(self, hits: Sequence[Hit]) -> set[Click]:
         """The clicks among these that belong to a burst, with those shortly before and after."""

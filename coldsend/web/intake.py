@@ -69,6 +69,10 @@ class Intake:
             return
         try:
             self._waiting, self._spool.behind = spool.waiting(self._folder)
+            if self.ailment:
+                # Who asks for our health before sending us visitors would never send any again.
+                spool.probe(self._folder)
+                self.ailment = ""
         except OSError as error:
             self._fails(error)
         ended = clock.monotonic()

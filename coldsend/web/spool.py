@@ -66,6 +66,15 @@ def waiting(folder: Path) -> Waiting:
     return Waiting(size, own)
 
 
+def probe(folder: Path) -> None:
+    """OSError where nothing can be written to the spool."""
+    path = folder / f"probe.{os.getpid()}"
+    try:
+        path.write_bytes(bytes(512))
+    finally:
+        path.unlink(missing_ok=True)
+
+
 class Spool:
     """The open file of one server process. Not thread-safe: its event loop writes it."""
 

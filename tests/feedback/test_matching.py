@@ -79,6 +79,15 @@ class TestAddresses:
         [row_id] = world.sent(sender_service_id=None)
         assert matched(world, recipient=world.email(row_id), service_id=world.service("other")) == row_id
 
+    @on_sqlite
+    def test_what_befell_another_message_of_an_account_did_not_befall_ours(self, world: Sent) -> None:
+        [row_id] = world.sent()
+        about = {"message_ids": ("<invoice-7@shop.example>",), "recipient": world.email(row_id)}
+        for kind in (Kind.DELIVERED, Kind.DELAYED, Kind.OPEN, Kind.CLICK):
+            assert matched(world, kind, **about) is None
+        assert world.status(row_id) == "sent"
+        assert matched(world, Kind.BOUNCE, diagnostic=NOBODY, **about) == row_id, "the address is no good"
+
     def test_after_two_months_it_is_nobodys(self, world: Sent) -> None:
         [row_id] = world.sent(attempt_at=NOW - 62 * DAY, sent_at=NOW - 62 * DAY)
         assert matched(world, recipient=world.email(row_id)) is None

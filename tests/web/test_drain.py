@@ -225,6 +225,26 @@ def test_unsubscribes_go_at_once_and_suppress(world: Spooled) -> None:
     assert world.waiting() == []
 
 
+def test_an_unsubscribe_waits_for_no_more_than_one_batch_of_hits(
+    world: Spooled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, two, leaving = world.sent(3)
+    monkeypatch.setattr(module, "BATCH", 1)
+    world.hits(opened(one), opened(two))
+    real = module.apply
+    applied: list[int | None] = []
+
+    def apply(connection: Connection, items: Any, *rest: Any) -> Any:
+        if not applied:
+            world.consent(left(leaving))
+        applied.extend(item.row_id for item in items)
+        return real(connection, items, *rest)
+
+    monkeypatch.setattr(module, "apply", apply)
+    assert world.drain.round() == 3
+    assert applied == [one, leaving, two]
+
+
 def test_the_same_told_by_several_processes_is_one_happening(world: Spooled) -> None:
     [row_id] = world.sent()
     world.hits(opened(row_id, 0.0))

@@ -115,6 +115,26 @@ def test_answers_do_not_wait_for_a_look_at_a_spool_full_of_files(
     assert 4 <= len(looks) <= 6, "a twentieth of the time"
 
 
+def test_health_comes_back_by_itself_once_the_disk_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, full = Intake(tmp_path, 1 << 20), OSError(errno.ENOSPC, "No space left on device")
+
+    def refuse(*_arguments: object) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "write", refuse)
+        patch.setattr(Path, "write_bytes", refuse)
+        intake.visit(Hit(HitKind.OPEN, 1, 0))
+        intake.look()
+        assert intake.ailment
+    monkeypatch.setattr(intake, "_next_look", 0.0)
+    intake.look()
+    assert intake.ailment == ""
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_file_of_a_process_that_was_killed_is_taken_over(tmp_path: Path) -> None:
     script = (
         "import os, signal, sys; from pathlib import Path\n"

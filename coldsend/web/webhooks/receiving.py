@@ -112,6 +112,10 @@ class Receiver:
             return Received.FORGED
         except ColdsendError as error:
             return self._put_off(post, error)
+        except Exception as error:
+            # What one of them does to us must not keep the others out.
+            logbook.unexpected_error("webhooks", error)
+            return Received.LATER
         return _Proven(post, [replace(item, service_id=post.service_id) for item in items], problem)
 
     def _take(self, proven: Sequence[_Proven], now: datetime) -> list[Received]:
@@ -123,7 +127,6 @@ class Receiver:
             return [self._put_off(each.post, error) for each in proven]
         except Exception as error:
             if len(proven) > 1:
-                # What one of them does to us must not keep the others out.
                 return [received for each in proven for received in self._take([each], now)]
             logbook.unexpected_error("webhooks", error)
             return [Received.LATER]

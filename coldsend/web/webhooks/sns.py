@@ -44,7 +44,8 @@ _SIGNED: Mapping[str, tuple[str, ...]] = {
 }
 _HASHES: Mapping[str, hashes.HashAlgorithm] = {"1": hashes.SHA1(), "2": hashes.SHA256()}  # noqa: S303
 
-_HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?")
+# A region, as us-gov-west-1. Not whatever Amazon calls so: sns.s3-us-west-2 is somebody's bucket "sns".
+_HOST = re.compile(r"sns\.[a-z]{2,5}(-[a-z]{2,20}){1,3}-\d{1,2}\.amazonaws\.com(\.cn)?")
 _PEM = re.compile(r"/[A-Za-z0-9_-]{1,200}\.pem")
 _AMAZON = re.compile(r"([a-z0-9-]+\.)*amazonaws\.com(\.cn)?")
 

@@ -15,7 +15,7 @@ from coldsend.database.engine import Database
 from coldsend.database.tables import event_log, task_contacts
 from coldsend.errors import Unreachable
 from coldsend.feedback.apply import apply
-from coldsend.web.webhooks import receiving
+from coldsend.web.webhooks import reading, receiving
 from coldsend.web.webhooks.receiving import Post, Received
 from tests.planning.world import NOW
 from tests.web.webhooks.desk import HOUR_AGO, Desk, told
@@ -127,6 +127,28 @@ def test_a_request_that_we_fail_at_does_not_keep_the_others_out(
     assert desk.receiver.receive(posts, NOW) == [Received.LATER, Received.TAKEN]
     assert (desk.status(first), desk.status(second)) == ("sent", "delivered")
     assert len(desk.payloads()) == 1
+
+
+def test_a_request_that_we_cannot_read_at_all_does_not_keep_the_others_out(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (row,) = desk.sent()
+    account = SendGridAccount()
+    desk.enter(SENDGRID, account.public_key)
+    event = sendgrid_event(
+        "delivered", **{"smtp-id": desk.message_id(row), "timestamp": HOUR_AGO.timestamp()}
+    )
+    bodies = [json.dumps(payload).encode() for payload in ([{"event": "a bug of ours"}], [event])]
+    real = reading.text
+
+    def fails(value: object, *rest: Any) -> str:
+        assert value != "a bug of ours"
+        return real(value, *rest)
+
+    monkeypatch.setattr(reading, "text", fails)
+    posts = [Post(SENDGRID, desk.service_id, account.headers(body, NOW), body) for body in bodies]
+    assert desk.receiver.receive(posts, NOW) == [Received.LATER, Received.TAKEN]
+    assert desk.status(row) == "delivered"
 
 
 def test_an_unknown_row_is_known_once_the_provider_says_it_has_the_message(desk: Desk) -> None:

@@ -102,6 +102,7 @@ def test_another_topic_is_refused_though_amazon_signed_it_and_nothing_is_fetched
         "https://sns.eu-west-1.amazonaws.com:444/x.pem",
         "https://sns.eu-west-1.amazonaws.com:/x.pem",
         "https://bucket.s3.amazonaws.com/x.pem",
+        "https://sns.s3-us-west-2.amazonaws.com/x.pem",
         "https://snsxeu-west-1.amazonaws.com/x.pem",
         "https://sns.amazonaws.com/x.pem",
         "https://sns.eu-west-1.amazonaws.com/x.pem?y=.pem",
@@ -124,7 +125,14 @@ def test_a_certificate_from_anywhere_else_is_never_fetched(topic: Topic, url: st
     assert web.asked == []
 
 
-@pytest.mark.parametrize("host", ["sns.us-gov-west-1.amazonaws.com", "sns.cn-north-1.amazonaws.com.cn"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        "sns.us-gov-west-1.amazonaws.com",
+        "sns.ap-southeast-7.amazonaws.com",
+        "sns.cn-north-1.amazonaws.com.cn",
+    ],
+)
 def test_hosts_of_all_regions_are_known(topic: Topic, host: str) -> None:
     web = Web()
     url = f"https://{host}/SimpleNotificationService-0123abcd.pem"
