@@ -100,11 +100,13 @@ class WebRun:
                     )
                 self._ending.wait(IDLE_SECONDS)
         finally:
-            self._processes.drain()
-            self._ending.set()
-            working.join()
-            self._last()
-            self._drain.close()
+            try:
+                self._processes.drain()
+            finally:
+                self._ending.set()
+                working.join()
+                self._last()
+                self._drain.close()
 
     def _work_off(self) -> None:
         """Round after round until the end. Nothing stops it: what a round cannot do the next one may."""
@@ -126,6 +128,8 @@ class WebRun:
     def _last(self) -> None:
         """What the server processes have left behind, as far as there is time; the rest waits on disk."""
         ends = clock.monotonic() + LAST_SECONDS
-        with contextlib.suppress(OSError):
+        try:
             self._drain.round(everything=True, go_on=lambda: clock.monotonic() < ends)
             logbook.web_stopped(self._drain.left())
+        except Exception as error:
+            logbook.unexpected_error("web spool", error)
