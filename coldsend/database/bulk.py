@@ -7,7 +7,7 @@ times and texts become SQL literals with one look each. Only values of these typ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,8 @@ from pymysql.converters import escape_string
 from sqlalchemy import ColumnElement, Table
 from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.types import UserDefinedType
+
+_STATEMENT = 500_000  # servers take 16 MB, if nobody has set them to 1
 
 
 class _Listed(UserDefinedType[Collection[int] | Collection[str]]):
@@ -120,6 +122,36 @@ def update_each(
     return _execute(connection, statement)
 
 
+def insert_many(
+    connection: Connection,
+    table: Table,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    ignore: bool = False,
+) -> None:
+    """INSERT rows, in statements of at most ``_STATEMENT`` characters and one row.
+
+    Documents are given as the text of their JSON. ignore: leave out rows whose unique key exists already.
+    """
+    write = writer(connection)
+    sqlite = connection.dialect.name == "sqlite"
+    verb = "INSERT IGNORE" if ignore and not sqlite else "INSERT"
+    begin = f"{verb} INTO {table.name} ({', '.join(columns)}) VALUES "
+    end = " ON CONFLICT DO NOTHING" if ignore and sqlite else ""
+    written: list[str] = []
+    size = 0
+    for row in rows:
+        values = f"({','.join(map(write, row))})"
+        written.append(values)
+        size += len(values)
+        if size > _STATEMENT:
+            _execute(connection, f"{begin}{','.join(written)}{end}")
+            written, size = [], 0
+    if written:
+        _execute(connection, f"{begin}{','.join(written)}{end}")
+
+
 def _relation(
     connection: Connection,
     columns: Sequence[str],
@@ -149,7 +181,10 @@ def _write_mysql(value: Any) -> str:
     if type(value) is int:
         return str(value)
     if isinstance(value, str):
-        return f"'{escape_string(value)}'"
+        if "\\" in value or "\0" in value:
+            return f"'{escape_string(value)}'"
+        # As nearly all texts are: a tenth of what looking at each character costs.
+        return f"""'{value.replace("'", "''")}'"""
     return _write_other(value)
 
 
@@ -166,7 +201,9 @@ def _write_other(value: Any) -> str:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             raise TypeError(f"a naive datetime cannot be stored: {value!r}")
-        return f"'{value.astimezone(UTC).isoformat(' ', 'microseconds')[:26]}'"
+        if value.tzinfo is not UTC:
+            value = value.astimezone(UTC)
+        return f"'{value.isoformat(' ', 'microseconds')[:26]}'"
     if isinstance(value, int):
         return str(int(value))
     raise TypeError(f"{type(value).__name__} cannot be written into a statement")

@@ -12,15 +12,29 @@ import contextlib
 import select
 import socket
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import pymysql
-from pymysql.constants import CR
+from pymysql.constants import CR, FIELD_TYPE
+from pymysql.converters import conversions, convert_datetime
 
 NOT_READY = 1047
 _SYNCED = "4"  # wsrep_local_state
 
 Address = tuple[str, int]
+
+
+def moment(text: str) -> datetime | str:
+    """A time as the server writes it: what the driver makes of it, at a tenth of the cost."""
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        kept: datetime | str = convert_datetime(text)  # no time at all, as 0000-00-00
+        return kept
+
+
+CONVERSIONS = {**conversions, FIELD_TYPE.DATETIME: moment, FIELD_TYPE.TIMESTAMP: moment}
 
 
 def connector(addresses: Sequence[Address], timeout: float) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from coldsend import clock
 from coldsend.config.hosts import address
-from coldsend.database.connecting import connector, in_cluster
+from coldsend.database.connecting import CONVERSIONS, connector, in_cluster
 
 REPEAT = frozenset({1213, 1205, 1020, 3101, 1467})
 RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 1317, 1927, 1969, 3024, 4031})
@@ -64,8 +64,9 @@ def create_engine(
             "connect_timeout": int(max(1, connect_timeout)),
             "read_timeout": answer_timeout,
             "write_timeout": answer_timeout,
+            "conv": CONVERSIONS,
         },
-        json_serializer=_compact_json,
+        json_serializer=compact_json,
     )
     event.listen(engine, "connect", _mysql_session)
     event.listen(engine, "handle_error", _forget_refused)
@@ -111,7 +112,7 @@ def _sqlite_engine(url: URL) -> Engine:
     engine = sa.create_engine(
         url,
         connect_args={"timeout": float(str(busy)), "check_same_thread": False},
-        json_serializer=_compact_json,
+        json_serializer=compact_json,
         hide_parameters=True,  # errors are logged
     )
 
@@ -148,7 +149,7 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 # One encoder for all values: json.dumps would make one for each, which doubles its cost.
-_compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def error_code(error: DBAPIError) -> int:

@@ -6,7 +6,7 @@ byte by byte; enumerations are checked by the database on every dialect.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,6 +16,10 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import expression
 
 BINARY_COLLATION = "utf8mb4_bin"
+
+
+def _in_utc(value: datetime | None) -> datetime | None:
+    return None if value is None else value.replace(tzinfo=UTC)
 
 
 class UtcDateTime(types.TypeDecorator[datetime]):
@@ -37,7 +41,11 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.replace(tzinfo=UTC)
+        return _in_utc(value)
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Callable[[Any], Any] | None:
+        """Where the driver returns times, without the call in between that a TypeDecorator makes of it."""
+        return _in_utc if dialect.name == "mysql" else super().result_processor(dialect, coltype)
 
 
 class CurrentTimestamp(expression.FunctionElement[datetime]):

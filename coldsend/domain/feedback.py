@@ -91,6 +91,8 @@ EVENT_OF: Mapping[Kind, EventType] = {
     Kind.UNSUBSCRIBE: EventType.UNSUBSCRIBE,
 }
 
+VISITS = frozenset({Kind.OPEN, Kind.CLICK})
+
 # The column of the send list that tells when it happened first.
 COLUMN_OF: Mapping[Kind, str] = {
     Kind.DELIVERED: "delivered_at",
@@ -153,6 +155,8 @@ def happened_at(at: datetime, attempt_at: datetime | None, now: datetime) -> dat
 def storable(value: Any) -> Any:
     """``value``, as JSON has it, without what databases cannot hold: lone surrogates, NUL characters."""
     if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
         return value.encode("utf-8", "replace").decode().replace("\0", "")
     if isinstance(value, Mapping):
         return {storable(str(name)): storable(inner) for name, inner in value.items()}

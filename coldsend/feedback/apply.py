@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from coldsend import logbook, meter
 from coldsend.domain.answers import Verdict
-from coldsend.domain.feedback import EVENT_OF, OUT, Feedback, Kind, earliest, furthest, happened_at
+from coldsend.domain.feedback import EVENT_OF, OUT, VISITS, Feedback, Kind, earliest, furthest, happened_at
 from coldsend.domain.replies import provider_of
 from coldsend.domain.states import RowReason, RowStatus, SuppressionReason
 from coldsend.domain.suppression import Suppression
@@ -27,6 +27,9 @@ from coldsend.feedback.matching import rows_of
 from coldsend.pacing import services as health
 from coldsend.stores import events, suppressions, unmatched
 from coldsend.stores import feedback as store
+from coldsend.stores.feedback import Row
+
+STATUSES = {status.value: status for status in RowStatus}
 
 
 class Match(NamedTuple):
@@ -84,7 +87,9 @@ def apply(connection: Connection, items: Sequence[Feedback], now: datetime, appl
     if not items:
         return applied
     row_ids = rows_of(connection, items, applier.tokens, now)
-    rows = store.seen(connection, {row_id for row_id in row_ids if row_id is not None})
+    known = {row_id for row_id in row_ids if row_id is not None}
+    more = {row_id for row_id, item in zip(row_ids, items, strict=True) if item.kind not in VISITS}
+    rows = store.seen(connection, known, known - more)
     applied.matches = [_match(rows.get(row_id)) if row_id is not None else None for row_id in row_ids]
     # Looked for behind the lock: whoever tells the same at the same moment has been waited for.
     by_row: dict[int, list[_Found]] = {}
@@ -97,6 +102,8 @@ def apply(connection: Connection, items: Sequence[Feedback], now: datetime, appl
     of_rows = [(rows[row_id], found) for row_id, found in sorted(by_row.items())]
     _note(connection, of_rows, now, applied)
     _log(connection, of_rows)
+    # Visits mean nothing beyond their row, and are nearly all there is.
+    of_rows = [(row, found) for row, found in of_rows if row["id"] in more]
     wanted = [
         entry for row, found in of_rows for entry in _act(connection, row, found, now, applier, applied)
     ]
@@ -123,7 +130,7 @@ def announce(applied: Applied) -> None:
         meter.feedback(kind.value, fate, count)
 
 
-def _match(row: RowMapping | None) -> Match | None:
+def _match(row: Row | None) -> Match | None:
     return None if row is None else Match(row["id"], row["contact_id"], row["task_id"])
 
 
@@ -131,7 +138,13 @@ def _fresh(
     connection: Connection, items: Sequence[Feedback], applied: Applied
 ) -> list[tuple[Feedback, Match | None]]:
     """Those that were not told before, one of each key, with their rows."""
-    known = store.told_before(connection, {item.key for item in items if item.key})
+    keys = {item.key for item in items if item.key}
+    proven = {
+        item.key
+        for item, match in zip(items, applied.matches, strict=True)
+        if match is not None and item.row_id is not None
+    }
+    known = store.told_before(connection, keys, proven)
     fresh: list[tuple[Feedback, Match | None]] = []
     for item, match in zip(items, applied.matches, strict=True):
         if item.key in known:
@@ -144,7 +157,7 @@ def _fresh(
     return fresh
 
 
-def _found(row: RowMapping, item: Feedback, now: datetime) -> _Found:
+def _found(row: Row, item: Feedback, now: datetime) -> _Found:
     verdict = None
     if item.kind is Kind.BOUNCE:
         verdict = bounces.verdict_of(item, provider_of(row["email_domain"]))
@@ -153,7 +166,7 @@ def _found(row: RowMapping, item: Feedback, now: datetime) -> _Found:
 
 def _note(
     connection: Connection,
-    of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]],
+    of_rows: Sequence[tuple[Row, Sequence[_Found]]],
     now: datetime,
     applied: Applied,
 ) -> None:
@@ -162,7 +175,7 @@ def _note(
     for row, found in of_rows:
         before = {column: row[column] for column in store.TIMES}
         times = earliest(before, ((one.item, one.at) for one in found))
-        status = RowStatus(row["status"])
+        status = STATUSES[row["status"]]
         given_up = status is RowStatus.FAILED_TO_SEND and row["reason"] == RowReason.GIVEN_UP
         if status is RowStatus.UNKNOWN or given_up:
             sent_at = row["sent_at"] or row["attempt_at"] or now
@@ -173,13 +186,16 @@ def _note(
         elif status is RowStatus.SENDING:
             # Its outcome has not been written yet: it will find the times, or that it is proven.
             store.move(connection, row["id"], {**times, "reason": RowReason.HEARD_OF.value})
-        elif status in OUT and (times != before or furthest(times) is not status):
-            moved[row["id"]] = (furthest(times).value, times)
+        elif status in OUT:
+            changed = {column: at for column, at in times.items() if at != before[column]}
+            after = furthest(times)
+            if changed or after is not status:
+                moved[row["id"]] = (after.value, changed)
         # Of others nothing is out there: a link of theirs was passed on, or their attempt refused.
     store.move_many(connection, moved)
 
 
-def _log(connection: Connection, of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]]) -> None:
+def _log(connection: Connection, of_rows: Sequence[tuple[Row, Sequence[_Found]]]) -> None:
     logged = [
         entries.event(row, item, at, verdict.rule if verdict is not None else "")
         for row, found in of_rows
@@ -191,7 +207,7 @@ def _log(connection: Connection, of_rows: Sequence[tuple[RowMapping, Sequence[_F
 
 def _act(
     connection: Connection,
-    row: RowMapping,
+    row: Row,
     found: Sequence[_Found],
     now: datetime,
     applier: Applier,
@@ -202,7 +218,7 @@ def _act(
     Nothing is noted about somebody whose data was erased: their hash is suppressed already.
     """
     wanted: list[Suppression | None] = []
-    erased = row["erased_at"] is not None
+    erased = row["erased"]
     for item, at, verdict in found:
         if verdict is not None:
             change = consequences.blame(connection, row, item, verdict, now, applier)
@@ -235,7 +251,7 @@ def _keep(
 
 def _break(
     connection: Connection,
-    of_rows: Sequence[tuple[RowMapping, Sequence[_Found]]],
+    of_rows: Sequence[tuple[Row, Sequence[_Found]]],
     now: datetime,
     applier: Applier,
     applied: Applied,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from coldsend.domain import suppression
 from coldsend.domain.answers import Action, Verdict
@@ -19,6 +19,7 @@ from coldsend.feedback.matching import email_key
 from coldsend.pacing import services as health
 from coldsend.stores import feedback as store
 from coldsend.stores import suppressions
+from coldsend.stores.feedback import Row
 
 # A bounce that is told later than this says nothing about how the service stands today.
 STALE = timedelta(days=1)
@@ -28,7 +29,7 @@ _ASKED = {Kind.COMPLAINT: SuppressionReason.COMPLAINT, Kind.UNSUBSCRIBE: Suppres
 
 
 def of_bounce(
-    connection: Connection, row: RowMapping, item: Feedback, verdict: Verdict, at: datetime
+    connection: Connection, row: Row, item: Feedback, verdict: Verdict, at: datetime
 ) -> Suppression | None:
     """The address is given up where it is no good; the event of the bounce has been logged."""
     hard = bounces.is_hard(item, verdict)
@@ -45,7 +46,7 @@ def is_repeated(connection: Connection, contact_id: int, rule: str, at: datetime
     return bounces.often_enough(rule, store.refused_by(connection, contact_id, rule, at - within))
 
 
-def of_request(row: RowMapping, item: Feedback) -> Suppression | None:
+def of_request(row: Row, item: Feedback) -> Suppression | None:
     """Somebody complained or unsubscribed: nothing more, of this campaign or of all."""
     if item.kind not in _ASKED:
         return None
@@ -86,7 +87,7 @@ def _suppression(
     )
 
 
-def postpone(connection: Connection, row: RowMapping, item: Feedback, now: datetime) -> int:
+def postpone(connection: Connection, row: Row, item: Feedback, now: datetime) -> int:
     """Let somebody who is away be written to afterwards; returns how many recipients wait longer now."""
     if item.kind is not Kind.AUTO_REPLY or item.away_until is None:
         return 0
@@ -95,7 +96,7 @@ def postpone(connection: Connection, row: RowMapping, item: Feedback, now: datet
 
 
 def blame(
-    connection: Connection, row: RowMapping, item: Feedback, verdict: Verdict, now: datetime, applier: Applier
+    connection: Connection, row: Row, item: Feedback, verdict: Verdict, now: datetime, applier: Applier
 ) -> health.HealthChange | None:
     """What a bounce says about the service it went out through.
 

@@ -9,16 +9,15 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.engine import RowMapping
-
 from coldsend.domain.feedback import EVENT_OF, Feedback, Kind, storable
 from coldsend.domain.states import EventType
+from coldsend.stores.feedback import Row
 
 SOURCE_LENGTH = 50
 WORDS_LENGTH = 1000
 
 
-def event(row: RowMapping, item: Feedback, at: datetime, rule: str) -> dict[str, Any]:
+def event(row: Row, item: Feedback, at: datetime, rule: str) -> dict[str, Any]:
     """The event of one recipient. rule: the reply rule that fits a bounce."""
     details: dict[str, Any] = {
         "source": item.source,
@@ -28,7 +27,7 @@ def event(row: RowMapping, item: Feedback, at: datetime, rule: str) -> dict[str,
         "hard": item.hard,
         "campaign_only": item.campaign_only or None,
     }
-    if row["erased_at"] is None:
+    if not row["erased"]:
         details = {**item.details, **details, "diagnostic": item.diagnostic[:WORDS_LENGTH] or None}
     return {
         **_of_row(row),
@@ -39,7 +38,7 @@ def event(row: RowMapping, item: Feedback, at: datetime, rule: str) -> dict[str,
     }
 
 
-def accepted(row: RowMapping, sent_at: datetime) -> dict[str, Any]:
+def accepted(row: Row, sent_at: datetime) -> dict[str, Any]:
     """The result that the attempt of an unknown row never had."""
     details = {"message_id": row["message_id"], "known_by": "feedback"}
     return {
@@ -72,7 +71,7 @@ def unmatched(item: Feedback, now: datetime, *, erased: bool) -> dict[str, Any]:
     }
 
 
-def _of_row(row: RowMapping) -> dict[str, Any]:
+def _of_row(row: Row) -> dict[str, Any]:
     names = ("task_id", "contact_id", "sender_service_id", "event_tracking_uid")
     return {name: row[name] for name in names}
 

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.database import bulk
-from coldsend.database.dialect import insert_ignore
+from coldsend.database.dialect import compact_json
 from coldsend.database.tables import (
     campaigns,
     contacts,
@@ -32,6 +32,7 @@ _COLUMNS = (
     "details",
     "dedup_key",
 )
+_DETAILS = _COLUMNS.index("details")
 
 
 def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -41,10 +42,15 @@ def append(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """
     if not rows:
         return
-    values = [{name: row.get(name) for name in _COLUMNS} for row in rows]
-    guarded = any(row["dedup_key"] is not None for row in values)
-    statement = insert_ignore(event_log, connection.dialect.name) if guarded else sa.insert(event_log)
-    connection.execute(statement, values)
+    guarded = any(row.get("dedup_key") is not None for row in rows)
+    bulk.insert_many(connection, event_log, _COLUMNS, map(_values, rows), ignore=guarded)
+
+
+def _values(row: Mapping[str, Any]) -> list[Any]:
+    values = [row.get(name) for name in _COLUMNS]
+    if values[_DETAILS] is not None:
+        values[_DETAILS] = compact_json(values[_DETAILS])
+    return values
 
 
 def append_accepted(connection: Connection, row_ids: Sequence[int], code: int, enhanced: str) -> None:

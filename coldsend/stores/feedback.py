@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
 from coldsend.database import bulk
 from coldsend.database.dialect import force_index
@@ -21,29 +21,25 @@ log = event_log.c
 
 TIMES = tuple(column for column, _status in FURTHEST)
 
+# Reading a column of a row takes the driver as long as the database: no more of them than every row needs.
 _SEEN = (
-    sa.select(
-        rows.id,
-        rows.task_id,
-        rows.contact_id,
-        rows.status,
-        rows.reason,
-        rows.attempt_at,
-        rows.sent_at,
-        rows.sender_service_id,
-        rows.message_id,
-        rows.event_tracking_uid,
-        *(rows[column] for column in TIMES),
-        tasks.c.campaign_id,
-        contacts.c.email_key,
-        contacts.c.email_domain,
-        contacts.c.erased_at,
-    )
-    .select_from(task_contacts)
-    .join(tasks, tasks.c.id == rows.task_id)
-    .join(contacts, contacts.c.id == rows.contact_id)
+    rows.id,
+    rows.task_id,
+    rows.contact_id,
+    sa.type_coerce(rows.status, sa.String).label("status"),  # not looked up in the enumeration
+    rows.attempt_at,
+    rows.sender_service_id,
+    rows.event_tracking_uid,
+    *(rows[column] for column in TIMES),
 )
-_MOVED = ("id", "status", *TIMES)
+_NAMES = tuple(column.name for column in _SEEN)
+_ATTEMPT = (rows.id, rows.reason, rows.sent_at, rows.message_id)
+_PERSON = (contacts.c.id, contacts.c.email_key, contacts.c.email_domain)
+_UNSETTLED = frozenset({RowStatus.UNKNOWN.value, RowStatus.FAILED_TO_SEND.value})
+
+_AT_ONCE = 250  # rows of one UPDATE that gives each its own value
+
+Row = dict[str, Any]
 
 
 class SentTo(NamedTuple):
@@ -54,16 +50,51 @@ class SentTo(NamedTuple):
     at: datetime
 
 
-def seen(connection: Connection, row_ids: Collection[int]) -> dict[int, RowMapping]:
-    """id -> row with its campaign and address; locks the rows of the send list, in the order of their ids."""
-    found: dict[int, RowMapping] = {}
+def seen(connection: Connection, row_ids: Collection[int], plain: Collection[int] = ()) -> dict[int, Row]:
+    """id -> row; locks the rows of the send list, in the order of their ids.
+
+    A row is the columns of ``_SEEN`` and ``erased``: whether its contact is. Rows that no outcome is known of
+    have ``reason``, ``sent_at`` and ``message_id`` besides, and those that are not among ``plain``
+    ``campaign_id``, ``email_key`` and ``email_domain``.
+    """
+    found: dict[int, Row] = {}
     for chunk in chunks(sorted(row_ids)):
-        # Locked by a statement of its own: of a join, every table's rows would be.
-        mine = bulk.among(rows.id, chunk)
-        connection.execute(sa.select(rows.id).where(mine).order_by(rows.id).with_for_update()).all()
-        for row in connection.execute(_SEEN.where(mine)).mappings():
-            found[row["id"]] = row
+        locked = sa.select(*_SEEN).where(bulk.among(rows.id, chunk)).order_by(rows.id).with_for_update()
+        for values in connection.execute(locked):
+            found[values[0]] = dict(zip(_NAMES, values, strict=True))
+    people = {row["contact_id"] for row in found.values()}
+    # Read behind the lock, each by a statement of its own: of a join, every table's rows would be locked.
+    erased: set[int] = set()
+    for chunk in chunks(sorted(people)):
+        gone = sa.select(contacts.c.id).where(
+            bulk.among(contacts.c.id, chunk), contacts.c.erased_at.is_not(None)
+        )
+        erased.update(connection.execute(gone).scalars())
+    for row in found.values():
+        row["erased"] = row["contact_id"] in erased
+    _add_attempts(connection, [row for row in found.values() if row["status"] in _UNSETTLED])
+    _add_people(connection, [row for row in found.values() if row["id"] not in plain])
     return found
+
+
+def _add_attempts(connection: Connection, unsettled: Sequence[Row]) -> None:
+    for some in chunks(unsettled):
+        by_id = {row["id"]: row for row in some}
+        statement = sa.select(*_ATTEMPT).where(bulk.among(rows.id, list(by_id)))
+        for attempt in connection.execute(statement).mappings():
+            by_id[attempt["id"]].update(attempt)
+
+
+def _add_people(connection: Connection, wanted: Sequence[Row]) -> None:
+    for some in chunks(wanted):
+        people = sa.select(*_PERSON).where(bulk.among(contacts.c.id, {row["contact_id"] for row in some}))
+        known = {row_id: person for row_id, *person in connection.execute(people)}
+        tasks_of = sa.select(tasks.c.id, tasks.c.campaign_id)
+        tasks_of = tasks_of.where(bulk.among(tasks.c.id, {row["task_id"] for row in some}))
+        campaigns: dict[int, int] = {row[0]: row[1] for row in connection.execute(tasks_of)}
+        for row in some:
+            row["email_key"], row["email_domain"] = known[row["contact_id"]]
+            row["campaign_id"] = campaigns[row["task_id"]]
 
 
 def sent_to(connection: Connection, email_keys: Collection[str], since: datetime) -> dict[str, list[SentTo]]:
@@ -89,13 +120,18 @@ def sent_to(connection: Connection, email_keys: Collection[str], since: datetime
     return found
 
 
-def told_before(connection: Connection, keys: Collection[str]) -> set[str]:
-    """Which of these keys stand in the event log, or among what matched nobody."""
+def told_before(connection: Connection, keys: Collection[str], proven: Collection[str] = ()) -> set[str]:
+    """Which of these keys stand in the event log, or, but those that are proven, among what matched nobody.
+
+    proven: of happenings whose row a token told and which is there, as it was whenever they were told.
+    """
     known: set[str] = set()
-    for chunk in chunks(sorted(keys)):
-        for column in (log.dedup_key, unmatched_events.c.dedup_key):
-            among = bulk.among(column, chunk)
-            known |= set(connection.execute(sa.select(column).where(among)).scalars())
+    for column, wanted in (
+        (log.dedup_key, set(keys)),
+        (unmatched_events.c.dedup_key, set(keys).difference(proven)),
+    ):
+        for chunk in chunks(sorted(wanted)):
+            known.update(connection.execute(sa.select(column).where(bulk.among(column, chunk))).scalars())
     return known
 
 
@@ -105,14 +141,15 @@ def move(connection: Connection, row_id: int, values: Mapping[str, Any]) -> None
 
 
 def move_many(connection: Connection, moved: Mapping[int, tuple[str, Mapping[str, datetime | None]]]) -> None:
-    """Set status and times of rows, which the caller has locked. moved: id -> (status, column -> time)."""
-    values = [
-        (row_id, status, *(times[column] for column in TIMES))
-        for row_id, (status, times) in sorted(moved.items())
-    ]
-    assignments = {column: f"v.{column}" for column in _MOVED[1:]}
-    for chunk in chunks(values):
-        bulk.update_many(connection, task_contacts, assignments, _MOVED, chunk, "1 = 1")
+    """Set status and some times of rows that the caller has locked. moved: id -> (status, column -> time)."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for row_id, (status, times) in sorted(moved.items()):
+        alike.setdefault((status, *times), []).append(row_id)
+    for (status, *columns), row_ids in alike.items():
+        for start in range(0, len(row_ids), _AT_ONCE):
+            some = row_ids[start : start + _AT_ONCE]
+            each = {column: [moved[row_id][1][column] for row_id in some] for column in columns}
+            bulk.update_each(connection, task_contacts, {"status": f"'{status}'"}, each, some, "1 = 1")
 
 
 def postpone(connection: Connection, contact_id: int, until: datetime, now: datetime) -> int:

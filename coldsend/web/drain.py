@@ -1,9 +1,9 @@
 """From the spool to the ledger: reads complete files, judges who it was, hands it to ``feedback``.
 
-Unsubscribes go at once. Opens and clicks wait two seconds, because links that are followed all at once are a
-scanner's, and only the last of them tells. A file is removed when everything in it is committed; a process
-that is killed before leaves it, and the keys of its hits keep them from counting twice. One process of a
-host reads; where that ends, another takes over.
+Unsubscribes go at once, opens when their file is complete. Clicks wait two seconds, because links that are
+followed all at once are a scanner's, and only the last of them tells. A file is removed when everything in it
+is committed; a process that is killed before leaves it, and the keys of its hits keep them from counting
+twice. One process of a host reads; where that ends, another takes over.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from coldsend.web import spool
 from coldsend.web.hits import Hit, HitKind, as_feedback, decode, encode, microseconds
 from coldsend.web.spool import CONSENT, HITS, ROTATE_SECONDS, Reader
 
-BATCH = 500  # hits in a transaction
+BATCH = 1000  # hits in a transaction
 CONSENT_FILES = 200  # in a round
 AHEAD_BYTES = 32 << 20  # that are read before they are due
 SLACK_SECONDS = 0.25  # that completing a file may be late
@@ -72,6 +72,10 @@ class Drain:
                 logbook.web_spool_recovered(recovered)
             done += self._consents()
             self._load()
+            for path in list(self._loaded):
+                if not go_on():
+                    break
+                done += self._opens(path)
             for path in list(self._loaded):
                 if not go_on() or not (everything or self._is_due(path)):
                     break
@@ -138,21 +142,38 @@ class Drain:
         waited = microseconds(self.now()) - (hits[-1].at if hits else spool.began(path))
         return waited >= _DELAY or waited < -_CLOCK_SET_BACK
 
-    def _file(self, path: Path) -> int:
-        """Bring a file to the ledger, and what consent comes meanwhile; returns how many hits that were."""
+    def _opens(self, path: Path) -> int:
+        """Bring the opens of a file to the ledger; its clicks wait, and the file with them."""
         hits = self._loaded[path]
-        in_bursts = self._bursts(hits)
+        clicks = [hit for hit in hits if hit.kind is HitKind.CLICK]
+        if hits and len(clicks) == len(hits):
+            return 0
+        done = self._batches([hit for hit in hits if hit.kind is not HitKind.CLICK], set())
+        self._loaded[path] = clicks
+        if not clicks:
+            _remove([path])
+            del self._loaded[path]
+        return done
+
+    def _batches(self, hits: Sequence[Hit], in_bursts: set[Click]) -> int:
+        """Bring these to the ledger, and what consent comes meanwhile; returns how many that were."""
         consents = 0
         for start in range(0, len(hits), BATCH):
             self._guarded(hits[start : start + BATCH], lambda some: self._visits(some, in_bursts))
             consents += self._consents()  # nobody who leaves waits for thousands who only look
+        return len(hits) + consents
+
+    def _file(self, path: Path) -> int:
+        """Bring the clicks of a file to the ledger; returns how many hits that were."""
+        hits = self._loaded[path]
+        done = self._batches(hits, self._bursts(hits))
         _remove([path])
         del self._loaded[path]
         self._recent.extend(_clicks(hits))
         # Not only what is too old: a clock that was set back would keep the rest for as long as it was.
         while self._recent and abs(self._recent[-1][1] - self._recent[0][1]) > BURST_SECONDS:
             self._recent.popleft()
-        return len(hits) + consents
+        return done
 
     def _bursts(self, hits: Sequence[Hit]) -> set[Click]:
         """The clicks among these that belong to a burst, with those shortly before and after."""

@@ -68,3 +68,32 @@ def test_the_keys_of_suppressions_are_such_texts(database: Database) -> None:
             bulk.among(suppressions.c.suppression_key, keys), suppressions.c.campaign_id.in_([0])
         )
         assert connection.execute(found).all() == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), min_size=1))
+def test_rows_are_inserted_as_they_are_in_as_many_statements_as_it_takes(
+    database: Database, texts: list[str]
+) -> None:
+    rows = [(number, text, None) for number, text in enumerate(texts, start=1)]
+    with database.begin() as connection, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bulk, "_STATEMENT", 40)
+        TEXTS.create(connection, checkfirst=True)
+        connection.execute(sa.delete(TEXTS))
+        bulk.insert_many(connection, TEXTS, ("id", "text", "state"), rows)
+        assert connection.execute(sa.select(TEXTS).order_by(TEXTS.c.id)).all() == rows
+
+
+def test_rows_whose_key_is_there_are_left_as_they_are_where_that_is_asked_for(database: Database) -> None:
+    columns = ("id", "text")
+    with database.begin() as connection:
+        TEXTS.create(connection, checkfirst=True)
+        connection.execute(sa.delete(TEXTS))
+        bulk.insert_many(connection, TEXTS, columns, [(1, "first")])
+        bulk.insert_many(connection, TEXTS, columns, [(1, "again"), (2, "it's"), (2, "twice")], ignore=True)
+        assert connection.execute(sa.select(TEXTS.c.text).order_by(TEXTS.c.id)).scalars().all() == [
+            "first",
+            "it's",
+        ]
+    with pytest.raises(sa.exc.IntegrityError), database.begin() as connection:
+        bulk.insert_many(connection, TEXTS, columns, [(2, "again")])

@@ -138,7 +138,7 @@ def test_the_time_of_the_sending_is_looked_up_only_where_it_matters(
     monkeypatch.setattr(module.visits, "accepted_at", accepted_at)
     world.hits(opened(direct), opened(through, agent=GMAIL), clicked(click))
     world.drain.round()
-    assert asked == [{through, click}]
+    assert asked == [{through}, {click}]
 
 
 def test_links_followed_all_at_once_are_a_scanners_though_they_lie_in_several_files(world: Spooled) -> None:
@@ -150,9 +150,34 @@ def test_links_followed_all_at_once_are_a_scanners_though_they_lie_in_several_fi
     assert (world.status(one), world.status(two)) == ("sent", "clicked")
 
 
-def test_a_file_waits_until_a_burst_would_be_over_and_no_longer(world: Spooled) -> None:
+def test_opens_wait_for_nothing_and_leave_the_clicks_of_their_file_behind(world: Spooled) -> None:
+    one, two = world.sent(2)
+    world.hits(opened(one), clicked(two), opened(two))
+    world.hits(opened(one, 20.0))
+    world.now = NOW + timedelta(seconds=0.3)
+    assert world.drain.round() == 3
+    assert (world.status(one), world.status(two), len(world.waiting())) == ("opened", "opened", 1)
+    assert world.drain.round() == 0
+    world.now = LATER
+    assert world.drain.round() == 1
+    assert (world.status(two), world.waiting()) == ("clicked", [])
+
+
+def test_what_had_been_brought_of_a_file_when_its_reader_died_counts_once(world: Spooled) -> None:
+    one, two = world.sent(2)
+    world.hits(opened(one), clicked(two))
+    world.now = NOW + timedelta(seconds=0.3)
+    world.drain.round()
+    world.drain.close()
+    world.now = LATER
+    assert world.reader().round() == 2
+    assert sorted(world.logged()) == [("click", "human"), ("open", "human")]
+    assert world.waiting() == []
+
+
+def test_clicks_wait_until_a_burst_would_be_over_and_no_longer(world: Spooled) -> None:
     [row_id] = world.sent()
-    world.hits(opened(row_id))
+    world.hits(clicked(row_id))
     world.now = NOW + timedelta(seconds=2.2)
     assert world.drain.round() == 0
     world.now = NOW + timedelta(seconds=2.6)
@@ -161,7 +186,7 @@ def test_a_file_waits_until_a_burst_would_be_over_and_no_longer(world: Spooled) 
 
 def test_a_long_file_waits_for_what_could_follow_its_last_hit(world: Spooled) -> None:
     [row_id] = world.sent()
-    world.hits(opened(row_id), opened(row_id, 20.0))
+    world.hits(clicked(row_id), clicked(row_id, 20.0))
     world.now = NOW + timedelta(seconds=22.2)
     assert world.drain.round() == 0
     world.now = NOW + timedelta(seconds=22.6)
@@ -192,7 +217,7 @@ def test_a_burst_is_seen_that_begins_in_a_file_that_is_gone(world: Spooled) -> N
 
 def test_a_clock_that_was_set_back_holds_nothing_up(world: Spooled) -> None:
     [row_id] = world.sent()
-    world.hits(opened(row_id))
+    world.hits(clicked(row_id))
     world.now = NOW - timedelta(hours=1)
     assert world.drain.round() == 1
 
