@@ -1,9 +1,10 @@
 """From the spool to the ledger: reads complete files, judges who it was, hands it to ``feedback``.
 
 Unsubscribes go at once, opens when their file is complete. Clicks wait two seconds, because links that are
-followed all at once are a scanner's, and only the last of them tells. A file is removed when everything in it
-is committed; a process that is killed before leaves it, and the keys of its hits keep them from counting
-twice. One process of a host reads; where that ends, another takes over.
+followed all at once are a scanner's, and only the last of them tells; opens through image proxies wait with
+them, until it is written when their message was accepted. A file is removed when everything in it is
+committed; a process that is killed before leaves it, and the keys of its hits keep them from counting twice.
+One process of a host reads; where that ends, another takes over.
 """
 
 from __future__ import annotations
@@ -143,14 +144,14 @@ class Drain:
         return waited >= _DELAY or waited < -_CLOCK_SET_BACK
 
     def _opens(self, path: Path) -> int:
-        """Bring the opens of a file to the ledger; its clicks wait, and the file with them."""
+        """Bring the opens of a file to the ledger; what is timed waits, and the file with it."""
         hits = self._loaded[path]
-        clicks = [hit for hit in hits if hit.kind is HitKind.CLICK]
-        if hits and len(clicks) == len(hits):
+        timed = [hit for hit in hits if _is_timed(hit)]
+        if hits and len(timed) == len(hits):
             return 0
-        done = self._batches([hit for hit in hits if hit.kind is not HitKind.CLICK], set())
-        self._loaded[path] = clicks
-        if not clicks:
+        done = self._batches([hit for hit in hits if not _is_timed(hit)], set())
+        self._loaded[path] = timed
+        if not timed:
             _remove([path])
             del self._loaded[path]
         return done
@@ -164,7 +165,7 @@ class Drain:
         return len(hits) + consents
 
     def _file(self, path: Path) -> int:
-        """Bring the clicks of a file to the ledger; returns how many hits that were."""
+        """Bring what had to wait of a file to the ledger; returns how many hits that were."""
         hits = self._loaded[path]
         done = self._batches(hits, self._bursts(hits))
         _remove([path])

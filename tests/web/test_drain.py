@@ -138,7 +138,20 @@ def test_the_time_of_the_sending_is_looked_up_only_where_it_matters(
     monkeypatch.setattr(module.visits, "accepted_at", accepted_at)
     world.hits(opened(direct), opened(through, agent=GMAIL), clicked(click))
     world.drain.round()
-    assert asked == [{through}, {click}]
+    assert asked == [set(), {through, click}]
+
+
+def test_an_open_through_an_image_proxy_waits_until_it_is_known_when_its_message_was_accepted(
+    world: Spooled,
+) -> None:
+    [row_id] = world.sent(status="sending", attempt_at=NOW - timedelta(seconds=3))
+    world.hits(opened(row_id, agent=GMAIL))
+    world.now = NOW + timedelta(seconds=0.3)
+    assert world.drain.round() == 0
+    world.change(task_contacts, row_id, status="sent", sent_at=NOW - timedelta(seconds=1))
+    world.now = LATER
+    assert world.drain.round() == 1
+    assert world.status(row_id) == "sent"
 
 
 def test_links_followed_all_at_once_are_a_scanners_though_they_lie_in_several_files(world: Spooled) -> None:
