@@ -144,7 +144,7 @@ SERVICE_RULES = (
     _service("authentication_unavailable", 15 * MINUTE, _AUTH, (0, 4)),
     _service("tls_required", HOUR, codes=(4, 5), said=words.TLS_REQUIRED),
     _frozen("credentials_refused", FreezeCode.CREDENTIALS, _AUTH),
-    _frozen("credentials_refused", FreezeCode.CREDENTIALS, codes=(530, 534, 535, 538)),
+    _frozen("credentials_refused", FreezeCode.CREDENTIALS, codes=(530, 534, 535, 538), unless=words.TOO_BIG),
     _frozen(
         "sender_suspended",
         FreezeCode.SUSPENDED,
@@ -201,7 +201,7 @@ STANDING_RULES = (
 )
 
 MESSAGE_RULES = (
-    Rule("malformed", Action.PAUSE_CAMPAIGN, _ENVELOPE, codes=(5,), enhanced=("6.0", "6.5")),
+    Rule("malformed", Action.PAUSE_CAMPAIGN, _ENVELOPE, (5,), ("6.0", "6.5"), unless=words.SPAM),
     Rule("needs_smtputf8", Action.FAIL, _ENVELOPE, codes=(5,), enhanced=("6.7",)),
     Rule("eight_bit_refused", Action.FAIL_TEMPLATE, _ENVELOPE, codes=(5,), enhanced=("6.3",)),
     Rule("mailbox_full", Action.RETRY, _ENVELOPE, words=words.MAILBOX_FULL),
@@ -273,6 +273,8 @@ RECIPIENT_RULES = (
         enhanced=("4.1", "1.0"),
         words=words.ADDRESS_REJECTED,
     ),
+    # No standard's code: how Symantec's gateways refuse an address that is not in their list.
+    Rule("unknown_recipient", Action.SUPPRESS, _RCPT, codes=(542,), words=words.REJECTED),
     Rule("closing", Action.SLOW_DOWN, codes=(421,), wait_seconds=MINUTE),
     Rule("greylisted", Action.RETRY_SAME_SERVICE, _ENVELOPE, codes=(4,), words=words.GREYLISTED),
     Rule(

@@ -37,7 +37,7 @@ SENDER_SUSPENDED = words(
     r"(suspended|disabled|blocked|terminated|revoked)",
     r"suspended due to abuse",
     r"(sending|outbound|outgoing)( e?-?mail)?.{0,12} (is |has been )?(suspended|disabled)",
-    r"not allowed to send (e?-?mail|messages)",
+    r"(?<!\d is )not allowed to send (e?-?mail|messages)(?! (from|for|on behalf))",
 )
 
 SENDER_DOMAIN_UNKNOWN = words(r"domain (not found|of sender)", r"does not (exist|resolve)")
@@ -84,6 +84,7 @@ NOT_AUTHENTICATED = words(
     r"unauthenticated (e-?)?mail",
     r"(fail|not pass)\w*.{0,20}(sender|domain|mail|message|e-?mail) (authenticat|verif)\w+",
     r"invalid dns (mx|a\b|ns)",
+    r"not (allowed|permitted|authori[sz]ed) to send (e?-?mail|messages?) (from|for|on behalf)",
 )
 
 SENDER_REFUSED = words(
@@ -105,7 +106,12 @@ RATE_LIMITED = words(
     r"slow down",
     r"sent too many",
 )
-NOT_RATE_LIMITED = words(r"spamhaus", r"has been blocked")
+NOT_RATE_LIMITED = words(
+    r"spamhaus",
+    r"has been blocked",
+    r"disk (quota|space)",
+    r"(stored|messages|mails) (in|on|auf) (the|his|her|their|dem) (mail ?box|server)",
+)
 
 BAD_REPUTATION = words(
     r"spamhaus|spamcop|sorbs|barracudacentral|uceprotect|invaluement|cloudmark|senderscore|senderbase",
@@ -123,6 +129,7 @@ BAD_REPUTATION = words(
     r"\[(BL|IPTS|TSS?)\d+\]",
     r"dynamic (ip|host|address|range)|residential",
     r"\bcomplaints?\b",
+    r"too many (invalid|unknown|bad|wrong|non-?existent) (recipient|user|address|rcpt)",
 )
 NOT_REPUTATION = words(r"recipient address", r"mailbox", r"all recipient", r"\bnot listed in\b")
 
@@ -140,9 +147,11 @@ NOT_MALFORMED = words(r"recipient address", r"header based")
 MAILBOX_FULL = words(
     r"over ?quota|over the (storage )?quota|out of (storage|space)",
     r"quota.{0,20}(exceed|full|violat|reached)|exceed\w*.{0,20}(quota|storage)",
-    r"mail ?box.{0,30}\bfull|mail ?box size limit|full mailbox|inbox.{0,20}full",
+    r"(mail ?box|mail ?folder|account|inbox).{0,30}\bfull\b|mail ?box size limit|full mailbox",
+    r"disk ?quota|disk space (limit|quota)|(reached|exceed\w*).{0,30}quota|quota violation",
+    r"mail ?box.{0,20}(space )?not enough|too many (messages|mails) (on|in) (the|his|her|their)",
     r"(insufficient|not enough).{0,20}(space|storage|disk).{0,30}(user|mailbox|recipient)",
-    r"user.{0,20}has too many messages",
+    r"user.{0,20}has too many (messages|mails)|zu ?viele (e-?)?mails",
     r"mailbox exceeds allowed size|mailbox.{0,30}(size|limit).{0,20}exceeded|exceeds? .{0,20}mailbox",
     r"(postfach|mailbox).{0,30}(voll|überfüllt)|bo[^ ]{1,2}te.{0,40}pleine|buz[^ ]{1,2}n.{0,20}lleno|"
     r"casella.{0,20}piena",
@@ -185,11 +194,14 @@ RECIPIENT_DECLINES = words(
     r"message filtered",
 )
 
+SPAM = words(r"\bspam", r"unsolicited", r"virus|malware")
+
 # An answer of Japanese carriers' filters: the place of the address is empty where they know it.
 FILTERED = words(r"^\s*: user unknown|\d : user unknown")
 
 # What servers say of an address they do not have, and filters of one they have; see the rules.
-STOCK_UNKNOWN = words(r"\b(user unknown|unknown user)\b", r"does ?n.t have an? \S+ account")
+# The name in quotes: the mailbox's own server knows nobody.
+STOCK_UNKNOWN = words(r"\buser unknown\b", r"\bunknown user\b(?!: \")")
 
 RECIPIENT_DISABLED = words(
     r"(account|mailbox|user|address|recipient)\b.{0,60}\b"
@@ -213,25 +225,44 @@ UNKNOWN_RECIPIENT = words(
     r"(?<!ip )(?<!host )\baddress(es)? (is |are |was |were )?(unknown|invalid|"
     r"undeliverable|not (present|known)|"
     r"could not be found|has been replaced|no longer accepts)|(undeliverable|"
-    r"bad destination) (e-?mail )?address",
+    r"bad destination) (e-?mail )?address(?!(es)?\s*:)",
     r"(mail ?box|user) (is )?(invalid|not present)|can.?t accept (user|recipient)|not our (user|customer)",
     r"(recipient )?domain must exist|invalid domain( name)?\W*$|\bunknown host\W*$|non-?existent hosts",
     r"recipient address rejected\.?\s*($|\()",
-    r"invalid final delivery|no (mail)?box by that name",
+    r"invalid final delivery|no (mail ?box|user|account|one|person)( here)? (by|with|of) that name",
+    r"not an active (e-?mail )?address|address is (wrong|incorrect|not valid|no longer valid)",
+    r"(could ?n.t|could not|can ?not|can.t|unable to|were ?n.t able to) (find|locate|recogni[sz]e) "
+    r"(the |this |that |such )?(recipient|user|mail ?box|address|account|person|domain|host)",
+    r"(?<!ip )(?<!host )address (could ?n.t|was ?n.t|not) (be )?found|(invalid|unknown|"
+    r"bad) .{0,20}user ?name",
+    r"not (found )?in (our|the|its) .{0,30}(directory|address book|user list)|no (such )?local user",
+    r"(user|recipient|person|employee).{0,20} (is )?no longer (with|at|works?|employed|on server|here)",
     r"recipient name is not recogni[sz]ed|(user|person|recipient).{0,30} not exist\b|not our customer",
     r"(empf[^ ]{1,3}nger|adressat|benutzer|postfach|adresse).{0,40}(unbekannt|existiert nicht|"
     r"nicht gefunden)",
-    r"(destinatario|usuario|buz[^ ]{1,2}n|cuenta|casella|utente).{0,40}(desconocid|no existe|"
-    r"inesistente|sconosciut|non esiste)",
-    r"(utilisateur|compte|bo[^ ]{1,2}te).{0,40}(inconnue?|n.existe pas|inexistant)",
-    r"(usu[^ ]{1,2}rio|conta|endere[^ ]{1,2}o).{0,40}(desconhecid|n[^ ]{1,2}o existe|inexistente)",
-    r"(пользовател|ящик|получател|адрес).{0,60}(не существует|не найден|не зарегистрирован|неизвест)",
+    r"(destinatario|usuario|buz[^ ]{1,2}n|cuenta|direcci[^ ]{1,2}n|casella|utente|indirizzo).{0,50}"
+    r"(desconocid|no (existe|encontrad)|inesistente|sconosciut|non (esiste|trovat))",
+    r"(utilisateur|compte|bo[^ ]{1,2}te|adresse|destinataire).{0,60}(inconnue?|n.existe (pas|plus)|"
+    r"inexistant)",
+    r"(usu[^ ]{1,2}rio|conta|endere[^ ]{1,2}o|caixa|destinat[^ ]{1,2}rio).{0,40}"
+    r"(desconhecid|n[^ ]{1,2}o (existe|encontrad)|inexistente)",
+    r"(gebruiker|ontvanger|adres|postbus).{0,40}(onbekend|bestaat niet|niet gevonden)",
+    r"(u[^ ]{1,2}ytkownik|odbiorca|adres|skrzynka|konto).{0,50}(nie istnieje|nieznan)",
+    r"(anv[^ ]{1,2}ndare|mottagare|bruker|mottaker|modtager|adresse?n?|konto).{0,40}"
+    r"(finns inte|findes ikke|finnes ikke|eksisterer ikke|ok[^ ]{1,2}nd|ukendt|ukjent)",
+    r"(u[^ ]{1,2}ivatel|p[^ ]{1,4}jemce|adresa|schr[^ ]{1,2}nka).{0,40}(neexist|nezn[^ ]{1,2}m|nenalezen)",
+    r"(kullan[^ ]{1,2}c[^ ]{1,2}|al[^ ]{1,2}c[^ ]{1,2}|adres).{0,40}(bulunamad|mevcut de)",
+    r"(felhaszn[^ ]{1,2}l[^ ]{1,2}|c[^ ]{1,2}mzett|postafi[^ ]{1,2}k).{0,40}(nem l[^ ]{1,2}tezik|ismeretlen)",
+    r"(사용자|수신자|메일함|계정|주소).{0,20}(존재하지 ?않|없습니다|찾을 수 없)",
+    r"(пользовател|ящик|получател|адрес).{0,60}"
+    r"(не существует|не найден|не зарегистрирован|неизвест|нев(ерн|ірн)|не існує)",
     r"(ユーザー?|アドレス|宛先|受信者)[^、。\s]{0,20}(存在し(な|ま)|見つかりま)",
     r"(用户|用戶|收件人|邮箱|郵箱|信箱|地址|账号|"
     r"帳號)[^，。、\s]{0,12}(?<!可能)(不存在|未找到|找不到)|查無此|查无此",
 )
 
 ADDRESS_REJECTED = words(r"address(es)? rejected")
+REJECTED = words(r"^\s*<?\S+@\S+ rejected\W*$")
 MAILBOX_UNAVAILABLE = words(r"mailbox unavailable")
 
 GREYLISTED = words(r"gr[ea]y.?list")

@@ -19,7 +19,7 @@ from flufl.bounce import all_failures
 
 from coldsend.inbox import bounce_dsn, bounce_form, bounce_text
 from coldsend.inbox.bounce_original import original_headers, split_text
-from coldsend.inbox.bounce_severity import severity
+from coldsend.inbox.bounce_severity import NOTHING_SAID, severity
 from coldsend.inbox.classified import Failed
 from coldsend.inbox.mail import Headers, Mail, read
 
@@ -52,7 +52,7 @@ def find(mail: Mail, *, raw: bytes = b"", depth: int = 0) -> Bounce | None:
     """The bounce that a message is, or None. raw: its bytes, for flufl.bounce."""
     words, returned = split_text(own_words(mail))
     original = original_headers(mail, returned)
-    blocks = bounce_dsn.blocks(mail)
+    blocks = bounce_dsn.blocks(mail) or bounce_dsn.refusals(mail, words)
     notification = _sns(words) if not blocks else None
     if notification is not None:
         return notification
@@ -142,15 +142,11 @@ def _judged(address: str, said: str, words: str, delay: bool) -> Failed:
     action = "delayed" if delay else "failed"
     judged = severity(address, action, "", "", said, words)
     # Nothing in what stands beside the address: the reason may stand before all of them.
-    if words and said is not words and not judged.hard and judged.reason in ("", *_NOTHING_SAID):
+    if words and said is not words and not judged.hard and judged.reason in ("", *NOTHING_SAID):
         whole = severity(address, action, "", "", words, words)
-        if whole.reason not in ("", *_NOTHING_SAID):
+        if whole.reason not in ("", *NOTHING_SAID):
             judged = whole
     return Failed(address, judged.status, action, judged.hard, judged.reason, judged.diagnostic)
-
-
-# Rules that fit where words say nothing.
-_NOTHING_SAID = ("lost_before_final_dot", "refused", "temporary", "unexpected_answer")
 
 
 def _from_original(original: Headers, own: Collection[str], words: str, delay: bool) -> list[Failed]:

@@ -8,7 +8,7 @@ the name of a field is read.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from coldsend.inbox.mail import Mail, addresses_in
 
@@ -19,6 +19,14 @@ _FIELD = re.compile(
     r"^[ \t]{0,8}((?:final-|original-|x-actual-)recipient|action|status|diagnostic-code|remote-mta|"
     r"reporting-mta|x-supplementary-info|last-attempt-date|will-retry-until|arrival-date|final-log-id|"
     r"x-display-name|original-envelope-id)[ \t]*:(.*)$",
+    re.IGNORECASE,
+)
+_DISPOSITION = re.compile(
+    r"^disposition[ \t]*:[ \t]*automatic-action/[^;\n]*;\s*(?:deleted|denied|failed)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_REFUSED = re.compile(
+    r"automatically (?:rejected|refused)|(?:was|been) (?:rejected|refused)|not (?:be(?:en)? )?delivered",
     re.IGNORECASE,
 )
 _CODE = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,4})(?![.\d])")
@@ -44,6 +52,18 @@ def blocks(mail: Mail) -> list[Block]:
     for part in mail.of_type(*_STATUS_TYPES):
         found += _blocks_in(part.text)
     return _merged(found)
+
+
+def refusals(mail: Mail, words: str) -> list[Block]:
+    """Of a receipt (RFC 8098) with which a mail filter refuses a message (RFC 5429), as Dovecot does.
+
+    The same receipt tells that somebody deleted a message unread: only its words tell these apart.
+    """
+    parts = mail.of_type("message/disposition-notification")
+    if not (parts and _REFUSED.search(words[:2000])):
+        return []
+    found = [block for part in parts if _DISPOSITION.search(part.text) for block in _blocks_in(part.text)]
+    return _merged([replace(block, action="failed") for block in found])
 
 
 def blocks_in(text: str) -> list[Block]:

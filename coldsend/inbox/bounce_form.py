@@ -23,7 +23,7 @@ _SUBJECT = re.compile(
     r"(?:mail|message|e-mail|letter)\b.{0,40}(?:could not be|cannot be|not|never|un)\s?\w{0,4} ?deliver|"
     r"(?:mail|message).{0,20}fail|returned (?:e?-?mail|message|to sender)|returning (?:message|to sender)|"
     r"mail (?:system )?error|non[- ]?deliver|(?:error|problem)s? (?:sending|delivering|with)|"
-    r"delivery delay|delayed (?:mail|message|delivery)|warning: (?:message|could not)|"
+    r"delivery (?:delay|warning)|delayed (?:mail|message|delivery)|warning: (?:message|could not)|"
     r"mail could not|unzustellbar|nicht zustellbar|zustell|fehlgeschlagen|non remis|échec|"
     r"non? (?:[eè] )?(?:stato )?(?:recapit|consegn)|mancat[ao] (?:recapito|consegna)|"
     r"no se (?:ha |pudo )|devuelto|não (?:entreg|foi)|devolvid|onbestelbaar|niet bezorgd|olevererbar|"
@@ -43,6 +43,11 @@ _WORDS = re.compile(
     r"error (?:message|delivering|sending|while|from)|trouble delivering|transcript of session|"
     r"user(?:'s|s)? .{0,40}(?:is|are) (?:full|disabled|unknown)|unknown user|mailbox .{0,20}exceeds|"
     r"did not reach|not (?:been )?delivered|fail(?:ed)? to deliver|no such user|invalid user address|"
+    r"(?:not|n't|n’t) (?:a|an) (?:valid|known|active|existing) (?:user|recipient|e?-?mail|address|"
+    r"mail ?box|account)|"
+    r"(?:has been|was|is being|were) returned\b|does(?: not|n't|n’t) exist|recipient (?:is )?(?:unknown|"
+    r"not found)|"
+    r"(?:delivery|deliver) .{0,80}postponed|been (?:automatically )?rejected|"
     r"failure reasons?|rejected by|was rejected|blocked by|server message|message delayed|"
     r"not yet been delivered|still (?:trying|being) |returning (?:your )?message|"
     r"konnte nicht|nicht zugestellt|zustellung|n'a pas (?:pu )?(?:être|été)|pas pu être|"
@@ -51,24 +56,35 @@ _WORDS = re.compile(
     r"存在しない|退信|无法(?:投递|送达|发送)|投递失败|無法(?:投遞|傳送)",
     re.IGNORECASE,
 )
+# How machines begin that sign with an ordinary address.
+_OPENING = re.compile(
+    r"(?:could ?n[o']t|can ?not|not|unable to|failed to) (?:be )?deliver(?:ed)?\b[^.!?]{0,80}"
+    r"(?:to )?the following (?:user|recipient|address|person|people|mail ?box)|"
+    r"^\W{0,10}failed (?:recipients?|address(?:es)?) ?:|^\W{0,10}undeliverable address(?:es)? ?:|"
+    r"\brcpt to:\s*<|^\W{3,}message from .{1,60}(?:security|virus|scan|filter)|"
+    r"^\W{0,10}(?:final-recipient|diagnostic-code) ?:|"
+    r"(?:the )?following (?:recipient|address)\w*(?:\(e?s\))? (?:failed|could not|cannot|were not|was not)",
+    re.IGNORECASE | re.MULTILINE,
+)
 _ANSWER = re.compile(
     r"^\s*(?:re|aw|antw|sv|vs|ref|res|rif|odp|fwd?|wg|tr|rv|i|回复|答复|转发)\s*:", re.IGNORECASE
 )
 _DELAY_SUBJECT = re.compile(
-    r"delay|warning:|could not send message for past|verzöger|retard|задерж|отлож|延迟|延遲|遅延",
+    r"delay|warning: (?:message|mail|could|delivery|your|unable|e-?mail)|delivery warning|"
+    r"could not send message for past|verzöger|retard|задерж|отлож|延迟|延遲|遅延",
     re.IGNORECASE,
 )
 _DELAY = re.compile(
     r"(?:is|has been|was) (?:temporarily )?delayed|delivery (?:is |has been )?delayed|"
-    r"has not (?:yet )?been (?:yet )?delivered|will (?:be retried|continue to|keep|retry)|still trying|"
+    r"has not (?:yet been|been yet) delivered|will (?:be retried|continue to|keep|retry)|still trying|"
     r"you do not need to resend|this is a warning message only|not yet (?:been )?delivered|"
     r"(?:is|was) only a temporary failure report|no action is required|delivery attempts will continue|"
-    r"will try (?:again|for up)|message will be retried",
+    r"will try (?:again|for up)|has been postponed|delivery attempts? will|message will be retried",
     re.IGNORECASE,
 )
 _GIVEN_UP = re.compile(
     r"permanent|given up|giving up|could not be delivered for|no further|failed permanently|has been removed|"
-    r"expired|returned to you",
+    r"expired|returned to you|no such user|is wrong or no longer|has NOT been delivered\.",
     re.IGNORECASE,
 )
 
@@ -88,7 +104,10 @@ def is_bounce(mail: Mail, words: str, *, returned: bool) -> bool:
         return said or titled
     if _ANSWER.match(subject) or "in-reply-to" in headers:
         return False
-    return titled and said and (returned or null_path)
+    if not (titled and said):
+        return False
+    own = "\n".join(line for line in words[:1500].split("\n") if not line.lstrip().startswith(">"))
+    return returned or null_path or _OPENING.search(own) is not None
 
 
 def has_null_path(mail: Mail) -> bool:

@@ -27,6 +27,13 @@ _MARK = re.compile(
     r")\s*:?\W{0,40}$",
     re.IGNORECASE,
 )
+# The same where nothing need prove it: no reason ever follows such a line.
+_SURE_MARK = re.compile(
+    r"^\s{0,4}-{2,} ?(?:below (?:this|the next) line is a copy|original message follows|"
+    r"this is a copy of (?:the|your) (?:original )?message|attachment is a copy)\b.{0,80}$|"
+    r"^-{2,}(?:=_|----|_?=_)?_?NextPart_\S+$",
+    re.IGNORECASE,
+)
 _HEADER_LINE = re.compile(
     r"[ \t]{0,4}(?:received|return-path|message-id|from|to|date|subject|mime-version|dkim-signature|"
     r"x-[\w-]+|content-type|delivered-to|reply-to|sender|references|user-agent):[ \t]?",
@@ -41,7 +48,7 @@ def split_text(text: str) -> tuple[str, str]:
     for number, line in enumerate(lines):
         if not line.strip():
             continue
-        if _MARK.match(line) and _headers_within(lines, number + 1):
+        if _SURE_MARK.match(line) or (_MARK.match(line) and _headers_within(lines, number + 1)):
             return "\n".join(lines[:number]), "\n".join(lines[number + 1 :])
         if _SURE.match(line) and _header_count(lines, number) >= 2:
             return "\n".join(lines[:number]), "\n".join(lines[number:])

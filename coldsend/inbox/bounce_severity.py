@@ -17,7 +17,10 @@ from coldsend.domain.reply_rules import ADDRESS_CODES, within
 from coldsend.domain.reply_text import parse
 from coldsend.domain.reply_words import STOCK_UNKNOWN
 
-SHOWN = 500
+SHOWN, NEAR = 500, 8
+
+# Rules that fit where words say nothing.
+NOTHING_SAID = ("lost_before_final_dot", "refused", "temporary", "unexpected_answer")
 
 _CODE = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,4})(?![.\d])")
 _REPLY = re.compile(r"(?<![\d.:/-])[45][0-5]\d(?=[ -]|$)")
@@ -29,6 +32,7 @@ _TOLD = re.compile(
 # How servers answer to RCPT.
 _ABOUT_MAILBOX = re.compile(r"\b(?:account|user|mailbox|recipient|address)\b", re.IGNORECASE)
 _AT_RCPT = re.compile(r"^<[^<>]+>: *user unknown", re.IGNORECASE)
+_NO_ACCOUNT = re.compile(r"does ?n.t have an? \S+ account", re.IGNORECASE)
 _DISABLED = re.compile(r"\baccounts? (?:is|are|has been) (?:disabled|suspended|locked)", re.IGNORECASE)
 _LABELS = re.compile(r"(?:Invalid Address, )?\bERROR_CODE\s?:\s?")  # Zoho's, before whatever was answered
 _HAS_WORDS = re.compile(r"[^\W\d_]{3}")
@@ -36,6 +40,7 @@ _TRANSCRIPT = re.compile(
     r"^\s*(?:>>>|In: )\s*(MAIL|RCPT|DATA|EHLO|HELO|\.)?|^\s*(?:<<<|Out: )\s*(.*)$", re.MULTILINE
 )
 _PARAGRAPH = re.compile(r"\n[ \t]*\n(?!\s*[45]\d\d[ -])")
+_PARAGRAPHS = re.compile(r"\n[ \t]*(?:[-=_*]{3,}[^\n]*)?\n\s*")
 _PHASES = {"MAIL": Phase.MAIL, "RCPT": Phase.RCPT, "DATA": Phase.DATA, ".": Phase.FINAL}
 _SAID_AT = (
     (
@@ -72,8 +77,9 @@ def severity(
     context: all of the text.
     """
     said = told = diagnostic if _HAS_WORDS.search(diagnostic) else ""
+    provider = provider_of(address.rpartition("@")[2])
     if not said or _vague(said):
-        found = answer_in(words)
+        found = _nearest(words, status, provider)
         said = f"{diagnostic} {found}".strip() if told else found or diagnostic
     phase = _phase(f"{diagnostic}\n{words}")
     answer = _answer(said, status, phase or Phase.RCPT)
@@ -82,7 +88,7 @@ def severity(
         return Severity(None, shown, action, _line(said))
     if not (said or shown or answer.code):
         return Severity(None, "", "", "")
-    verdict = judge(answer, provider=provider_of(address.rpartition("@")[2]))
+    verdict = judge(answer, provider=provider)
     if verdict.rule == "unknown_recipient":
         if _may_be_filter(answer, phase):
             return Severity(False, shown, "recipient_filtered", _line(said))
@@ -102,9 +108,28 @@ def _may_be_filter(answer: Answer, phase: Phase | None) -> bool:
     """
     if _has_address_code(answer) or phase is Phase.RCPT:
         return False
+    if _NO_ACCOUNT.search(answer.text):
+        return not answer.code  # who answers by a code is the mailbox's own server
     if answer.enhanced == "5.0.0" and not answer.code and _ABOUT_MAILBOX.search(answer.text):
         return True  # a report without a code, and without a server's answer
     return _AT_RCPT.match(answer.text) is None and STOCK_UNKNOWN.search(answer.text) is not None
+
+
+def _nearest(words: str, status: str, provider: str) -> str:
+    """The answer in the words about a recipient: as many paragraphs of them as it takes to tell something.
+
+    Advice, disclaimers and what else stands further down are about mail in general.
+    """
+    found = answer_in(words)
+    if parse(found).code or _CODE.search(found):
+        return found
+    said = ""
+    for paragraph in _PARAGRAPHS.split(words.strip(), maxsplit=NEAR)[:NEAR]:
+        said = f"{said}\n\n{paragraph}"
+        near = answer_in(said)
+        if judge(_answer(near, status, Phase.RCPT), provider=provider).rule not in NOTHING_SAID:
+            return near
+    return found
 
 
 def _has_address_code(answer: Answer) -> bool:

@@ -30,12 +30,12 @@ _NAMED = re.compile(
     r"^[\s*]{0,40}[^\s<>():@][^<>():@\n]{0,80}(?:<mailto:|<|\()(?P<a>" + ADDRESS + r")[>)]\s*(?:$|on [A-Z]|:)"
 )
 _LABELLED = re.compile(
-    r"(?<![^\W_])(?:rcpt to|recipients?(?: (?:address|name))?|"
+    r"(?<![^\W_])(?:rcpt to|dda:smtp(?==)|recipients?(?: (?:address|name))?|"
     r"failed recipients?|addressee|address|mailbox|user|"
     r"e?-?mail|(?:message|mail|delivery|delivered|sent) to|reach|following recipients?|"
     r"allowed size|quota|is full|unknown(?: user)?|an|empf[^\s:]{1,4}nger|destinataire|destinatario|"
     r"\S*получател\S*|адрес\S*|收件人|收件地址|宛先|not found|à|a)"
-    r"(?:\s*[:：]\s*|\s+|(?=[<\"']))[<\"']?(?P<a>" + ADDRESS + r")",
+    r"(?:\s*[:：=]\s*|\s+|(?=[<\"']))[<\"']?(?P<a>" + ADDRESS + r")",
     re.IGNORECASE,
 )
 # A transcript of sendmail's: "550 <a@b.com>... Host unknown".

@@ -32,7 +32,7 @@ def classify(raw: bytes, now: datetime) -> Classified:
         return _classified(mail, MessageKind.COMPLAINT, reported.text, reported.recipients, ids)
     text = reply.new_text(reply.text_of(mail))
     ids = ids_of(mail.headers)
-    if auto_reply.is_auto_reply(mail):
+    if auto_reply.is_auto_reply(mail, text):
         sent = _date(mail.headers) or now
         away = auto_reply_away.away_until(f"{mail.headers.text('subject')}\n{text}", sent)
         return _classified(mail, MessageKind.AUTO_REPLY, text, (), ids, away)

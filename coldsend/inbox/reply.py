@@ -24,6 +24,9 @@ _ANSWERS = re.compile(
     r"(?:\[\d+\]|\(\d+\))?\s*[:：]",
     re.IGNORECASE,
 )
+# Who greets, and quotes, answers below.
+_GREETING = re.compile(r"[^\n.?]{2,40}[,!:，！]")
+_UNSEEN = dict.fromkeys([0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)])  # of direction
 _PAGE = re.compile(r"\A\s*<(?:!doctype html|html|head|body|div|meta)\b", re.IGNORECASE)
 _QUOTES = (
     "//blockquote",
@@ -149,9 +152,10 @@ def _new_in(lines: list[str]) -> tuple[str, int | None]:
     if opened is None:
         return _joined(without_signature(_unmarked(lines))), None
     form, start = opened
-    has_words = any(line.strip() for line in above)
+    written = [line.strip() for line in above if line.strip()]
+    has_words = bool(written) and not (len(written) == 1 and _GREETING.fullmatch(written[0]))
     below = _answers(lines[start:], interleaved=has_words) if form is Form.ATTRIBUTION else []
-    between = [""] if has_words and below else []
+    between = [""] if written and below else []
     return _joined([*without_signature(above), *between, *without_signature(below)]), start
 
 
@@ -210,4 +214,4 @@ def _readable(text: str) -> str:
     text = text[:TEXT].replace("\r\n", "\n").replace("\r", "\n")
     if len(re.findall(r"=\n", text)) >= 2 and re.search(r"=[0-9A-F]{2}", text):
         text = binascii.a2b_qp(text.encode("utf-8", "replace")).decode("utf-8", "replace")
-    return text.replace("\u00a0", " ").replace("\u202f", " ").replace("\u200e", "").replace("\u200f", "")
+    return text.replace("\u00a0", " ").replace("\u202f", " ").translate(_UNSEEN)

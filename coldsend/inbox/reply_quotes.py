@@ -33,6 +33,19 @@ _OPENING = re.compile(
     r"(?:\w{0,6})?[.,]?\s+(?:\w+\s+)?\d|\d{1,4}[./年-]\s?\d{1,2})",
     re.IGNORECASE,
 )
+# "Quoting Anna <a@b.com>:", "Anna via List wrote:", and Zoho's "---- On <date> <somebody> wrote ----".
+_QUOTING = re.compile(
+    r"^\W{0,3}(?:quoting|zitat von|citando(?: a)?|citat(?:ion)? (?:från|de|di)|quoth) [^\n]{1,120}[:：]$|"
+    r"^[^\n:]{1,80} via [^\n:]{1,80} (?:wrote|schrieb)[:：]$|"
+    r"^message du \d[^\n]{0,40}$|"
+    r"^-{2,20} ?(?=[^\n]*\d)[^\n]{3,300}-{2,20}$",
+    re.IGNORECASE,
+)
+# "2013/10/2 anna <a@b.com>", and with the time and zone in place of the address.
+_DATED = re.compile(
+    r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2},? (?:\d{1,2}:\d{2}(?::\d{2})? )?(?:GMT|UTC)?[^\n<>]{0,80}"
+    r"(?:<[^<>\s]{1,200}@[^<>\s]{1,200}>)?[:：]?$"
+)
 _ADDRESS_END = re.compile(r"<[^<>\s]{1,200}@[^<>\s]{1,200}>\s*[:：]$")
 _DATE = re.compile(r"\d{1,4}\s?[./年-]\s?\d{1,2}|\d{1,2}:\d{2}|\b(?:19|20)\d\d\b")
 
@@ -61,7 +74,7 @@ _NAMED = (
     r"mensagem (?:original|encaminhada)|oorspronkelijk bericht|origineel bericht|doorgestuurd bericht|"
     r"opprinnelig melding|oprindelig meddelelse|videresendt (?:meddelelse|melding)|ursprungligt meddelande|"
     r"vidarebefordrat meddelande|alkuperäinen viesti|wiadomość oryginalna|oryginalna wiadomość|"
-    r"původní zpráva|"
+    r"původní (?:zpráva|e-?mail)|邮件原件|郵件原件|"
     r"pôvodná správa|исходное сообщение|пересылаемое сообщение|оригінальне повідомлення|"
     r"orijinal (?:ileti|mesaj)|"
     r"eredeti üzenet|mesaj original|原始邮件|原始郵件|转发邮件|元のメッセージ|原文|원본 메시지|הודעה מקורית|"
@@ -70,6 +83,7 @@ _NAMED = (
 _SEPARATOR = re.compile(
     rf"^[ \t>]{{0,4}}[-_=*—–]{{2,80}}\s?(?:{_NAMED})\s?[-_=*—–:]{{0,80}}\s*$", re.IGNORECASE
 )
+_TITLED = re.compile(rf"^[ \t>*]{{0,4}}(?:{_NAMED})\s*[:：]\*?\s*$", re.IGNORECASE)
 _FORWARDED = re.compile(
     r"^[ \t>]{0,4}(?:begin forwarded message|anfang der weitergeleiteten (?:e-?mail|nachricht)|"
     r"début du message (?:réexpédié|transféré)|inicio del mensaje reenviado|inizio messaggio inoltrato|"
@@ -79,7 +93,13 @@ _FORWARDED = re.compile(
     re.IGNORECASE,
 )
 _FRAMED = re.compile(r"^[ \t>]{0,4}-{3,60}\s?[^\s-][^\n]{2,60}?[^\s-]\s?-{3,60}\s*$")
-_RULE = re.compile(r"^[ \t>]{0,4}(?:[-_—]{10,}|[*]{10,}|={10,})\s*$")
+_RULE = re.compile(r"^[ \t>]{0,4}(?:[-_—]{3,}|[*]{3,}|={3,})\s*$")
+# Help desks put it above what they send, and so above what is quoted.
+_ABOVE = re.compile(
+    r"^[\W_]{0,8}(?:please )?(?:type|write|reply|respond|enter|add|put) [^\n]{0,40}\babove this line"
+    r"[^\n]{0,40}$",
+    re.IGNORECASE,
+)
 
 
 class Form(StrEnum):
@@ -95,13 +115,15 @@ def opens_quote(lines: Sequence[str], number: int) -> tuple[Form, int] | None:
     line = lines[number]
     if not line.strip() or len(line) > 1000:
         return None
-    if _SEPARATOR.match(line) or _FORWARDED.match(line):
+    if _SEPARATOR.match(line) or _FORWARDED.match(line) or _ABOVE.match(line):
+        return Form.SEPARATOR, number + 1
+    if _TITLED.match(line) and _field_count(lines, _next_text(lines, number + 1)) >= 2:
         return Form.SEPARATOR, number + 1
     if _FRAMED.match(line) and _field_count(lines, number + 1) >= 2:
         return Form.SEPARATOR, number + 1
     if _RULE.match(line) and (end := _headers_end(lines, _next_text(lines, number + 1))):
         return Form.HEADERS, end
-    if _FROM.match(line) and (end := _headers_end(lines, number)):
+    if end := _headers_end(lines, number):
         return Form.HEADERS, end
     end = _attribution_end(lines, number)
     return (Form.ATTRIBUTION, end) if end else None
@@ -109,6 +131,11 @@ def opens_quote(lines: Sequence[str], number: int) -> tuple[Form, int] | None:
 
 def _attribution_end(lines: Sequence[str], number: int) -> int:
     """The line behind an attribution that begins here; 0 where none does."""
+    first = lines[number].strip()
+    if _QUOTING.match(first) and (_WROTE.search(first) or "@" in first or _quote_follows(lines, number + 1)):
+        return number + 1
+    if _DATED.match(first) and ("@" in first or ":" in first) and _quote_follows(lines, number + 1):
+        return number + 1
     opening = _OPENING.match(lines[number]) is not None
     text = ""
     for end in range(number, min(number + ATTRIBUTION_LINES, len(lines))):
@@ -121,6 +148,8 @@ def _attribution_end(lines: Sequence[str], number: int) -> int:
         wrote = _WROTE.search(text) is not None
         known = bool(_DATE.search(text)) or "@" in text
         if line.endswith((":", "：")):
+            if wrote and end == number and _quote_follows(lines, end + 1):
+                return end + 1
             if wrote and known and (opening or end == number or _names_somebody(lines[number])):
                 return end + 1
             if opening and _ADDRESS_END.search(text) and _DATE.search(text):
@@ -154,14 +183,27 @@ def _field_count(lines: Sequence[str], number: int) -> int:
     )
 
 
+def _begins_headers(lines: Sequence[str], number: int) -> bool:
+    """Whether a block begins here: with From, or with another field where From is one of the next."""
+    if _FROM.match(lines[number][:200]):
+        return True
+    if not _OTHER_FIELD.match(lines[number][:200]) or (number and lines[number - 1].strip(" \t_-*=>")):
+        return False
+    block = [line[:200] for line in lines[number : number + 4]]
+    return all(_FROM.match(line) or _OTHER_FIELD.match(line) for line in block[:3]) and any(
+        map(_FROM.match, block)
+    )
+
+
 def _headers_end(lines: Sequence[str], number: int) -> int:
     """The line behind a block of header fields that begins here with From; 0 where none does."""
-    if number >= len(lines) or not _FROM.match(lines[number][:200]):
+    if number >= len(lines) or not _begins_headers(lines, number):
         return 0
     fields, end = 0, number + 1
+    begins = _FROM.match(lines[number][:200])
     for each in range(number + 1, min(number + 30, len(lines))):
         line = lines[each][:200]
-        if _OTHER_FIELD.match(line):
+        if _OTHER_FIELD.match(line) or (not begins and _FROM.match(line)):
             fields, end = fields + 1, each + 1
         elif not line.strip() and fields:
             break  # the end of the block, where it has any

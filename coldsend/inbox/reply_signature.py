@@ -9,12 +9,26 @@ from __future__ import annotations
 import re
 
 _DELIMITER = re.compile(r"^\s{0,2}(?:--|—-|––|__)\s*$")
+_FOOTER_WORDS = re.compile(
+    r"https?://|www\.|mailing list|unsubscribe|list ?info|confidential|disclaimer|scanned|virus|intended|"
+    r"vertraulich|confidentiel|confidencial|riservat",
+    re.IGNORECASE,
+)
 _LIST_FOOTER = re.compile(r"^\s{0,2}_{20,}\s*$")
 _DEVICE = re.compile(
     r"^\W{0,3}(?:"
     r"(?:sent|sendt|skickat|verzonden|verstuurd|gesendet|envoyé|enviado|inviato|wysłane|odesláno|lähetetty) "
     r"(?:from|fra|från|vanaf|met|von|mit|depuis|de|à partir de|desde|do|da|dal|z|mojego|with|via|using)"
     r"(?: [^\s.,!?]+){1,6}\s?(?:<[^<>]*>|\(https?://[^()]*\)|\[[^\[\]]*\])?"
+    r"|[<(\[]{1,2}sent (?:from|via|by|with) [^<>()\[\]]{1,40}[>)\]]{1,2}|sent with proton ?mail.{0,30}"
+    r"|from my (?:iphone|ipad|ipod|phone|mobile|galaxy|android)(?: ?\w{1,3})?"
+    r"|sent from my [^,.]{1,60}(?:[,.]\s{0,3}(?:please |pls )?(?:excuse|pardon|forgive|sorry).{0,60}|\.)?|"
+    r"get \S{1,20} for (?:android|ios|iphone|ipad|windows|mac).{0,200}"
+    r"|\S{2,12}(?:['’]\S{1,8})? gönderildi|lähetetty \S{2,30}|odosl(?:ané|áno) z .{1,40}|发送自.{1,40}"
+    r"|надіслано (?:з|із|через) .{1,60}|trimis de pe .{1,40}|poslan[oe] (?:z|iz|sa) .{1,40}|"
+    r"내 .{1,20}에서 보냄"
+    r"|dikirim dari .{1,40}|đã gửi từ .{1,40}|στάλθηκε από .{1,40}|küldve: ?.{1,40}"
+    r"|(?:enviado|inviato|envoyé|gesendet|skickat|sendt|verzonden) (?:con|com|avec|mit|med|met) .{1,40}"
     r"|get outlook for \w+.{0,200}|outlook (?:für|pour|para|per|voor) \w+ (?:herunterladen|beziehen).{0,200}"
     r"|von meinem .{1,40} gesendet|(?:envoyé|enviado|inviato) (?:de|desde|dal|do|da) m\w+ .{1,40}"
     r"|diese nachricht wurde von meinem .{1,60} gesendet.?|télécharger outlook pour .{1,200}"
@@ -41,7 +55,11 @@ def without_signature(lines: list[str]) -> list[str]:
     """The lines up to the first that begins something else; all of them where nothing would be left."""
     for number, line in enumerate(lines):
         short = line[:400]
-        if _DELIMITER.match(short) or _LIST_FOOTER.match(short) or _DEVICE.match(short):
+        if _DELIMITER.match(short) or _DEVICE.match(short):
+            return _kept(lines, number)
+        if _LIST_FOOTER.match(short) and _FOOTER_WORDS.search(
+            "\n".join(lines[number + 1 : number + 7])[:1000]
+        ):
             return _kept(lines, number)
         begins = number == 0 or not lines[number - 1].strip()
         if begins and _DISCLAIMER.match(

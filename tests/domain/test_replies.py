@@ -146,6 +146,25 @@ def test_the_table(phase: str, said: str, action: Action) -> None:
     assert judge(parse(said, Phase(phase))).action == action
 
 
+@pytest.mark.parametrize(
+    ("said", "rule"),
+    [
+        ("550 192.0.2.1 is not allowed to send mail from example.com", "sender_not_authenticated"),
+        ("550 you are not authorized to send messages on behalf of example.com", "sender_not_authenticated"),
+        ("534 SIZE=Message too big", "too_big"),
+        ("554 5.6.0 this message appears to be spam", "content_refused"),
+        ("550 Too many invalid recipients", "bad_reputation"),
+        ("550 User has too many messages on the server", "mailbox_full"),
+        ("552 disk quota exceeded, too much mail stored", "mailbox_full"),
+        ("554 mailfolder is full", "mailbox_full"),
+    ],
+)
+def test_neither_the_service_nor_the_campaign_pays_for_what_is_said_of_something_else(
+    said: str, rule: str
+) -> None:
+    assert judge(parse(said, Phase.RCPT)).rule == rule
+
+
 def test_credentials_that_are_refused_freeze_the_service_until_there_are_new_ones() -> None:
     verdict = judge(Answer(Phase.AUTH, 535, "5.7.8", "no"))
     assert (verdict.freeze, verdict.blames_sender) == (FreezeCode.CREDENTIALS, True)
@@ -274,6 +293,10 @@ def test_any_text_can_be_read_as_an_answer(text: str, phase: Phase | None) -> No
             "5.7.1",
             "no",
         ),
+        ("550: 5.1.1 no such user", "rcpt", 550, "5.1.1", "no such user"),
+        ("550, 5.7.1 no", "rcpt", 550, "5.7.1", "no"),
+        ("(550) no", "rcpt", 550, "", "no"),
+        ("it said '550 5.1.10 no'", "rcpt", 550, "5.1.10", "no'"),
         ("535 5.7.8 bad password", "auth", 535, "5.7.8", "bad password"),
         ("250 2.0.0 ok", "final", 250, "2.0.0", "ok"),
         ("4.4.7 expired", "rcpt", 0, "4.4.7", "4.4.7 expired"),
@@ -407,6 +430,17 @@ def test_nothing_of_the_corpus_is_suppressed_that_says_nothing_of_the_address(
         "550 5.4.4 Invalid domain name",
         "all relevant MX records point to non-existent hosts",
         "550 收件人不存在",
+        "550 is not an active address at this host",
+        "550 Anna no longer works here: user is no longer with us",
+        "550 we could not find the recipient",
+        "550 No one of that name here",
+        "550 Het adres bestaat niet",
+        "550 Odbiorca nie istnieje",
+        "550 Mottagaren finns inte: adressen finns inte",
+        "550 L'adresse n'existe pas",
+        "550 La dirección no existe",
+        "550 존재하지 않는 계정: 계정이 존재하지 않습니다",
+        "550 Adresát neznámý: adresa neexistuje",
         "550 Пользователь не найден",
     ],
 )
@@ -423,6 +457,8 @@ def test_an_address_that_is_no_good_is_known_by_many_sentences(said: str) -> Non
         "554 Client host rejected: cannot find your reverse hostname",
         "550 IP address not found",
         "450 4.1.1 user unknown; unverified address",
+        "550 Too many invalid recipients",
+        "550 Undeliverable address: a@b.c is over quota",
         "host not found, try again",
         "550 mailbox unavailable: blocked",
         "550 User is over quota",

@@ -49,11 +49,44 @@ def test_headers_that_tell_nothing_do_not(name: str, value: str) -> None:
         "Автоматический ответ: Hello",
         "自动回复: Hello",
         "תשובה אוטומטית: Hello",
+        "AUTO: Smith, Anna is out of the office (returning 5 May)",
+        "Anna Smith is on vacation until Monday",
+        "[Automatyczna odpowiedź] Hello",
+        "Urlaubsabwesenheit",
+        "On annual leave",
+        "Absent(e) du bureau : Hello",
+        "Otomatik Cevap: Hello",
+        "자동 회신: Hello",
         "=?utf-8?b?5LiN5Zyo6YCa55+l?=",
     ],
 )
 def test_subjects_tell_it_in_many_languages(subject: str) -> None:
     assert classified(message("x", subject=subject)).kind is MessageKind.AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "This mailbox is protected by Guard.\nClick the link below to be let in.",
+        "Please follow this link to have your address added to the list of approved senders.",
+        "To make sure it arrives, reply to this message and confirm that you are a human.",
+    ],
+)
+def test_a_machine_that_wants_a_proof_before_it_lets_mail_in_is_no_person(text: str) -> None:
+    assert classified(message(text)).kind is MessageKind.AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Use this link to confirm that you are free on Monday.", "We are on the list of approved suppliers."],
+)
+def test_a_person_who_sends_a_link_is_one(text: str) -> None:
+    assert classified(message(text)).kind is MessageKind.REPLY
+
+
+@pytest.mark.parametrize("subject", ["Urlaub in Italien?", "Re: Anna is on vacation", "Autonomy"])
+def test_subjects_that_speak_of_holidays_are_anybodys(subject: str) -> None:
+    assert classified(message("Tell me more.", subject=subject)).kind is not MessageKind.AUTO_REPLY
 
 
 @pytest.mark.parametrize(

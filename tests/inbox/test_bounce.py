@@ -189,6 +189,130 @@ def test_servers_that_send_no_report_are_understood(name: str) -> None:
     assert classified(raw).message_ids[0] == "<row-17@sender.test>"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Your message could not be delivered to the following recipients:\n\nanna@example.org\n\n"
+        "No such user\n",
+        "Could not deliver it.\n\nFailed Recipient: anna@example.org\nReason: 550 no such user\n",
+        "****** Message from Guard Mail Security ******\n\nSent: RCPT TO:<anna@example.org>\n"
+        "Received: 550 5.1.1 no\n\nUnable to deliver message to <anna@example.org>\n",
+    ],
+    ids=["following", "failed", "gateway"],
+)
+def test_gateways_that_sign_with_an_address_of_their_own_are_told_by_how_they_begin(words: str) -> None:
+    raw = message(words, "gateway@example.org", "Delivery failure notification")
+    assert (only(raw).address, only(raw).hard) == ("anna@example.org", True)
+    quoted = "I got this:\n" + "".join(f"> {line}\n" for line in words.split("\n"))
+    raw = message(quoted, "Ben <ben@example.org>", "Delivery failure notification")
+    assert classified(raw).kind is not MessageKind.BOUNCE
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "You sent mail to anna@example.org. That's not a valid user here.",
+        "Intended recipient: anna@example.org\n\n"
+        "This mail has been returned because the user does not exist.",
+    ],
+)
+def test_few_words_of_a_machine_are_enough(words: str) -> None:
+    assert (only(bounce(words, "")).address, only(bounce(words, "")).hard) == ("anna@example.org", True)
+
+
+def refusal(words: str, disposition: str) -> bytes:
+    body = (
+        f"--b\nContent-Type: text/plain\n\n{words}\n\n--b\n"
+        "Content-Type: message/disposition-notification\n\nFinal-Recipient: rfc822; anna@example.org\n"
+        f"Original-Message-ID: <row-17@sender.test>\nDisposition: {disposition}\n\n--b--\n"
+    )
+    kind = 'multipart/report; report-type=disposition-notification; boundary="b"'
+    return message(body, "Mail System <post@example.org>", "Rejected", kind, Auto_Submitted="auto-replied")
+
+
+def test_a_receipt_by_which_a_filter_refuses_a_message_is_a_bounce() -> None:
+    automatic = "automatic-action/MDN-sent-automatically; deleted"
+    found = only(refusal("Your message was automatically rejected:\nQuota exceeded", automatic))
+    assert (found.address, found.hard, found.reason) == ("anna@example.org", False, "mailbox_full")
+
+
+@pytest.mark.parametrize(
+    ("words", "disposition"),
+    [
+        ("Your message was deleted without being read.", "automatic-action/MDN-sent-automatically; deleted"),
+        ("Your message was displayed.", "manual-action/MDN-sent-manually; displayed"),
+    ],
+)
+def test_other_receipts_are_automatic_replies(words: str, disposition: str) -> None:
+    assert classified(refusal(words, disposition)).kind is MessageKind.AUTO_REPLY
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            "anna@example.org\n    No such user\n\nAn attachment has the message, scanned for viruses.\n",
+            "unknown_recipient",
+        ),
+        (
+            "anna@example.org\n    over quota\n\nUndeliverable mail may also mean: no such user.\n",
+            "mailbox_full",
+        ),
+        ("anna@example.org\nNo such user\n------=_NextPart_1\nspam\n", "unknown_recipient"),
+    ],
+)
+def test_the_words_nearest_to_the_address_decide(words: str, reason: str) -> None:
+    assert only(bounce(f"Delivery failed:\n\n{words}")).reason == reason
+
+
+def test_addresses_below_the_mark_of_a_returned_message_are_not_meant() -> None:
+    words = (
+        "Unable to deliver:\n\n<anna@example.org>:\n550 5.1.1 no\n\n"
+        "--- Below this line is a copy of the message.\n\n"
+    )
+    assert only(bounce(f"{words}<ben@example.org>:\nsome text\n")).address == "anna@example.org"
+
+
+@pytest.mark.parametrize(
+    ("subject", "words", "delayed"),
+    [
+        ("Warning: anna@example.org - user unknown", "anna@example.org - no such user here.", False),
+        ("Not delivered", "Your message to anna@example.org has NOT been delivered.", False),
+        (
+            "Mail delivery warning",
+            "Delivery to anna@example.org\nhas been postponed. We will try again.",
+            True,
+        ),
+        (
+            "Undelivered",
+            "anna@example.org\nDelivery attempts will continue for 5 days, not delivered yet.",
+            True,
+        ),
+    ],
+)
+def test_a_delay_says_that_it_goes_on(subject: str, words: str, *, delayed: bool) -> None:
+    assert only(bounce(words, subject)).action == ("delayed" if delayed else "failed")
+
+
+@pytest.mark.parametrize(
+    ("said", "hard"),
+    [
+        (
+            "554 error: This user doesn't have an example.org account (in reply to end of DATA command)",
+            True,
+        ),
+        ("This user doesn't have an example.org account", False),
+        ('unknown user: "anna"', True),
+        ("550 unknown user anna", False),
+        ("542 anna@example.org Rejected", True),
+        ("550 anna@example.org Rejected", False),
+    ],
+)
+def test_a_server_that_surely_knows_its_users_is_believed(said: str, *, hard: bool) -> None:
+    words = f"Your message could not be delivered.\n\n<anna@example.org>: {said}\n"
+    assert only(bounce(words)).hard is hard
+
+
 def test_addresses_of_ours_and_of_the_machine_are_not_meant() -> None:
     words = (
         "Message from us@sender.test could not be delivered.\nFor help write to <postmaster@example.org>\n"

@@ -27,6 +27,17 @@ ATTRIBUTIONS = [
     "2026年4月20日(月) 8:00 Us <us@sender.test>:",
     "2026년 4월 20일 (월) 오전 8:00, Us <us@sender.test>님이 작성:",
     "\u202bבתאריך יום ב׳, 20 באפר׳ 2026 ב-8:00 מאת Us <us@sender.test> כתב:",
+    "\u202bב-20 באפר׳ 2026 מאת \u202aUs\u202c <us@sender.test>:\u202c",
+    "---- On Mon, 20 Apr 2026 08:00:00 +0000 Us <us@sender.test> wrote ----",
+    "2026-04-20 8:00 GMT+02:00 Us",
+    "2026/4/20 us <us@sender.test>",
+    "Us via Sender wrote:",
+    "Us wrote:",
+    "Quoting Us <us@sender.test>:",
+    "Zitat von Us <us@sender.test>:",
+    "Message du 20/04/26 08:00",
+    "---------- Původní e-mail ----------",
+    "##- Please type your reply above this line -##",
 ]
 
 
@@ -40,6 +51,10 @@ def test_what_stands_below_an_attribution_is_quoted(attribution: str) -> None:
 
 HEADERS = [
     "From: Us <us@sender.test>\nSent: Monday, April 20, 2026 8:00 AM\nTo: Anna\nSubject: Hello",
+    "Gesendet: Montag, 20. April 2026 um 08:00\nVon: Us <us@sender.test>\nAn: Anna\nBetreff: Hello",
+    "Subject: Hello\nFrom: us@sender.test\nTo: Anna\nDate: Mon, 20 Apr 2026",
+    "-----\nFrom: Us\nTo: Anna\nDate: 20 April 2026",
+    "Forwarded message:\n\n> From: Us <us@sender.test>\n> To: Anna\n> Subject: Hello\n>",
     "*From:* Us\n*Date:* Monday, April 20, 2026\n*To:* Anna\n*Subject:* Hello",
     "Von: Us <us@sender.test>\nGesendet: Montag, 20. April 2026 08:00\nAn: Anna\nBetreff: Hello",
     "De : Us\nEnvoyé : lundi 20 avril 2026 08:00\nÀ : Anna\nObjet : Hello",
@@ -72,6 +87,14 @@ def test_what_stands_below_quoted_headers_is_quoted(headers: str) -> None:
         "Envoyé de mon iPhone",
         "Отправлено с iPhone",
         "发自我的iPhone",
+        "<<sent by galaxy>>",
+        "Sent from my cell, please excuse any typos.",
+        "Sent from my Galaxy phone.",
+        "iPhone'umdan gönderildi",
+        "Надіслано з iPhone",
+        "Trimis de pe iPhone-ul meu",
+        "Lähetetty iPhonesta",
+        "发送自 iPhone",
         "____________________________\nlist mailing list\nlist@example.org",
         "CONFIDENTIALITY NOTICE: this is for you alone.",
         "This e-mail and any attachments are confidential and intended for the addressee.",
@@ -90,6 +113,11 @@ def test_what_is_marked_as_no_part_of_the_text_is_taken_off(signature: str) -> N
         "Date: any\nis fine for me",
         "He wrote: call me on 5 May",
         "this -- is a dash",
+        "From my side it is fine.",
+        "Sent by mistake, sorry.",
+        "Quoting the contract: it ends in May.",
+        "First this.\n\n______________________________\n\nThen that.",
+        "Subject: to change\nTo: be told",
         "Two points:\n- one\n- two",
         "--\nonly a signature",
         "> all of it is quoted",
@@ -112,6 +140,11 @@ def test_an_answer_below_the_quote_is_found() -> None:
         new_text("On 20 Apr 2026, Us wrote:\n> Shall we talk?\n> Us\n\nYes, on Monday.\n")
         == "Yes, on Monday."
     )
+
+
+def test_who_only_greets_above_a_quote_answers_below_it() -> None:
+    text = "Hallo Anna,\n\nAm 20.04.2026 um 08:00 schrieb Us:\n> Reden wir?\n\nGern, am Montag.\n"
+    assert new_text(text) == "Hallo Anna,\n\nGern, am Montag."
 
 
 def test_a_footer_below_the_quote_is_none() -> None:
