@@ -154,11 +154,14 @@ def happened_at(at: datetime, attempt_at: datetime | None, now: datetime) -> dat
 
 def storable(value: Any) -> Any:
     """``value``, as JSON has it, without what databases cannot hold: lone surrogates, NUL characters."""
+    kind = type(value)
+    if value is None or kind is bool or kind is int:
+        return value
     if isinstance(value, str):
         if value.isascii() and "\0" not in value:
             return value
         return value.encode("utf-8", "replace").decode().replace("\0", "")
-    if isinstance(value, Mapping):
+    if kind is dict or isinstance(value, Mapping):
         return {storable(str(name)): storable(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):
         return [storable(inner) for inner in value]
