@@ -19,6 +19,8 @@ ABOUT_SENDER = words(
     r"\bmail[ _]from\b",
     r"\bfrom[ -]?(address|header|domain)",
     r"\byour (ip|server|domain|host)",
+    r"\bhelo\b",
+    r"return[ -](address|path)",
 )
 
 TOO_MANY_LOGINS = words(r"too many", r"try again", r"\brate\b", r"\blimit")
@@ -74,7 +76,7 @@ NO_SUCH_HOST = words(
 TAKES_NO_MAIL = words(
     r"(host|domain|server)\b.{0,30}does ?n.t (accept|receive) (any )?e?-?mail",
     r"(host|domain|server)\b.{0,30}does not (accept|receive) (any )?e?-?mail",
-    r"(indicated|has) no smtp service|null ?mx|no mx (record )?found for",
+    r"(indicated|has) no smtp service|null ?mx|no mx( or a)? (records? )?(found )?for",
     r"could(n.t| not) find (a |any )?(mail exchanger|mx)",
 )
 
@@ -213,7 +215,7 @@ UNKNOWN_RECIPIENT = words(
     r"(user|mail ?box|recipient|account|addressee?|alias|person|name)\b.{0,80}\b"
     r"(unknown|not (be )?found|no[tn][ -]?exist\w*|does ?n.t exist|does not exist|not known|"
     r"not (a )?(valid|listed|recogni[sz]ed|local)|doesn.t have|is not a\b|isn.t a\b|undeliverable)",
-    r"\b(no|not an?|unknown|invalid|bad|non-?existent|illegal|undefined)( such| valid| local| known)?"
+    r"\b(no|not an?|unknown|invalid|bad|non[ -]?existent|illegal|undefined)( such| valid| local| known)?"
     r"( e-?mail| mail)?.?(user|recipient|mail ?box|account|address|alias|person|addressee)",
     r"no such (user|recipient|mail ?box|person|address|account|name|alias|local|domain|host)",
     r"(no|not a).{0,8} mail ?box (here|by)|does ?n.t have an? [\w.]* ?account|no account",
@@ -221,7 +223,7 @@ UNKNOWN_RECIPIENT = words(
     r"domain is not reachable",
     r"unrout(e)?able|null ?mx|nxdomain|bad destination (host|mailbox|system)",
     r"adresse?.{0,60}(invalide|inconnue?)|destinataire.{0,20}inconnu",
-    r"unknown in (virtual|local|relay)|unknown local part|recip(ient)?notfound",
+    r"unknown in (virtual|local|relay)|unknown local[ -]part|recip(ient)?notfound",
     r"(?<!ip )(?<!host )\baddress(es)? (is |are |was |were )?(unknown|invalid|"
     r"undeliverable|not (present|known)|"
     r"could not be found|has been replaced|no longer accepts)|(undeliverable|"
@@ -230,17 +232,23 @@ UNKNOWN_RECIPIENT = words(
     r"(recipient )?domain must exist|invalid domain( name)?\W*$|\bunknown host\W*$|non-?existent hosts",
     r"recipient address rejected\.?\s*($|\()",
     r"invalid final delivery|no (mail ?box|user|account|one|person)( here)? (by|with|of) that name",
+    r"\bwrong (recipient|address|user|mail ?box)|not a member of domain",
+    r"(nobody|no ?one) (here )?(by|with|of) that name",
+    r"(?<!ip )(?<!host )\b(address|mail ?box|account|user|recipient)(es|s)? (no longer exist|(are|"
+    r"is) (invalid|unknown))|"
+    r"was ?n.t found at \S+\.\w",
     r"not an active (e-?mail )?address|address is (wrong|incorrect|not valid|no longer valid)",
     r"(could ?n.t|could not|can ?not|can.t|unable to|were ?n.t able to) (find|locate|recogni[sz]e) "
     r"(the |this |that |such )?(recipient|user|mail ?box|address|account|person|domain|host)",
     r"(?<!ip )(?<!host )address (could ?n.t|was ?n.t|not) (be )?found|(invalid|unknown|"
     r"bad) .{0,20}user ?name",
-    r"not (found )?in (our|the|its) .{0,30}(directory|address book|user list)|no (such )?local user",
+    r"(user|recipient|address|mail ?box|account)\b.{0,60} not (found )?in (our |the |its )?.{0,30}"
+    r"(directory|address book|user list|database)|no (such )?local user",
     r"(user|recipient|person|employee).{0,20} (is )?no longer (with|at|works?|employed|on server|here)",
     r"recipient name is not recogni[sz]ed|(user|person|recipient).{0,30} not exist\b|not our customer",
     r"(empf[^ ]{1,3}nger|adressat|benutzer|postfach|adresse).{0,40}(unbekannt|existiert nicht|"
     r"nicht gefunden)",
-    r"(destinatario|usuario|buz[^ ]{1,2}n|cuenta|direcci[^ ]{1,2}n|casella|utente|indirizzo).{0,50}"
+    r"(destin\w*\.?|usuario|buz[^ ]{1,2}n|cuenta|direcci[^ ]{1,2}n|casella|utente|indirizzo).{0,50}"
     r"(desconocid|no (existe|encontrad)|inesistente|sconosciut|non (esiste|trovat))",
     r"(utilisateur|compte|bo[^ ]{1,2}te|adresse|destinataire).{0,60}(inconnue?|n.existe (pas|plus)|"
     r"inexistant)",
