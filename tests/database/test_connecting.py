@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from pymysql.converters import convert_datetime
 
 from coldsend.database import migrate
+from coldsend.database.connecting import moment
 from coldsend.database.engine import Database, parse_url, shown_url
 from coldsend.errors import Unreachable
 from tests.servers.ports import free_port
@@ -82,3 +84,11 @@ def test_an_answer_that_does_not_come_ends_the_connection(mariadb_url: str) -> N
 )
 def test_a_url_is_shown_as_it_was_written_without_its_password(url: str) -> None:
     assert shown_url(parse_url(url.replace("***", "secret,x"))) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2031-03-30 01:59:59", "2031-03-30 01:59:59.123457", "0000-00-00 00:00:00", "2031-02-31 10:00:00"],
+)
+def test_a_time_is_read_as_the_driver_reads_it(text: str) -> None:
+    assert moment(text) == convert_datetime(text)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from coldsend.database.engine import Connection
 from coldsend.database.tables import contacts, event_log, task_contacts
@@ -242,3 +243,17 @@ def test_a_batch_is_one_transaction(world: Sent) -> None:
         world.database.run(work)
     assert world.row(task_contacts, row_id)["sent_at"] == SENT
     assert (world.status(row_id), world.events(), world.suppressed()) == ("sent", [], {})
+
+
+def test_visits_of_many_take_five_statements(world: Sent) -> None:
+    """Locked and read, who is erased, what was told before, moved, logged: each costs a round trip."""
+    rows = world.sent(40)
+    told = [world.heard(Kind.OPEN, row_id) for row_id in rows]
+    told += [world.heard(Kind.CLICK, row_id, actor=Actor.MACHINE) for row_id in rows]
+    statements: list[str] = []
+    sa.event.listen(
+        world.database.engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2])
+    )
+    assert world.apply(*told).matched == 80
+    assert len([one for one in statements if not one.startswith("BEGIN")]) == 5
+    assert (len(world.events()), {world.status(row_id) for row_id in rows}) == (80, {"opened"})
