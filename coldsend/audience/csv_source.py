@@ -59,9 +59,7 @@ class CsvSource:
     def _set_up(self, encoding: str | None, delimiter: str | None, knows: frozenset[str]) -> None:
         sample = self._read_sample()
         if not sample:
-            raise InvalidInput(
-                f"{self.name} is empty", hint="the first line names the columns: email,nickname"
-            )
+            raise InvalidInput(f"{self.name} is empty", hint="nothing was changed")
         self.encoding, self.is_guess = (encoding, False) if encoding else csv_detect.encoding_of(sample)
         self._counted = _Counted(sample, self._file)
         beginning = _decoded(sample, self.encoding)

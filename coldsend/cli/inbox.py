@@ -163,7 +163,7 @@ def show(
     details = document.pop("details") or {}
     recipients = details.pop("recipients", [])
     lines = {**document, **details}
-    lines["recipients"] = [" ".join(filter(None, map(str, each.values()))) for each in recipients]
+    lines["recipients"] = [_recipient(each) for each in recipients]
     run.out.fields({name: value for name, value in lines.items() if value not in (None, "", [])})
 
 
@@ -267,6 +267,14 @@ def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
             if len(each["diagnostic"]) <= SHOWN
             else f"{each['diagnostic'][:SHOWN]}..",
         }
+
+
+def _recipient(told: dict[str, Any]) -> str:
+    """Whom a report is about and what it says of them, in a line."""
+    lasting: dict[object, str] = {True: "for good", False: "for now"}
+    known = {**told, "hard": lasting.get(told.get("hard"))}
+    words = (known.get(name) for name in ("status", "action", "hard", "reason", "diagnostic"))
+    return f"{told.get('address', '')}: {', '.join(filter(None, words))}".strip(": ")
 
 
 def _polled(one: Polled) -> dict[str, Any]:

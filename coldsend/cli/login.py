@@ -86,6 +86,8 @@ def _from_stdin(what: str) -> str:
     if not secret:
         raise InvalidInput(
             f"{what} is missing: standard input is empty",
-            hint="for example: coldsend service add .. --password-stdin < password.txt",
+            hint="let it come from a file: --password-stdin < password.txt"
+            if what == "the password"
+            else "let it come from a file: --token-stdin < token.txt",
         )
     return secret

@@ -291,7 +291,11 @@ def _described(row: RowMapping, run: Run) -> dict[str, Any]:
         "folder": settings.get("folder"),
         "enabled": bool(row["enabled"]),
         "state": _state(
-            mailbox.enabled, mailbox.error_code, mailbox.consecutive_errors, waits=waits_until is None
+            mailbox.enabled,
+            mailbox.error_code,
+            mailbox.consecutive_errors,
+            waits=waits_until is None,
+            is_read=mailbox.polled_at is not None,
         ),
         "polled_at": row["polled_at"],
         "last_uid": row["last_uid"],
@@ -303,9 +307,9 @@ def _described(row: RowMapping, run: Run) -> dict[str, Any]:
     }
 
 
-def _state(enabled: bool, error_code: str, errors: int, *, waits: bool) -> str:
+def _state(enabled: bool, error_code: str, errors: int, *, waits: bool, is_read: bool) -> str:
     if not enabled:
         return "disabled"
     if not errors:
-        return "ok"
+        return "ok" if is_read else "not read yet"
     return "waits for credentials" if error_code == Trouble.CREDENTIALS and waits else "failing"

@@ -230,7 +230,8 @@ def import_file(
     if result.rejected:
         kept = "; nothing was taken off the list" if replace else ""
         raise PartlyDone(
-            f"{result.rejected} lines were rejected: see {result.rejects_file}{kept}",
+            f"{'1 line was' if result.rejected == 1 else f'{result.rejected} lines were'} rejected: "
+            f"see {result.rejects_file}{kept}",
             hint=f"correct them in {file} and import it again"
             if replace
             else f"correct them there, then: coldsend suppression import {result.rejects_file}",

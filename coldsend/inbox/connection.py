@@ -104,6 +104,14 @@ def translated(secrets: Secrets, trouble: Trouble) -> Iterator[None]:
         yield
     except (MailboxError, Stopped):
         raise
+    except ssl.SSLCertVerificationError as error:
+        text = f"the server's certificate is not accepted: {reason(error)}"
+        hint = "where a private authority has signed it, name that: [inbox] ca_file"
+        raise MailboxError(Trouble.CONNECT, text, hint=hint) from error
+    except ssl.SSLError as error:
+        text = f"no encrypted connection: {reason(error)}"
+        hint = "check --tls and --port: implicit is usual on 993, starttls on 143"
+        raise MailboxError(Trouble.CONNECT, secrets.mask(text), hint=hint) from error
     except (imaplib.IMAP4.abort, OSError) as error:
         words = reason(error) if isinstance(error, OSError) else str(error)
         raise MailboxError(Trouble.CONNECT, secrets.mask(words)) from error

@@ -30,7 +30,7 @@ def test_a_mailbox_is_added_with_what_goes_without_saying(project: Project) -> N
         "tls": "implicit",
         "username": "anna",
         "folder": "INBOX",
-        "state": "ok",
+        "state": "not read yet",
     }
     assert project.json("mailbox", "list") == [added]
     assert project.json("mailbox", "show", "replies") == added
@@ -177,7 +177,7 @@ def test_messages_are_listed_and_shown(project: Project) -> None:
     shown = project.json("inbox", "show", str(message))
     assert shown == {**listed, "message_id": "<r@example.com>", "text": "Yes, [please]."}
     assert "Yes, [please]." in project.run("inbox", "show", str(message)).out
-    assert "x@y.z True" in project.run("inbox", "show", str(message + 1)).out
+    assert "x@y.z: for good" in project.run("inbox", "show", str(message + 1)).out
 
 
 def test_operators_see_what_is_about_their_campaigns_and_in_their_mailboxes(project: Project) -> None:

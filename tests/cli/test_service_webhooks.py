@@ -183,3 +183,9 @@ def test_without_a_base_url_there_is_no_url(sqlite_project: Project) -> None:
     text = sqlite_project.config.read_text().replace('base_url = "https://mail.example.com"\n', "")
     sqlite_project.config.write_text(text)
     assert sqlite_project.json("service", "show", "api")["webhook"]["url"] is None
+
+
+def test_whoever_names_a_provider_is_told_to_enter_what_proves_it(sqlite_project: Project) -> None:
+    add_smtp(sqlite_project, "relay.example.com")
+    told = sqlite_project.run("service", "update", "main", "--webhook", "sendgrid")
+    assert "--webhook-secret-stdin" in told.err

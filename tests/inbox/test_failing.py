@@ -120,6 +120,21 @@ def test_what_is_wrong_is_told(sqlite_post: Post, change: tuple[str, ...], code:
         assert (changed.code, said in changed.err) == (code, True), changed.err
 
 
+def test_what_is_wrong_with_encryption_is_told_with_a_way_out(sqlite_post: Post) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    post.project.run("mailbox", "update", "replies", "--port", str(post.dovecot.imap))
+    told = post.project.run("mailbox", "test", "replies", check=False).err
+    assert "no encrypted connection" in told
+    assert "--tls and --port" in told
+    post.project.run("mailbox", "update", "replies", "--port", str(post.dovecot.imaps))
+    config = post.project.config
+    config.write_text(config.read_text().replace("ca_file", "# ca_file"))
+    told = post.project.run("mailbox", "test", "replies", check=False).err
+    assert "certificate is not accepted" in told
+    assert "[inbox] ca_file" in told
+
+
 def test_a_disabled_mailbox_is_only_read_when_it_is_named(sqlite_post: Post) -> None:
     post = sqlite_post
     post.add_mailbox("replies", "--disable")
