@@ -56,15 +56,21 @@ _WORDS = re.compile(
     r"存在しない|退信|无法(?:投递|送达|发送)|投递失败|無法(?:投遞|傳送)",
     re.IGNORECASE,
 )
-# How machines begin that sign with an ordinary address.
+# How machines begin that sign with an ordinary address: who failed stands on a line of its own.
 _OPENING = re.compile(
     r"(?:could ?n[o']t|can ?not|not|unable to|failed to) (?:be )?deliver(?:ed)?\b[^.!?]{0,80}"
-    r"(?:to )?the following (?:user|recipient|address|person|people|mail ?box)|"
+    r"(?:to )?the following (?:user|recipient|address|person|people|mail ?box)[^\n@]{0,20}\n\s{0,20}\S*@|"
     r"^\W{0,10}failed (?:recipients?|address(?:es)?) ?:|^\W{0,10}undeliverable address(?:es)? ?:|"
     r"\brcpt to:\s*<|^\W{3,}message from .{1,60}(?:security|virus|scan|filter)|"
     r"^\W{0,10}(?:final-recipient|diagnostic-code) ?:|"
-    r"(?:the )?following (?:recipient|address)\w*(?:\(e?s\))? (?:failed|could not|cannot|were not|was not)",
+    r"(?:the )?following (?:recipient|address)\w*(?:\(e?s\))? (?:failed|could not|cannot|were not|was not)"
+    r"[^\n@]{0,60}\n\s{0,20}\S*@",
     re.IGNORECASE | re.MULTILINE,
+)
+_GREETING = re.compile(
+    r"\s*(?:hi|hello|hey|dear|hallo|guten|sehr geehrte|bonjour|hola|ciao|buongiorno|olá|hej|привет|"
+    r"здравствуйте|good (?:morning|day|afternoon))\b",
+    re.IGNORECASE,
 )
 _ANSWER = re.compile(
     r"^\s*(?:re|aw|antw|sv|vs|ref|res|rif|odp|fwd?|wg|tr|rv|i|回复|答复|转发)\s*:", re.IGNORECASE
@@ -106,8 +112,12 @@ def is_bounce(mail: Mail, words: str, *, returned: bool) -> bool:
         return False
     if not (titled and said):
         return False
+    return returned or null_path or _begins_as_machines_do(words)
+
+
+def _begins_as_machines_do(words: str) -> bool:
     own = "\n".join(line for line in words[:1500].split("\n") if not line.lstrip().startswith(">"))
-    return returned or null_path or _OPENING.search(own) is not None
+    return _OPENING.search(own) is not None and _GREETING.match(own) is None
 
 
 def has_null_path(mail: Mail) -> bool:

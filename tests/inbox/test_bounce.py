@@ -370,8 +370,16 @@ def test_a_notification_of_amazon_is_read() -> None:
         message("The message I sent you was returned, is your mailbox full?", subject="Mail problem"),
         message("anna@example.org is my new address. The old one was disabled.", subject="New address"),
         message("We blocked 3 messages for you.", "postmaster@example.org", "Your daily digest"),
+        message(
+            "My mail could not be delivered to the following recipients: anna@example.org. Can you help?",
+            subject="Delivery failure",
+        ),
+        message(
+            "Hello,\nsee:\nCould not be delivered to the following recipients:\n\nanna@example.org\n",
+            subject="Delivery failure",
+        ),
     ],
-    ids=["answer", "forward", "parcel", "person", "address", "digest"],
+    ids=["answer", "forward", "parcel", "person", "address", "digest", "sentence", "pasted"],
 )
 def test_what_only_speaks_of_mail_is_no_bounce(raw: bytes) -> None:
     assert classified(raw).kind is not MessageKind.BOUNCE
