@@ -57,15 +57,15 @@ class Running:
         except OSError:
             return False
 
-    def ask(self, path: str, data: bytes | None = None) -> bytes:
+    def ask(self, path: str, data: bytes | None = None, agent: str = BROWSER) -> bytes:
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}", data=data, headers={"User-Agent": BROWSER}
+            f"http://127.0.0.1:{self.port}{path}", data=data, headers={"User-Agent": agent}
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return bytes(answer.read())
 
-    def open(self, row_id: int) -> None:
-        self.ask(f"/o/{self.tokens.issue(Kind.OPEN, row_id)}.gif")
+    def open(self, row_id: int, agent: str = BROWSER) -> None:
+        self.ask(f"/o/{self.tokens.issue(Kind.OPEN, row_id)}.gif", agent=agent)
 
     def events(self) -> int:
         with self.project.database.read() as connection:
@@ -116,7 +116,7 @@ def running(project: Project) -> Iterator[Running]:
 def test_what_was_answered_is_in_the_event_log_though_everything_was_killed(running: Running) -> None:
     running.start("--processes", "2")
     for row_id in running.rows[:20]:
-        running.open(row_id)
+        running.open(row_id, "(via ggpht.com GoogleImageProxy)")  # which wait for seconds
     unsubscribe = f"/u/{running.tokens.issue(Kind.UNSUBSCRIBE, running.rows[30])}"
     assert running.ask(unsubscribe, b"List-Unsubscribe=One-Click") == b"unsubscribed\n"
     running.kill()

@@ -257,10 +257,9 @@ def test_a_topic_of_somebody_else_is_not_subscribed_to(desk: Desk) -> None:
 
 
 def test_what_is_not_proven_changes_nothing_and_is_logged_without_its_body(
-    desk: Desk, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
     (row,) = desk.sent()
-    monkeypatch.setattr(logging.getLogger("coldsend"), "propagate", True)
     event = told(engagelab_response("unsubscribe", token=desk.token(row), message="a-secret-word"))
     with caplog.at_level(logging.WARNING, "coldsend"):
         assert desk.engagelab(event, key="guessed-key") is Received.FORGED
