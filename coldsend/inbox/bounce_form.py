@@ -17,6 +17,7 @@ _DAEMON = re.compile(
     r"^\s*(?:internet )?mail delivery|microsoft exchange|mdaemon|autobounce",
     re.IGNORECASE,
 )
+_LIST_ADMIN = re.compile(r"-(?:admin|owner|request|bounces?)@", re.IGNORECASE)
 _SUBJECT = re.compile(
     r"undeliver|delivery (?:status )?(?:notif|fail|report|problem|status|error|has failed|incomplete)|"
     r"fail(?:ed|ure)\b.{0,30}(?:deliver|notice|mail|message)|failure notice|"
@@ -101,6 +102,8 @@ def is_bounce(mail: Mail, words: str, *, returned: bool) -> bool:
     if "x-failed-recipients" in headers:
         return True
     sender = headers.text("from") if "from" in headers else headers.get("return-path")
+    if "x-mlserver" in headers and returned and _LIST_ADMIN.search(sender):
+        return True  # a list gives back what it does not distribute
     from_daemon = _DAEMON.search(sender) is not None
     null_path = has_null_path(mail)
     subject = headers.text("subject")

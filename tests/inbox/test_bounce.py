@@ -220,6 +220,17 @@ def test_few_words_of_a_machine_are_enough(words: str) -> None:
     assert (only(bounce(words, "")).address, only(bounce(words, "")).hard) == ("anna@example.org", True)
 
 
+@pytest.mark.parametrize(("returned", "kind"), [(ORIGINAL, MessageKind.BOUNCE), ("", MessageKind.REPLY)])
+def test_what_a_list_gives_back_it_did_not_distribute(returned: str, kind: MessageKind) -> None:
+    words = f"You are no member of <list@example.org>.\n\nOriginal mail as follows:\n\n{returned}"
+    headers = {"X_MLServer": "fml", "References": "<row-17@sender.test>"}
+    found = classified(message(words, "list-admin@example.org", "Not a member", **headers))
+    assert found.kind is kind
+    assert [(each.address, each.hard) for each in found.recipients] == [("list@example.org", False)] * bool(
+        returned
+    )
+
+
 def refusal(words: str, disposition: str) -> bytes:
     body = (
         f"--b\nContent-Type: text/plain\n\n{words}\n\n--b\n"

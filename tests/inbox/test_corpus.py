@@ -21,8 +21,8 @@ from tests.inbox.messages import classified
 
 CORPORA = Path(__file__).parents[2] / "../shared/corpora"
 BOUNCES, REPLIES = CORPORA / "bounces", CORPORA / "replies"
-# Complaints, automatic replies, and a mailing list's own complaint about a loop.
-NO_BOUNCES = ("arf-", "rfc3834-", "lhost-fml-")
+# Complaints and automatic replies.
+NO_BOUNCES = ("arf-", "rfc3834-")
 
 pytestmark = pytest.mark.skipif(not BOUNCES.exists(), reason="the corpora are not here")
 
