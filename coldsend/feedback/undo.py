@@ -58,4 +58,7 @@ def _lift(connection: Connection, email_key: str, found: Unsubscribe, standing: 
     # One that is older was not made by it, nor is one whose reason is stronger.
     if entry is None or entry["reason"] != SuppressionReason.UNSUBSCRIBE or entry["created_at"] < found.at:
         return False
+    # A bounce, whose reason is weaker, has left no trace in the entry.
+    if unsubscribes.bounced_since(connection, found.contact_id, found.at):
+        return False
     return suppressions.remove(connection, key, campaign_id)

@@ -66,6 +66,13 @@ def of_contact(connection: Connection, contact_id: int) -> list[Unsubscribe]:
     ]
 
 
+def bounced_since(connection: Connection, contact_id: int, at: datetime) -> bool:
+    """Whether a message to this person has bounced since."""
+    rows = task_contacts.c
+    bounced = sa.select(rows.id).where(rows.contact_id == contact_id, rows.bounced_at >= at).limit(1)
+    return connection.execute(bounced).first() is not None
+
+
 def take_back(connection: Connection, found: Unsubscribe, at: datetime) -> None:
     """Note that it was taken back."""
     details = {**found.details, TAKEN_BACK: at.isoformat()}

@@ -70,6 +70,15 @@ def test_another_unsubscribe_of_the_same_person_stands(world: Sent) -> None:
     assert world.suppressed() == {}
 
 
+def test_an_address_that_has_turned_out_to_be_none_meanwhile_gets_nothing_all_the_same(world: Sent) -> None:
+    [row_id] = world.sent()
+    told = left(world, row_id)
+    world.apply(told)
+    world.apply(world.bounce(row_id, at=NOW - timedelta(minutes=10)))
+    assert not take_back(world, told)
+    assert len(world.suppressed()) == 1
+
+
 def test_leaving_one_campaign_and_leaving_all_are_two_things(world: Sent) -> None:
     [row_id] = world.sent()
     world.apply(left(world, row_id, campaign_only=True), told := left(world, row_id))
