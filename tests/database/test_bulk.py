@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +23,14 @@ TEXTS = sa.Table(
     mysql_charset="utf8mb4",
 )
 NUMBERS = sa.select(sa.literal(7).label("n")).subquery().c.n
+
+
+@pytest.fixture(autouse=True)
+def _no_table_is_left(database: Database) -> Iterator[None]:
+    """Other tests of this process have the same database."""
+    yield
+    with database.begin() as connection:
+        TEXTS.drop(connection, checkfirst=True)
 
 
 @pytest.mark.parametrize("value", ODD)
