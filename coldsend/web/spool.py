@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -36,7 +37,8 @@ USUAL_FILES = 40  # of one process that wait while the reader is not behind, and
 _ABANDONED_SECONDS = 600
 
 HITS, CONSENT = "hits", "consent"
-OPEN, COMPLETE = ".open", ".spool"
+OPEN, COMPLETE, UNFINISHED = ".open", ".spool", ".new"
+_NAME = re.compile(r"[a-z]+-[0-9]{17}-[0-9]+-[0-9]+\.[a-z]+")
 
 
 def folder_of(state_dir: Path) -> Path:
@@ -122,7 +124,7 @@ class Spool:
         self._number += 1
         self._path = self._folder / f"{_stem(HITS, self._number)}{OPEN}"
         # It appears under its name already locked, so that nobody takes it for a dead process's.
-        temporary = self._path.with_suffix(".new")
+        temporary = self._path.with_suffix(UNFINISHED)
         file = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o600)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -146,7 +148,7 @@ class ConsentSpool:
         """Store lines for good: not even a power cut takes them any more. OSError where that cannot be."""
         self._number += 1
         path = self._folder / f"{_stem(CONSENT, self._number)}{COMPLETE}"
-        temporary = path.with_suffix(".new")
+        temporary = path.with_suffix(UNFINISHED)
         try:
             with temporary.open("xb") as file:
                 file.write(b"".join(lines))
@@ -187,15 +189,16 @@ class Reader:
 
     def files(self, prefix: str) -> list[Path]:
         """Complete files, the oldest first."""
-        return sorted(self._folder.glob(f"{prefix}-*{COMPLETE}"))
+        return sorted(_ours(self._folder, prefix, COMPLETE))
 
     def take_over(self) -> int:
         """Complete the files of processes that died; returns how many."""
-        for path in self._folder.glob("*-*.new"):
-            # Of a process that died before it had answered anybody about what is in it.
-            if microseconds(clock.now()) - began(path) > _ABANDONED_SECONDS * 1_000_000:
-                path.unlink(missing_ok=True)
-        return sum(map(_taken_over, self._folder.glob(f"{HITS}-*{OPEN}")))
+        for prefix in (HITS, CONSENT):
+            for path in _ours(self._folder, prefix, UNFINISHED):
+                # Of a process that died before it had answered anybody about what is in it.
+                if microseconds(clock.now()) - began(path) > _ABANDONED_SECONDS * 1_000_000:
+                    path.unlink(missing_ok=True)
+        return sum(map(_taken_over, list(_ours(self._folder, HITS, OPEN))))
 
     def refuse(self, lines: Iterator[bytes] | Sequence[bytes]) -> None:
         """Keep lines that cannot be applied."""
@@ -208,6 +211,11 @@ class Reader:
 def began(path: Path) -> int:
     """When a file was begun, in microseconds since 1970."""
     return int(path.name.split("-")[1])
+
+
+def _ours(folder: Path, prefix: str, ending: str) -> Iterator[Path]:
+    """Files with names as they are made here; somebody's copy or note is none of our business."""
+    return (path for path in folder.glob(f"{prefix}-*{ending}") if _NAME.fullmatch(path.name))
 
 
 def _stem(prefix: str, number: int) -> str:

@@ -232,3 +232,15 @@ def test_what_is_remembered_of_a_flood_is_bounded(site: Site, monkeypatch: pytes
     assert len(site.intake._recent) + len(site.intake._older) <= 20
     site.ask("GET", pixel(95))
     assert len(site.hits()) == 100, "the latest are known"
+
+
+def test_files_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    foreign = [tmp_path / name for name in ("hits-copy.spool", "hits-old.new", "hits-x-1.open", "a-b.new")]
+    for path in foreign:
+        path.write_bytes(b"what is this")
+    mine, reader = Spool(tmp_path), Reader(tmp_path)
+    mine.write(line(1))
+    mine.complete()
+    assert reader.take_over() == 0
+    assert rows(reader.files(HITS)) == [1]
+    assert all(path.exists() for path in foreign)
