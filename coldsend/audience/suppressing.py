@@ -163,11 +163,18 @@ def _not_there(connection: Connection, text: str, key: str, campaign: str | None
             f"{text!r} is not on the list {list_name!r}",
             hint=f"see: coldsend suppression list --list {list_name}",
         )
-    on = [row["list_name"] for row in suppressions.entries(connection, [key]) if row["list_name"]]
+    entries = suppressions.entries(connection, [key])
+    on = [row["list_name"] for row in entries if row["list_name"]]
+    of = [row["campaign"] for row in entries if row["campaign"]]
     if on and campaign is None:
         return NotFound(
             f"{text!r} is suppressed only by the list {on[0]!r}",
             hint=f"take it off: coldsend suppression remove {text} --list {on[0]}",
+        )
+    if of and campaign is None:
+        return NotFound(
+            f"{text!r} is suppressed only for the campaign {of[0]!r}",
+            hint=f"lift that: coldsend suppression remove {text} --campaign {of[0]}",
         )
     where = f" for campaign {campaign!r}" if campaign else ""
     return NotFound(

@@ -13,9 +13,11 @@ import typer
 from coldsend import clock
 from coldsend.audience import contacts as audience
 from coldsend.audience.contacts import Changes, shown
+from coldsend.audience.csv_source import STDIN
 from coldsend.audience.exporting import export_contacts, replaced
 from coldsend.audience.importing import Request, Result, import_contacts
 from coldsend.cli import contact_person
+from coldsend.cli.advice import next_step
 from coldsend.cli.contact_options import (
     Contact,
     Contacts,
@@ -72,6 +74,11 @@ def add(
     contact = audience.add(run.database, data, clock.now())
     came_back = " again: it had been removed" if contact["revived"] else ""
     run.out.done(f"contact {contact['email']!r} added{came_back}", contact)
+    pepper = contact_person.pepper(run)
+    with run.database.read() as connection:
+        suppressed = audience.details(connection, contact["email"], pepper)["suppressed"]
+    if suppressed:
+        next_step(run, f"note: it is suppressed ({suppressed[0]['reason']}): coldsend contact show {email}")
 
 
 @verb(
@@ -304,7 +311,7 @@ def erase(
     "coldsend contact export --all-data bob@acme.com bob.json",
 )
 def export(
-    file: Annotated[Path | None, typer.Argument(help="Where to; else to standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Where to; else, or -, to standard output.")] = None,
     tag: OneTag = None,
     all_data: Annotated[
         str | None,
@@ -319,6 +326,7 @@ def export(
     """
     run = current()
     actor = run.actor
+    file = None if file == Path(STDIN) else file
     if all_data is not None:
         if tag is not None:
             raise UsageError("--all-data is about one person", hint="leave out --tag")

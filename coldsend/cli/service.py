@@ -174,11 +174,7 @@ def update(
     changed, thawed = run.database.run(work)
     run.out.done(f"service {changed['name']!r} changed" + (" and thawed" if thawed else ""), changed)
     if webhook and secret is None:
-        next_step(
-            run,
-            "enter what proves its webhooks, unless that is there already: "
-            f"coldsend service update {changed['name']!r} --webhook-secret-stdin < FILE",
-        )
+        next_step(run, f"what proves them: coldsend service update {name} --webhook-secret-stdin < FILE")
     if secret is not None:
         next_step(run, f"give the provider the webhook url of: coldsend service show {changed['name']!r}")
 

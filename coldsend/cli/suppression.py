@@ -11,6 +11,7 @@ import typer
 
 from coldsend import clock
 from coldsend.audience import suppressing, suppression_import
+from coldsend.audience.csv_source import STDIN
 from coldsend.audience.exporting import replaced
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
@@ -245,12 +246,13 @@ def import_file(
     "coldsend suppression export customers.csv --list customers",
 )
 def export(
-    file: Annotated[Path | None, typer.Argument(help="Where to; else to standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="Where to; else, or -, to standard output.")] = None,
     list_name: List = NO_LIST,
 ) -> None:
     """Write all suppressions as CSV, which import reads back; erased people only as hashes."""
     run = current()
     _ = run.actor
+    file = None if file == Path(STDIN) else file
     wanted = checked_list_name(list_name) if list_name else None
     if file is not None and file.exists():
         run.out.confirm(f"{file} exists. Replace it?")

@@ -158,7 +158,8 @@ def _printed(command: str) -> str:
         text = f"the token command gave no answer within {TOKEN_SECONDS:g} seconds"
         raise MailboxError(Trouble.TOKEN, text, hint=hint) from error
     except (OSError, ValueError) as error:
-        raise MailboxError(Trouble.TOKEN, f"the token command cannot be run: {error}", hint=hint) from error
+        text = f"the token command cannot be run: {reason(error)}"
+        raise MailboxError(Trouble.TOKEN, text, hint=hint) from error
     token = done.stdout.decode("ascii", "replace").strip()
     if done.returncode != 0:
         raise MailboxError(Trouble.TOKEN, f"the token command ended with {done.returncode}", hint=hint)

@@ -16,6 +16,7 @@ SECONDS = 3.0
 AT_ONCE = 16
 
 # Nobody has these (RFC 2606, RFC 6761): asking for them would only take time.
+_NUMBER = re.compile(r"^\[Errno -?\d+\] ")
 _RESERVED = re.compile(
     r"(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid))", re.IGNORECASE
 )
@@ -41,7 +42,8 @@ def _asked(subject: str, base_url: str) -> list[Finding]:
         answer = httpx.get(address, timeout=SECONDS, follow_redirects=False)
         trouble = "" if answer.text.strip() == "ok" else f"answered {answer.status_code}, not as the web part"
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        trouble = f"cannot be reached from here ({str(error) or type(error).__name__})"
+        words = _NUMBER.sub("", str(error)) or type(error).__name__
+        trouble = f"cannot be reached from here ({words})"
     if not trouble:
         return []
     message = f"{address} {trouble}: links, pixels and unsubscribe pages of messages lead there"

@@ -19,6 +19,7 @@ from coldsend.domain.states import Role, SuppressionReason
 from coldsend.domain.suppression import NO_LIST, keys_for
 from coldsend.errors import InvalidInput, NotFound
 from coldsend.stores import suppressions, users
+from tests.planning.world import World
 
 NOW = datetime(2026, 3, 1, 9, tzinfo=UTC)
 MANUAL, UNSUBSCRIBE = SuppressionReason.MANUAL, SuppressionReason.UNSUBSCRIBE
@@ -192,6 +193,14 @@ def test_what_only_a_list_suppresses_is_not_lifted_past_the_list(database: Datab
     with pytest.raises(NotFound, match="not on the list 'others'"):
         suppressing.remove(database, ["@x.com"], anna, list_name="others")
     assert suppressed(database, "bob@x.com")
+
+
+def test_who_is_suppressed_for_one_campaign_only_is_told_so(database: Database, anna: Actor) -> None:
+    World(database).campaign("spring", owner=anna)
+    suppressing.add(database, ["bob@x.com"], MANUAL, NOW, anna, campaign="spring")
+    with pytest.raises(NotFound, match="only for the campaign 'spring'") as caught:
+        suppressing.remove(database, ["bob@x.com"], anna)
+    assert caught.value.hint == "lift that: coldsend suppression remove bob@x.com --campaign spring"
 
 
 def test_lists_are_counted_and_taken_away_whole(

@@ -73,3 +73,21 @@ def test_refusals_say_what_to_do(
     assert result.code == code, result.err
     assert words in result.err
     assert sqlite_project.json("contact", "show", "bob@acme.com")["suppressed"] == []
+
+
+def test_a_dash_is_standard_output_and_no_file(sqlite_project: Project) -> None:
+    sqlite_project.run("contact", "add", "bob@acme.com")
+    sqlite_project.run("suppression", "add", "eve@acme.com")
+    for command in (
+        ("contact", "export", "--all-data", "bob@acme.com", "-"),
+        ("contact", "export", "-"),
+        ("suppression", "export", "-"),
+    ):
+        assert "@acme.com" in sqlite_project.run(*command).out
+    assert not (sqlite_project.folder / "-").exists()
+
+
+def test_whoever_adds_somebody_erased_again_is_told_that_nothing_goes_there(sqlite_project: Project) -> None:
+    assert "note" not in sqlite_project.run("contact", "add", "bob@acme.com").err
+    sqlite_project.run("contact", "erase", "bob@acme.com", "--yes")
+    assert "it is suppressed (erased)" in sqlite_project.run("contact", "add", "bob@acme.com").err

@@ -42,7 +42,7 @@ def test_an_address_that_answers_otherwise_or_not_at_all_is_a_warning(address: s
     [other] = findings(address)
     assert (other.severity, "answered 404" in other.message) == ("warning", True)
     [silent] = findings(f"http://127.0.0.1:{free_port()}")
-    assert "cannot be reached" in silent.message
+    assert "cannot be reached from here (Connection refused)" in silent.message
 
 
 def test_names_for_examples_are_not_asked_for() -> None:
