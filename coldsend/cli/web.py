@@ -23,7 +23,7 @@ from coldsend.stores import signing_keys
 from coldsend.web import run as web
 from coldsend.web import spool
 from coldsend.web.drain import Drain
-from coldsend.web.serving import serve
+from coldsend.web.serving import keep_for_good, serve
 from coldsend.web.webhooks.routes import routes
 
 app = noun("The web part: opens, clicks, unsubscribe pages.")
@@ -88,4 +88,5 @@ def _run(run: Run, host: str, port: int, count: int) -> None:
             Stopping(stop.set),
             served(run.settings, reports.total, ailment=lambda: drain.away),
         ):
+            keep_for_good()
             web.WebRun(processes, drain, stop.is_set).run()

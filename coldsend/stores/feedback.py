@@ -60,7 +60,7 @@ def seen(connection: Connection, row_ids: Collection[int], plain: Collection[int
     found: dict[int, Row] = {}
     for chunk in chunks(sorted(row_ids)):
         locked = sa.select(*_SEEN).where(bulk.among(rows.id, chunk)).order_by(rows.id).with_for_update()
-        for values in connection.execute(locked):
+        for values in connection.execute(locked).all():
             found[values[0]] = dict(zip(_NAMES, values, strict=True))
     people = {row["contact_id"] for row in found.values()}
     # Read behind the lock, each by a statement of its own: of a join, every table's rows would be locked.
