@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from coldsend.audience import contacts as audience
 from coldsend.audience import erasing, suppressing
@@ -34,6 +36,7 @@ from coldsend.domain.suppression import hashed_key, keys_for
 from coldsend.errors import NotAllowed, NotFound, PartlyDone
 from coldsend.stores import personal, suppressions
 from tests.audience.people import EMAIL, KEY, NOW, PEPPER, TRACES, People
+from tests.conftest import Project
 
 HASH = hashed_key(KEY, PEPPER)
 
@@ -222,6 +225,27 @@ def test_what_comes_in_later_is_cleared_later(people: People) -> None:
     assert people.world.row(task_contacts, people.rows["bob"])["error_message"] is None
     assert erasing.clear_late(people.database, NOW - timedelta(days=1)) == 0
     assert erasing.clear_late(people.database, NOW + timedelta(days=1)) == 0
+
+
+def test_looking_for_what_came_in_later_reads_only_the_persons_messages(
+    sqlite_project: Project,
+) -> None:
+    """The scheduler does so for everybody who was erased, again and again."""
+    people = People(sqlite_project.database)
+    told: list[tuple[str, Any]] = []
+    listen = (people.database.engine, "before_cursor_execute")
+
+    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        told.append((statement, parameters))
+
+    event.listen(*listen, note)
+    with people.database.begin() as connection:
+        personal.clear(connection, people.bob)
+    event.remove(*listen, note)
+    [(statement, parameters)] = [one for one in told if one[0].startswith("UPDATE inbox_messages")]
+    with people.database.read() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters).all()
+    assert ["ix_inbox_messages_contact_id" in str(step) for step in plan] == [True]
 
 
 def test_large_tables_are_searched_in_stretches(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
