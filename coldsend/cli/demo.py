@@ -40,7 +40,7 @@ def demo(
         Path, typer.Option(help="Where configuration, database and messages go; emptied first.")
     ] = Path(".demo"),
 ) -> None:
-    """Run a whole campaign on this machine: three services, three templates, one failure, three answers.
+    """Run a whole campaign on this machine: services, templates, one failure, three answers.
 
     Starts an SMTP server on loopback; nothing leaves the machine. One service is locked out half-way, and
     its work moves to the others. Then one recipient opens, one clicks and one unsubscribes. Every step is

@@ -36,7 +36,7 @@ NOUNS: dict[str, str] = {
 # Commands without a noun: ``app = single()`` with one verb in it, whose docstring begins with this sentence.
 VERBS: dict[str, str] = {
     "init": "Make configuration, key, database and first admin; what exists is left alone.",
-    "demo": "Run a whole campaign on this machine: three services, three templates, one failure, three answers.",
+    "demo": "Run a whole campaign on this machine: services, templates, one failure, three answers.",
     "doctor": "Check configuration, keys, database and services; report everything at once.",
     "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
     "explain": "Explain a server's answer: what it means, what the engine would do, by which rule.",
