@@ -181,11 +181,12 @@ def retry(
     Nothing counts twice. What turns out to be a copy, or about no mail of coldsend's, is deleted.
     """
     run = current()
+    actor = run.actor
     if bool(message_ids) == every:
         raise UsageError("name messages, or --all", hint="see: coldsend inbox list --not-taken")
     with run.database.read() as connection:
         if every:
-            require_admin(run.actor, "take all messages once more: name those you may see")
+            require_admin(actor, "take all messages once more: name those you may see")
         ids = dict.fromkeys(inbox_messages.not_taken(connection) if every else message_ids or [])
         rows = [_visible_message(connection, run, message_id) for message_id in ids]
     done = retrying.retry(run.database, run.settings, run.keys, rows, clock.now())

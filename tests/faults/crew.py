@@ -71,7 +71,8 @@ class Crew:
         """Until no row waits or is under way."""
 
         def ended() -> bool:
-            return self.scenario.count("pending", "sending") == 0 and self.rows() == self.recipients
+            # In this order: between the two, rows may come, but none comes back.
+            return self.rows() == self.recipients and self.scenario.count("pending", "sending") == 0
 
         self.scenario.until(ended, "everything has ended", deadline)
 
