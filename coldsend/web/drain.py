@@ -31,7 +31,7 @@ from coldsend.web import spool
 from coldsend.web.hits import Hit, HitKind, as_feedback, decode, encode, microseconds
 from coldsend.web.spool import CONSENT, HITS, ROTATE_SECONDS, Reader
 
-BATCH = 1000  # hits in a transaction
+BATCH = 500  # hits in a transaction
 CONSENT_FILES = 200  # in a round
 AHEAD_BYTES = 32 << 20  # that are read before they are due
 SLACK_SECONDS = 0.25  # that completing a file may be late

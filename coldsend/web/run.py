@@ -22,7 +22,7 @@ IDLE_SECONDS = 0.1
 TROUBLED_SECONDS = 2.0
 LAST_SECONDS = 3.0  # for what is left in the spool, at the end
 BACKLOG = 2048
-LESS_URGENT = 5  # nice
+LESS_URGENT = 10  # nice
 
 
 class Processes(Protocol):
