@@ -118,11 +118,18 @@ class Mail:
 def read(raw: bytes) -> Mail:
     """Take a message apart; never fails."""
     headers, body = _split(_MBOX.sub(b"", raw.lstrip(b"\r\n"), count=1))
-    if not any(name in _OF_MESSAGES for name, _value in headers.fields):
+    if not _is_message(headers):
         return Mail(Headers(), (Part("text/plain", Headers(), raw),), "text/plain", has_headers=False)
     parts: list[Part] = []
     _open(headers, body, 0, parts)
     return Mail(headers, tuple(parts), content_type_of(headers))
+
+
+def _is_message(headers: Headers) -> bool:
+    """Whether these are the headers of a message, and no quoted ones at the beginning of a text."""
+    names = {name for name, _value in headers.fields}
+    by_hand = {"from", "subject"} <= names and "sent" not in names and "@" in headers.get("from")
+    return by_hand or not names.isdisjoint(_OF_MESSAGES)
 
 
 def read_headers(text: str) -> Headers:

@@ -57,7 +57,14 @@ def test_a_charset_that_is_none_stops_nothing(charset: str) -> None:
     assert classified(message("Jürgen", kind=f'text/plain; charset="{charset}"')).text == "Jürgen"
 
 
+def test_a_message_of_few_headers_is_one() -> None:
+    mail = read(b"From: Anna <anna@x.example>\nSubject: Hello\n\nYes")
+    assert (mail.has_headers, mail.headers.get("subject")) == (True, "Hello")
+    assert mail.parts[0].body == b"Yes"
+
+
 def test_a_text_that_begins_with_quoted_headers_is_a_text() -> None:
+    assert not read(b"From: a@x.example\nSent: Monday\nTo: Us\nSubject: Hello\n\nYes").has_headers
     assert not read(b"From: Anna\nSent: Monday\nTo: Us\nSubject: Hello\n\nYes").has_headers
 
 
