@@ -19,9 +19,10 @@ from typing import Any
 
 from coldsend.channels.smtp.auth import Secrets
 from coldsend.channels.smtp.connection import reason
+from coldsend.config.authorities import trusting
 from coldsend.config.settings import InboxSettings
 from coldsend.domain.mailbox import Mailbox, Trouble
-from coldsend.errors import ColdsendError, InvalidInput
+from coldsend.errors import ColdsendError
 from coldsend.inbox.wire import Stopped, Wire
 
 TOKEN_SECONDS = 10.0
@@ -75,7 +76,7 @@ def opened(
     """A connection that is logged in, closed at the end. MailboxError or Stopped."""
     known = with_token(credentials)
     secrets = Secrets(known)
-    context = tls_context(settings)
+    context = trusting(settings.ca_file, "inbox")
     with translated(secrets, Trouble.CONNECT):
         client = Wire(
             mailbox.host,
@@ -120,20 +121,6 @@ def translated(secrets: Secrets, trouble: Trouble) -> Iterator[None]:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         # imaplib takes much for granted.
         raise MailboxError(Trouble.SERVER, "the server's answer cannot be understood") from error
-
-
-def tls_context(settings: InboxSettings) -> ssl.SSLContext:
-    """Certificate and host name are checked, always; ``ca_file`` adds authorities to the system's."""
-    context = ssl.create_default_context()
-    if settings.ca_file:
-        try:
-            context.load_verify_locations(settings.ca_file)
-        except OSError as error:
-            raise InvalidInput(
-                f"the authorities in {settings.ca_file} cannot be read: {error.strerror or error}",
-                hint="[inbox] ca_file must name a PEM file with certificates",
-            ) from error
-    return context
 
 
 def with_token(credentials: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from coldsend.channels.smtp.handshake import HandshakeFailed, Route, open_connec
 from coldsend.channels.smtp.pipeline import Pipeline
 from coldsend.channels.smtp.queued import Delivery, closed_while_idle, fits
 from coldsend.channels.smtp.transaction import deliver
+from coldsend.config.authorities import trusting
 from coldsend.config.settings import SmtpSettings
 from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.message import Message
@@ -55,7 +56,7 @@ class SmtpChannel:
         self._settings = settings
         self._context = tls_context
         if self._route.tls != "none" and tls_context is None:
-            self._context = default_context(settings)
+            self._context = trusting(settings.ca_file, "smtp")
         # The next message's envelope travels with the body of the one before: one more for each is welcome.
         self.appetite = 2 * self.capacity if service.throttle_sec == 0 else self.capacity
         self._behind = Behind(allowed=settings.idle_seconds > 0)
@@ -298,20 +299,6 @@ class SmtpChannel:
 
 def _not_any_more() -> Answer:
     return Answer(Phase.CONNECT, 0, text="the channel was closed", lost=True)
-
-
-def default_context(settings: SmtpSettings) -> ssl.SSLContext:
-    """Certificate and host name are checked, always; ``ca_file`` adds authorities to the system's."""
-    context = ssl.create_default_context()
-    if settings.ca_file:
-        try:
-            context.load_verify_locations(settings.ca_file)
-        except OSError as error:
-            raise InvalidInput(
-                f"the authorities in {settings.ca_file} cannot be read: {error.strerror or error}",
-                hint="[smtp] ca_file must name a PEM file with certificates",
-            ) from error
-    return context
 
 
 def _route(service: Service, settings: SmtpSettings) -> Route:
