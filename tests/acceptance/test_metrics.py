@@ -193,11 +193,20 @@ def test_a_sender_of_its_own_shows_its_numbers(embedded: Scenario, server: Recor
     assert worker.wait(15) == 0
 
 
-def test_a_database_that_hangs_is_shown_as_away_and_the_scrape_is_answered(
-    mariadb_url: str, tmp_path: Path
-) -> None:
+@pytest.fixture
+def hosted(mariadb_url: str, tmp_path: Path) -> Iterator[Scenario]:
+    """A scenario on MariaDB only."""
     project = Project(tmp_path, mariadb_url)
-    scenario = Scenario(project)
+    made = Scenario(project)
+    yield made
+    made.close()
+    project.database.dispose()
+
+
+def test_a_database_that_hangs_is_shown_as_away_and_the_scrape_is_answered(
+    hosted: Scenario, mariadb_url: str
+) -> None:
+    scenario = hosted
     port = free_port()
     address = mariadb_url.split("@")[1].split("/", maxsplit=1)[0]
     with Proxy(int(address.rpartition(":")[2])) as proxy:
@@ -205,11 +214,11 @@ def test_a_database_that_hangs_is_shown_as_away_and_the_scrape_is_answered(
         scenario.environ["COLDSEND_DATABASE_URL"] = mariadb_url.replace(address, f"127.0.0.1:{proxy.port}")
         scenario.environ["COLDSEND_DELIVERY_LEASE_SECONDS"] = "5"
         scenario.command("scheduler", "run", "--workers", "0")
+        # Up, and through with starting: a database that hangs before that ends the process, with an error.
+        scenario.until(lambda: value(scrape(port), "coldsend_job_runs_total", outcome="done") > 0, "at work")
         scenario.until(lambda: value(scrape(port), "coldsend_database_up") == 1, "up")
         proxy.hang()
         scenario.until(lambda: get(port, "/healthz")[0] == 503, "the heartbeat is missed")
         scenario.until(lambda: value(scrape(port), "coldsend_database_up") == 0, "away", 30)
         # A loaded machine may take its time, or a connection: it is asked until it has answered.
         scenario.until(lambda: value(scrape(port), "coldsend_job_runs_total") > 0, "served all the same", 30)
-    scenario.close()
-    project.database.dispose()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ PEOPLE = [
 
 
 @pytest.fixture
-def campaign(sqlite_project: Project, tmp_path: Path) -> tuple[Scenario, Path]:
+def campaign(sqlite_project: Project, tmp_path: Path) -> Iterator[tuple[Scenario, Path]]:
     """Ready to be started, with everything on that a service can be told about addresses."""
     scenario, folder = Scenario(sqlite_project), tmp_path / "taken"
     folder.mkdir()
@@ -46,7 +47,8 @@ def campaign(sqlite_project: Project, tmp_path: Path) -> tuple[Scenario, Path]:
     run("template-set", "create", "rotation", "--template", "t")
     for address, name, company in PEOPLE:
         run("contact", "add", address, "--nickname", name, "--field", f"company={company}", "--tag", "lead")
-    return scenario, folder
+    yield scenario, folder
+    scenario.close()
 
 
 def test_every_message_that_reaches_a_server_is_sound(campaign: tuple[Scenario, Path]) -> None:
@@ -59,7 +61,6 @@ def test_every_message_that_reaches_a_server_is_sound(campaign: tuple[Scenario, 
         scenario.campaign()
         scenario.run_until_idle()
         taken = server.messages()
-    scenario.close()
 
     project = scenario.project
     with project.database.read() as connection:
