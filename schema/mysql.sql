@@ -1,5 +1,53 @@
--- coldsend's schema at revision 0003, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0004, for MariaDB 10.6+ and MySQL 8. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
+
+CREATE TABLE alert_deliveries (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  alert_id BIGINT NOT NULL,
+  event ENUM('raised','cleared') NOT NULL,
+  target VARCHAR(255) NOT NULL,
+  status ENUM('pending','done','given_up') NOT NULL DEFAULT 'pending',
+  attempts INTEGER NOT NULL DEFAULT '0',
+  next_at DATETIME(6),
+  last_error TEXT,
+  done_at DATETIME(6),
+  CONSTRAINT pk_alert_deliveries PRIMARY KEY (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_alert_deliveries_alert_id ON alert_deliveries (alert_id);
+
+CREATE INDEX ix_alert_deliveries_status_next_at ON alert_deliveries (status, next_at);
+
+CREATE TABLE alerts (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  kind ENUM('service_frozen','breaker','campaign_done','unknown_rows','daemon_silent','mailbox_failing') NOT NULL,
+  subject VARCHAR(255) NOT NULL,
+  message TEXT NOT NULL,
+  details JSON,
+  raised_at DATETIME(6) NOT NULL,
+  cleared_at DATETIME(6),
+  open_key VARCHAR(320),
+  CONSTRAINT pk_alerts PRIMARY KEY (id),
+  CONSTRAINT uq_alerts_open_key UNIQUE (open_key)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_alerts_raised_at ON alerts (raised_at);
+
+CREATE TABLE audit_log (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  at DATETIME(6) NOT NULL,
+  user_id BIGINT,
+  username VARCHAR(255),
+  os_user VARCHAR(255),
+  host VARCHAR(255),
+  command VARCHAR(100) NOT NULL,
+  arguments JSON,
+  exit_code INTEGER NOT NULL,
+  error VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin,
+  CONSTRAINT pk_audit_log PRIMARY KEY (id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_audit_log_at ON audit_log (at);
 
 CREATE TABLE contact_tags (
   tag VARCHAR(100) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -34,6 +82,13 @@ CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
 
 CREATE INDEX ix_contacts_erased_at ON contacts (erased_at);
 
+CREATE TABLE cursors (
+  name VARCHAR(64) NOT NULL,
+  position BIGINT NOT NULL DEFAULT '0',
+  moved_at DATETIME(6),
+  CONSTRAINT pk_cursors PRIMARY KEY (name)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE dkim_keys (
   id BIGINT NOT NULL AUTO_INCREMENT,
   domain VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
@@ -48,6 +103,39 @@ CREATE TABLE dkim_keys (
   retired_at DATETIME(6),
   CONSTRAINT pk_dkim_keys PRIMARY KEY (id),
   CONSTRAINT uq_dkim_keys_domain_selector UNIQUE (domain, selector)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE event_counts (
+  task_id BIGINT NOT NULL,
+  hour DATETIME(6) NOT NULL,
+  type ENUM('send_api_try','send_api_success','send_api_fail','delivered','open','click','reply','unsubscribe','bounce','complaint') NOT NULL,
+  actor ENUM('','human','machine','own') NOT NULL,
+  template_id BIGINT NOT NULL,
+  sender_service_id BIGINT NOT NULL,
+  events INTEGER NOT NULL DEFAULT '0',
+  recipients INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, actor, template_id, sender_service_id)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE event_domains (
+  task_id BIGINT NOT NULL,
+  domain VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  type ENUM('send_api_try','send_api_success','send_api_fail','delivered','open','click','reply','unsubscribe','bounce','complaint') NOT NULL,
+  actor ENUM('','human','machine','own') NOT NULL,
+  events INTEGER NOT NULL DEFAULT '0',
+  recipients INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, actor)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE event_links (
+  task_id BIGINT NOT NULL,
+  template_id BIGINT NOT NULL,
+  digest VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  actor ENUM('','human','machine','own') NOT NULL,
+  url TEXT NOT NULL,
+  clicks INTEGER NOT NULL DEFAULT '0',
+  recipients INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, actor)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event_log (
@@ -85,6 +173,7 @@ CREATE TABLE inbox_messages (
   raw MEDIUMBLOB,
   details JSON,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  category VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin,
   CONSTRAINT pk_inbox_messages PRIMARY KEY (id),
   CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
@@ -108,6 +197,17 @@ CREATE TABLE provider_pauses (
   times INTEGER NOT NULL DEFAULT '1',
   CONSTRAINT pk_provider_pauses PRIMARY KEY (sender_service_id, provider)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE send_counts (
+  kind ENUM('service_hour','service_domain','campaign_new') NOT NULL,
+  owner_id BIGINT NOT NULL,
+  period DATETIME(6) NOT NULL,
+  `key` VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  used INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_send_counts PRIMARY KEY (kind, owner_id, period, `key`)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE INDEX ix_send_counts_period ON send_counts (period);
 
 CREATE TABLE sender_leases (
   sender_service_id BIGINT NOT NULL,
@@ -148,11 +248,29 @@ CREATE TABLE sender_services (
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
   webhook_secret JSON,
+  ramp JSON,
+  hourly_quota INTEGER,
+  domain_quota INTEGER,
+  jitter_sec NUMERIC(10, 3) NOT NULL DEFAULT '0',
+  spread_hours NUMERIC(5, 2),
   CONSTRAINT pk_sender_services PRIMARY KEY (id),
   CONSTRAINT uq_sender_services_name UNIQUE (name)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE INDEX ix_sender_services_health_status ON sender_services (health_status);
+
+CREATE TABLE sequence_stops (
+  id BIGINT NOT NULL AUTO_INCREMENT,
+  campaign_id BIGINT NOT NULL,
+  stop_key VARCHAR(330) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
+  value VARCHAR(320) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin,
+  reason ENUM('replied','bounced','manual') NOT NULL,
+  task_contact_id BIGINT,
+  source VARCHAR(255),
+  created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  CONSTRAINT pk_sequence_stops PRIMARY KEY (id),
+  CONSTRAINT uq_sequence_stops_campaign_id_stop_key UNIQUE (campaign_id, stop_key)
+)ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE signing_keys (
   id BIGINT NOT NULL AUTO_INCREMENT,
@@ -244,6 +362,14 @@ CREATE TABLE campaigns (
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
   resumed_at DATETIME(6),
+  time_zone VARCHAR(64),
+  send_window JSON,
+  holidays JSON,
+  spread BOOL NOT NULL DEFAULT false,
+  stop_on_reply BOOL NOT NULL DEFAULT true,
+  stop_domain_on_reply BOOL NOT NULL DEFAULT true,
+  followups_first BOOL NOT NULL DEFAULT true,
+  new_per_day INTEGER,
   CONSTRAINT pk_campaigns PRIMARY KEY (id),
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)
@@ -359,6 +485,12 @@ CREATE TABLE tasks (
   created_by BIGINT NOT NULL,
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
   updated_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6) ON UPDATE CURRENT_TIMESTAMP(6),
+  follows_task_id BIGINT,
+  follows_days INTEGER NOT NULL DEFAULT '0',
+  follows_business_days BOOL NOT NULL DEFAULT false,
+  follows_condition JSON,
+  enrolled_to DATETIME(6),
+  experiment JSON,
   CONSTRAINT pk_tasks PRIMARY KEY (id),
   CONSTRAINT uq_tasks_campaign_id_name UNIQUE (campaign_id, name),
   CONSTRAINT fk_tasks_campaign_id FOREIGN KEY(campaign_id) REFERENCES campaigns (id),
@@ -369,6 +501,8 @@ CREATE TABLE tasks (
 CREATE INDEX ix_tasks_campaign_id ON tasks (campaign_id);
 
 CREATE INDEX ix_tasks_created_by ON tasks (created_by);
+
+CREATE INDEX ix_tasks_follows_task_id ON tasks (follows_task_id);
 
 CREATE INDEX ix_tasks_plan_time ON tasks (plan_time);
 
@@ -382,6 +516,7 @@ CREATE TABLE template_set_items (
   template_id BIGINT NOT NULL,
   `order` INTEGER NOT NULL DEFAULT '0',
   created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+  weight INTEGER NOT NULL DEFAULT '1',
   CONSTRAINT pk_template_set_items PRIMARY KEY (id),
   CONSTRAINT uq_template_set_items_template_set_id_template_id UNIQUE (template_set_id, template_id),
   CONSTRAINT fk_template_set_items_template_set_id FOREIGN KEY(template_set_id) REFERENCES template_sets (id),
@@ -420,6 +555,9 @@ CREATE TABLE task_contacts (
   bounced_at DATETIME(6),
   unsubscribed_at DATETIME(6),
   complained_at DATETIME(6),
+  follows_id BIGINT,
+  subject VARCHAR(998),
+  reply_category VARCHAR(50) CHARACTER SET ascii COLLATE ascii_bin,
   CONSTRAINT pk_task_contacts PRIMARY KEY (id),
   CONSTRAINT uq_task_contacts_task_id_contact_id UNIQUE (task_id, contact_id),
   CONSTRAINT fk_task_contacts_task_id FOREIGN KEY(task_id) REFERENCES tasks (id),
@@ -447,4 +585,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0003') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0004') RETURNING alembic_version.version_num;

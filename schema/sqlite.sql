@@ -1,5 +1,53 @@
--- coldsend's schema at revision 0003, for SQLite 3.35+. Written by `make schema`; do not edit.
+-- coldsend's schema at revision 0004, for SQLite 3.35+. Written by `make schema`; do not edit.
 -- Load it into an empty database, or let coldsend make it: coldsend db upgrade
+
+CREATE TABLE alert_deliveries (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  alert_id INTEGER NOT NULL,
+  event VARCHAR(32) NOT NULL,
+  target VARCHAR(255) NOT NULL,
+  status VARCHAR(32) DEFAULT 'pending' NOT NULL,
+  attempts INTEGER DEFAULT '0' NOT NULL,
+  next_at DATETIME,
+  last_error TEXT,
+  done_at DATETIME,
+  CONSTRAINT ck_alert_deliveries_alert_event CHECK (event IN ('raised', 'cleared')),
+  CONSTRAINT ck_alert_deliveries_delivery_status CHECK (status IN ('pending', 'done', 'given_up'))
+);
+
+CREATE INDEX ix_alert_deliveries_alert_id ON alert_deliveries (alert_id);
+
+CREATE INDEX ix_alert_deliveries_status_next_at ON alert_deliveries (status, next_at);
+
+CREATE TABLE alerts (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  kind VARCHAR(32) NOT NULL,
+  subject VARCHAR(255) NOT NULL,
+  message TEXT NOT NULL,
+  details JSON,
+  raised_at DATETIME NOT NULL,
+  cleared_at DATETIME,
+  open_key VARCHAR(320),
+  CONSTRAINT ck_alerts_alert_kind CHECK (kind IN ('service_frozen', 'breaker', 'campaign_done', 'unknown_rows', 'daemon_silent', 'mailbox_failing')),
+  CONSTRAINT uq_alerts_open_key UNIQUE (open_key)
+);
+
+CREATE INDEX ix_alerts_raised_at ON alerts (raised_at);
+
+CREATE TABLE audit_log (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  at DATETIME NOT NULL,
+  user_id INTEGER,
+  username VARCHAR(255),
+  os_user VARCHAR(255),
+  host VARCHAR(255),
+  command VARCHAR(100) NOT NULL,
+  arguments JSON,
+  exit_code INTEGER NOT NULL,
+  error VARCHAR(100)
+);
+
+CREATE INDEX ix_audit_log_at ON audit_log (at);
 
 CREATE TABLE contact_tags (
   tag VARCHAR(100) NOT NULL,
@@ -33,6 +81,13 @@ CREATE INDEX ix_contacts_email_domain ON contacts (email_domain);
 
 CREATE INDEX ix_contacts_erased_at ON contacts (erased_at);
 
+CREATE TABLE cursors (
+  name VARCHAR(64) NOT NULL,
+  position INTEGER DEFAULT '0' NOT NULL,
+  moved_at DATETIME,
+  CONSTRAINT pk_cursors PRIMARY KEY (name)
+);
+
 CREATE TABLE dkim_keys (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   domain VARCHAR(255) NOT NULL,
@@ -48,6 +103,44 @@ CREATE TABLE dkim_keys (
   CONSTRAINT uq_dkim_keys_domain_selector UNIQUE (domain, selector),
   CONSTRAINT ck_dkim_keys_dkim_algorithm CHECK (algorithm IN ('rsa', 'ed25519')),
   CONSTRAINT ck_dkim_keys_dkim_key_status CHECK (status IN ('new', 'active', 'retired'))
+);
+
+CREATE TABLE event_counts (
+  task_id INTEGER NOT NULL,
+  hour DATETIME NOT NULL,
+  type VARCHAR(32) NOT NULL,
+  actor VARCHAR(32) NOT NULL,
+  template_id INTEGER NOT NULL,
+  sender_service_id INTEGER NOT NULL,
+  events INTEGER DEFAULT '0' NOT NULL,
+  recipients INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, actor, template_id, sender_service_id),
+  CONSTRAINT ck_event_counts_event_type CHECK (type IN ('send_api_try', 'send_api_success', 'send_api_fail', 'delivered', 'open', 'click', 'reply', 'unsubscribe', 'bounce', 'complaint')),
+  CONSTRAINT ck_event_counts_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
+);
+
+CREATE TABLE event_domains (
+  task_id INTEGER NOT NULL,
+  domain VARCHAR(255) NOT NULL,
+  type VARCHAR(32) NOT NULL,
+  actor VARCHAR(32) NOT NULL,
+  events INTEGER DEFAULT '0' NOT NULL,
+  recipients INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, actor),
+  CONSTRAINT ck_event_domains_event_type CHECK (type IN ('send_api_try', 'send_api_success', 'send_api_fail', 'delivered', 'open', 'click', 'reply', 'unsubscribe', 'bounce', 'complaint')),
+  CONSTRAINT ck_event_domains_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
+);
+
+CREATE TABLE event_links (
+  task_id INTEGER NOT NULL,
+  template_id INTEGER NOT NULL,
+  digest VARCHAR(64) NOT NULL,
+  actor VARCHAR(32) NOT NULL,
+  url TEXT NOT NULL,
+  clicks INTEGER DEFAULT '0' NOT NULL,
+  recipients INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, actor),
+  CONSTRAINT ck_event_links_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
 );
 
 CREATE TABLE event_log (
@@ -85,6 +178,7 @@ CREATE TABLE inbox_messages (
   raw BLOB,
   details JSON,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  category VARCHAR(50),
   CONSTRAINT ck_inbox_messages_message_kind CHECK (kind IN ('bounce', 'complaint', 'auto_reply', 'reply', 'other')),
   CONSTRAINT uq_inbox_messages_digest UNIQUE (digest)
 );
@@ -108,6 +202,18 @@ CREATE TABLE provider_pauses (
   times INTEGER DEFAULT '1' NOT NULL,
   CONSTRAINT pk_provider_pauses PRIMARY KEY (sender_service_id, provider)
 );
+
+CREATE TABLE send_counts (
+  kind VARCHAR(32) NOT NULL,
+  owner_id INTEGER NOT NULL,
+  period DATETIME NOT NULL,
+  "key" VARCHAR(255) NOT NULL,
+  used INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_send_counts PRIMARY KEY (kind, owner_id, period, "key"),
+  CONSTRAINT ck_send_counts_count_kind CHECK (kind IN ('service_hour', 'service_domain', 'campaign_new'))
+);
+
+CREATE INDEX ix_send_counts_period ON send_counts (period);
 
 CREATE TABLE sender_leases (
   sender_service_id INTEGER NOT NULL,
@@ -148,12 +254,30 @@ CREATE TABLE sender_services (
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   webhook_secret JSON,
+  ramp JSON,
+  hourly_quota INTEGER,
+  domain_quota INTEGER,
+  jitter_sec NUMERIC(10, 3) DEFAULT '0' NOT NULL,
+  spread_hours NUMERIC(5, 2),
   CONSTRAINT uq_sender_services_name UNIQUE (name),
   CONSTRAINT ck_sender_services_health_status CHECK (health_status IN ('active', 'frozen')),
   CONSTRAINT ck_sender_services_freeze_code CHECK (frozen_code IN ('credentials', 'errors', 'suspended', 'manual'))
 );
 
 CREATE INDEX ix_sender_services_health_status ON sender_services (health_status);
+
+CREATE TABLE sequence_stops (
+  id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+  campaign_id INTEGER NOT NULL,
+  stop_key VARCHAR(330) NOT NULL,
+  value VARCHAR(320),
+  reason VARCHAR(32) NOT NULL,
+  task_contact_id INTEGER,
+  source VARCHAR(255),
+  created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  CONSTRAINT uq_sequence_stops_campaign_id_stop_key UNIQUE (campaign_id, stop_key),
+  CONSTRAINT ck_sequence_stops_stop_reason CHECK (reason IN ('replied', 'bounced', 'manual'))
+);
 
 CREATE TABLE signing_keys (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
@@ -242,6 +366,14 @@ CREATE TABLE campaigns (
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   resumed_at DATETIME,
+  time_zone VARCHAR(64),
+  send_window JSON,
+  holidays JSON,
+  spread BOOLEAN DEFAULT 0 NOT NULL,
+  stop_on_reply BOOLEAN DEFAULT 1 NOT NULL,
+  stop_domain_on_reply BOOLEAN DEFAULT 1 NOT NULL,
+  followups_first BOOLEAN DEFAULT 1 NOT NULL,
+  new_per_day INTEGER,
   CONSTRAINT uq_campaigns_name UNIQUE (name),
   CONSTRAINT ck_campaigns_campaign_status CHECK (status IN ('draft', 'active', 'paused', 'completed', 'cancelled')),
   CONSTRAINT fk_campaigns_created_by FOREIGN KEY(created_by) REFERENCES users (id)
@@ -353,6 +485,12 @@ CREATE TABLE tasks (
   created_by INTEGER NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
   updated_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  follows_task_id INTEGER,
+  follows_days INTEGER DEFAULT '0' NOT NULL,
+  follows_business_days BOOLEAN DEFAULT 0 NOT NULL,
+  follows_condition JSON,
+  enrolled_to DATETIME,
+  experiment JSON,
   CONSTRAINT uq_tasks_campaign_id_name UNIQUE (campaign_id, name),
   CONSTRAINT fk_tasks_campaign_id FOREIGN KEY(campaign_id) REFERENCES campaigns (id),
   CONSTRAINT ck_tasks_task_status CHECK (status IN ('draft', 'scheduled', 'sending', 'finished', 'paused', 'failed', 'cancelled')),
@@ -363,6 +501,8 @@ CREATE TABLE tasks (
 CREATE INDEX ix_tasks_campaign_id ON tasks (campaign_id);
 
 CREATE INDEX ix_tasks_created_by ON tasks (created_by);
+
+CREATE INDEX ix_tasks_follows_task_id ON tasks (follows_task_id);
 
 CREATE INDEX ix_tasks_plan_time ON tasks (plan_time);
 
@@ -376,6 +516,7 @@ CREATE TABLE template_set_items (
   template_id INTEGER NOT NULL,
   "order" INTEGER DEFAULT '0' NOT NULL,
   created_at DATETIME DEFAULT CURRENT_TIMESTAMP NOT NULL,
+  weight INTEGER DEFAULT '1' NOT NULL,
   CONSTRAINT uq_template_set_items_template_set_id_template_id UNIQUE (template_set_id, template_id),
   CONSTRAINT fk_template_set_items_template_set_id FOREIGN KEY(template_set_id) REFERENCES template_sets (id),
   CONSTRAINT fk_template_set_items_template_id FOREIGN KEY(template_id) REFERENCES templates (id)
@@ -413,6 +554,9 @@ CREATE TABLE task_contacts (
   bounced_at DATETIME,
   unsubscribed_at DATETIME,
   complained_at DATETIME,
+  follows_id INTEGER,
+  subject VARCHAR(998),
+  reply_category VARCHAR(50),
   CONSTRAINT uq_task_contacts_task_id_contact_id UNIQUE (task_id, contact_id),
   CONSTRAINT fk_task_contacts_task_id FOREIGN KEY(task_id) REFERENCES tasks (id),
   CONSTRAINT fk_task_contacts_contact_id FOREIGN KEY(contact_id) REFERENCES contacts (id),
@@ -440,4 +584,4 @@ CREATE TABLE alembic_version (
   CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
 
-INSERT INTO alembic_version (version_num) VALUES ('0003') RETURNING alembic_version.version_num;
+INSERT INTO alembic_version (version_num) VALUES ('0004') RETURNING alembic_version.version_num;

@@ -113,6 +113,22 @@ class SuppressionReason(StrEnum):
     ERASED = "erased"
 
 
+class StopReason(StrEnum):
+    """Why a sequence ended for somebody before its last message."""
+
+    REPLIED = "replied"
+    BOUNCED = "bounced"
+    MANUAL = "manual"
+
+
+class CountKind(StrEnum):
+    """Limits besides the daily quota; see ``stores/send_counts.py``."""
+
+    SERVICE_HOUR = "service_hour"
+    SERVICE_DOMAIN = "service_domain"  # of one recipient domain in a quota day
+    CAMPAIGN_NEW = "campaign_new"  # first messages in a day of the campaign
+
+
 class CampaignEvent(StrEnum):
     START = "start"
     PAUSE = "pause"

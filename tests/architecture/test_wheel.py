@@ -57,6 +57,7 @@ def test_the_wheel_holds_schema_and_examples_and_no_tests(wheel: Path) -> None:
         "coldsend/schema/migrations/versions/0001_initial.py",
         "coldsend/schema/migrations/versions/0002_dkim_keys.py",
         "coldsend/schema/migrations/versions/0003_what_comes_back.py",
+        "coldsend/schema/migrations/versions/0004_sequences.py",
         "coldsend/schema/mysql.sql",
         "coldsend/schema/sqlite.sql",
     } <= names

@@ -37,7 +37,7 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(migrate.schema_folder() / "migrations", folder)
     (folder / "versions" / "9000_next.py").write_text(
         "from coldsend.database import steps\nimport sqlalchemy as sa\n"
-        "revision = '9000'\ndown_revision = '0003'\n"
+        "revision = '9000'\ndown_revision = '0004'\n"
         "def upgrade():\n    steps.create_table('next_one', sa.Column('x', sa.Integer()))\n"
         "def downgrade():\n    steps.drop_table('next_one')\n"
     )
@@ -67,12 +67,12 @@ def test_an_empty_database_points_to_init(sqlite_project: Project, use: Use) -> 
 
 def test_an_outdated_database_points_to_upgrade_which_mends_it(project: Project, next_version: None) -> None:
     error = refused(project, "user", "list").error
-    assert "is at revision 0003, this version needs 9000" in error["message"]
+    assert "is at revision 0004, this version needs 9000" in error["message"]
     assert error["hint"] == "run: coldsend db upgrade"
     assert refused(project, "db", "status").json["state"] == "outdated"
     assert project.json("db", "upgrade")["applied"] == ["9000"]
     project.run("user", "list")
-    migrate.downgrade(project.database, "0003")
+    migrate.downgrade(project.database, "0004")
 
 
 def test_a_newer_database_points_to_the_newer_version(sqlite_project: Project) -> None:

@@ -11,6 +11,7 @@ from coldsend.database.tables.campaigns import (
     template_sets,
     templates,
 )
+from coldsend.database.tables.counted import cursors, event_counts, event_domains, event_links
 from coldsend.database.tables.ledger import (
     event_log,
     leases,
@@ -21,6 +22,7 @@ from coldsend.database.tables.ledger import (
 from coldsend.database.tables.people import (
     contact_tags,
     contacts,
+    sequence_stops,
     suppressions,
     user_sender_service_access,
     users,
@@ -28,27 +30,38 @@ from coldsend.database.tables.people import (
 from coldsend.database.tables.services import (
     dkim_keys,
     provider_pauses,
+    send_counts,
     sender_leases,
     sender_quota,
     sender_services,
     signing_keys,
 )
+from coldsend.database.tables.watch import alert_deliveries, alerts, audit_log
 
 __all__ = [
+    "alert_deliveries",
+    "alerts",
+    "audit_log",
     "campaigns",
     "contact_tags",
     "contacts",
+    "cursors",
     "dkim_keys",
     "email_variables",
+    "event_counts",
+    "event_domains",
+    "event_links",
     "event_log",
     "inbox_messages",
     "leases",
     "mailboxes",
     "metadata",
     "provider_pauses",
+    "send_counts",
     "sender_leases",
     "sender_quota",
     "sender_services",
+    "sequence_stops",
     "signing_keys",
     "suppressions",
     "task_contacts",

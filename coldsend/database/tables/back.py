@@ -57,6 +57,7 @@ inbox_messages = table(
     Column("raw", medium_blob()),  # as it came; NULL once its time is over
     Column("details", json_value()),
     created_at(),
+    Column("category", ascii_key(50)),  # of replies: see domain/reply_category.py
     Index("ix_inbox_messages_contact_id", "contact_id", "received_at"),
     Index("ix_inbox_messages_created_at", "created_at"),
 )

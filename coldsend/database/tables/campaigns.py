@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, Integer, String, Text, UniqueConstraint
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    true,
+)
 
 from coldsend.database.tables.base import created_at, reference, row_id, table, updated_at
 from coldsend.database.types import UtcDateTime, big_id, choice, json_value, medium_text
@@ -25,6 +36,18 @@ campaigns = table(
     created_at(),
     updated_at(),
     Column("resumed_at", UtcDateTime()),  # the breaker counts from here
+    # When recipients are written to, in their own time: see domain/window.py.
+    Column("time_zone", String(64)),  # of recipients whose own is not known, and of its days; NULL: UTC
+    Column("send_window", json_value()),  # ["mon-fri 09:00-17:00"]; NULL: at any time
+    Column("holidays", json_value()),  # ["recipient"] or countries, ["DE", "US-CA"]; NULL: none are kept
+    Column(
+        "spread", Boolean(), nullable=False, server_default=false()
+    ),  # over the window, not at its opening
+    # How its tasks follow each other: see domain/sequence.py.
+    Column("stop_on_reply", Boolean(), nullable=False, server_default=true()),
+    Column("stop_domain_on_reply", Boolean(), nullable=False, server_default=true()),
+    Column("followups_first", Boolean(), nullable=False, server_default=true()),
+    Column("new_per_day", Integer()),  # recipients of first messages in a day; NULL: no limit of its own
 )
 
 tasks = table(
@@ -57,6 +80,13 @@ tasks = table(
     reference("created_by", "users.id"),
     created_at(),
     updated_at(),
+    # A follow-up: its recipients are those the other task was sent to, so many days later.
+    Column("follows_task_id", big_id(), index=True),
+    Column("follows_days", Integer(), nullable=False, server_default="0"),
+    Column("follows_business_days", Boolean(), nullable=False, server_default=false()),
+    Column("follows_condition", json_value()),  # ["no click", "opened"]: all must hold; NULL: none
+    Column("enrolled_to", UtcDateTime()),  # messages accepted up to here have their follow-ups
+    Column("experiment", json_value()),  # see domain/experiment.py; NULL: none
     UniqueConstraint("campaign_id", "name"),
 )
 
@@ -96,6 +126,7 @@ template_set_items = table(
     reference("template_id", "templates.id"),
     Column("order", Integer(), nullable=False, server_default="0", quote=True),
     created_at(),
+    Column("weight", Integer(), nullable=False, server_default="1"),  # turns it takes in a round
     UniqueConstraint("template_set_id", "template_id"),
     Index("ix_template_set_items_template_set_id_order", "template_set_id", "order"),
 )

@@ -45,6 +45,9 @@ task_contacts = table(
     Column("bounced_at", UtcDateTime()),
     Column("unsubscribed_at", UtcDateTime()),
     Column("complained_at", UtcDateTime()),
+    Column("follows_id", big_id()),  # the row whose message this one follows up
+    Column("subject", String(998)),  # as it was sent: what a follow-up answers with "Re:"
+    Column("reply_category", ascii_key(50)),
     UniqueConstraint("task_id", "contact_id"),
     # The lease walks exactly this index; ORDER BY id would let MariaDB walk the primary key instead.
     Index("ix_task_contacts_lease", "task_id", "status", "bucket", "scheduled_send_at"),

@@ -6,7 +6,7 @@ from sqlalchemy import Column, Index, String, Text, UniqueConstraint
 
 from coldsend.database.tables.base import created_at, reference, row_id, table, updated_at
 from coldsend.database.types import UtcDateTime, big_id, binary_text, choice, json_value
-from coldsend.domain.states import Role, SuppressionReason, SuppressionScope
+from coldsend.domain.states import Role, StopReason, SuppressionReason, SuppressionScope
 
 users = table(
     "users",
@@ -59,6 +59,20 @@ suppressions = table(
     # customers, competitors ..: a list that is replaced as a whole; "": on none, and kept whatever lists say
     Column("list_name", binary_text(100), nullable=False, default="", server_default="", index=True),
     UniqueConstraint("suppression_key", "campaign_id", "list_name"),
+)
+
+# Whose sequence has ended before its last message, in one campaign; consent is in suppressions.
+sequence_stops = table(
+    "sequence_stops",
+    row_id(),
+    Column("campaign_id", big_id(), nullable=False),
+    Column("stop_key", binary_text(330), nullable=False),  # "a:" + email_key, or "d:" + domain
+    Column("value", binary_text(320)),  # the address or domain in clear; NULL once erased
+    Column("reason", choice("stop_reason", [r.value for r in StopReason]), nullable=False),
+    Column("task_contact_id", big_id()),  # whose reply or bounce it was
+    Column("source", String(255)),
+    created_at(),
+    UniqueConstraint("campaign_id", "stop_key"),
 )
 
 user_sender_service_access = table(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, Integer, Numeric, String, Text, UniqueConstraint
+from sqlalchemy import Column, Date, Index, Integer, Numeric, String, Text, UniqueConstraint
 
 from coldsend.database.tables.base import created_at, row_id, table, updated_at
 from coldsend.database.types import UtcDateTime, big_id, binary_text, choice, json_value
 from coldsend.domain.dkim import Algorithm, KeyStatus
-from coldsend.domain.states import FreezeCode, HealthStatus
+from coldsend.domain.states import CountKind, FreezeCode, HealthStatus
 
 sender_services = table(
     "sender_services",
@@ -44,6 +44,12 @@ sender_services = table(
     updated_at(),
     # Encrypted, bound to this row's id: what tells that a webhook comes from the provider.
     Column("webhook_secret", json_value()),
+    # Of a new service: {"start": 20, "step": 10}; daily_quota is where it ends. NULL: all from the first day.
+    Column("ramp", json_value()),
+    Column("hourly_quota", Integer()),  # messages in an hour; NULL: no limit of its own
+    Column("domain_quota", Integer()),  # messages to one recipient domain in a quota day
+    Column("jitter_sec", Numeric(10, 3, asdecimal=False), nullable=False, server_default="0"),
+    Column("spread_hours", Numeric(5, 2, asdecimal=False)),  # a day's messages go out over so many hours
 )
 
 sender_quota = table(
@@ -52,6 +58,17 @@ sender_quota = table(
     Column("quota_day", Date(), primary_key=True),  # in the service's time zone
     Column("used", Integer(), nullable=False, server_default="0"),
     Column("closed_at", UtcDateTime()),  # `quota reset` has closed this day's mirror
+)
+
+# What was reserved of other limits than the daily quota, each in its period.
+send_counts = table(
+    "send_counts",
+    Column("kind", choice("count_kind", [k.value for k in CountKind]), primary_key=True),
+    Column("owner_id", big_id(), primary_key=True, autoincrement=False),  # a service, or a campaign
+    Column("period", UtcDateTime(), primary_key=True),  # when it began
+    Column("key", binary_text(255), primary_key=True, quote=True),  # the recipient domain, else ""
+    Column("used", Integer(), nullable=False, server_default="0"),
+    Index("ix_send_counts_period", "period"),
 )
 
 # One row per service that is (or was) throttled: who may send through it, and from when. Ownership ends when
