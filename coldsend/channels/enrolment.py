@@ -46,6 +46,16 @@ class Form:
     webhook_secret: str | None = field(default=None, repr=False)
 
 
+class InvalidForm(InvalidInput):
+    """All that is wrong with a form; ``problems`` begin with the option they are about (``--from: ..``)."""
+
+    def __init__(self, what: str, verb: str, problems: list[str]) -> None:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        reasons = f": {problems[0]}" if len(problems) == 1 else f", for {len(problems)} reasons:\n{lines}"
+        super().__init__(what + reasons, hint=f"see: coldsend service {verb} --help")
+        self.problems = problems
+
+
 def add(connection: Connection, name: str, type_name: str, form: Form, keys: KeyRing, now: datetime) -> int:
     """Add a service; InvalidInput with all that is wrong, Refused where the name is taken. Returns its id."""
     registry.channel_type(type_name)
@@ -191,9 +201,5 @@ def _completed(login: Login, sealed: Mapping[str, Any] | None, keys: KeyRing, ow
 
 
 def _raise(what: str, verb: str, problems: list[str]) -> None:
-    hint = f"see: coldsend service {verb} --help"
-    if len(problems) == 1:
-        raise InvalidInput(f"{what}: {problems[0]}", hint=hint)
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in problems)
-        raise InvalidInput(f"{what}, for {len(problems)} reasons:\n{lines}", hint=hint)
+        raise InvalidForm(what, verb, problems)

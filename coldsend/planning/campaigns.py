@@ -46,12 +46,15 @@ def create(
     database: Database, actor: Actor, name: str, start_time: datetime | None, now: datetime
 ) -> Changed:
     """A new campaign in draft, owned by ``actor``."""
+    return database.run(lambda connection: add(connection, actor, name, start_time, now))
 
-    def work(connection: Connection) -> Changed:
-        campaign_id = campaigns.insert(connection, name, start_time, actor.id, now)
-        return Changed(campaign_id, name.strip(), CampaignStatus.DRAFT)
 
-    return database.run(work)
+def add(
+    connection: Connection, actor: Actor, name: str, start_time: datetime | None, now: datetime
+) -> Changed:
+    """What :func:`create` does, in the caller's transaction."""
+    campaign_id = campaigns.insert(connection, name, start_time, actor.id, now)
+    return Changed(campaign_id, name.strip(), CampaignStatus.DRAFT)
 
 
 def start(database: Database, actor: Actor, given: str, settings: Settings, now: datetime) -> Changed:

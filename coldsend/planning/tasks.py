@@ -64,42 +64,51 @@ class Changed:
 
 def create(database: Database, actor: Actor, wanted: NewTask, settings: Settings, now: datetime) -> Changed:
     """A new task: in draft while its campaign is, else scheduled at once, after the checks of a start."""
+    return database.run(lambda connection: add(connection, actor, wanted, settings, now))
 
-    def work(connection: Connection) -> Changed:
-        campaign = campaigns.find(connection, wanted.campaign)
-        require_owner(actor, campaign["created_by"], f"campaign {campaign['name']!r}")
-        # Locked: the campaign must neither complete nor start between this look and the new row.
-        if not campaigns.touch(connection, campaign["id"], CAMPAIGN_OPEN, now):
-            raise WrongState(
-                f"campaign {campaign['name']!r} is {campaign['status']}: it takes no new tasks",
-                hint="create another one: coldsend campaign create NAME",
-            )
-        campaign = campaigns.find(connection, campaign["id"])
-        is_draft = campaign["status"] == CampaignStatus.DRAFT
-        status = (
-            TaskStatus.DRAFT if is_draft else task_after(TaskStatus.DRAFT, TaskEvent.SCHEDULE, wanted.name)
+
+def add(
+    connection: Connection,
+    actor: Actor,
+    wanted: NewTask,
+    settings: Settings,
+    now: datetime,
+    resolve_task: rule.TaskResolver | None = None,
+) -> Changed:
+    """What :func:`create` does, in the caller's transaction.
+
+    resolve_task: finds the tasks its rule names where they are not all there yet; left out: they must be.
+    """
+    campaign = campaigns.find(connection, wanted.campaign)
+    require_owner(actor, campaign["created_by"], f"campaign {campaign['name']!r}")
+    # Locked: the campaign must neither complete nor start between this look and the new row.
+    if not campaigns.touch(connection, campaign["id"], CAMPAIGN_OPEN, now):
+        raise WrongState(
+            f"campaign {campaign['name']!r} is {campaign['status']}: it takes no new tasks",
+            hint="create another one: coldsend campaign create NAME",
         )
-        template_set = template_sets.find(connection, wanted.template_set)
-        require_owner(actor, template_set["created_by"], f"template set {template_set['name']!r}")
-        parsed = rule.read(wanted.rule, rule.task_resolver(connection, campaign["id"]))
-        values = {
-            "campaign_id": campaign["id"],
-            "name": wanted.name,
-            "plan_time": wanted.plan_time,
-            "status": status.value,
-            "recipient_rule": rule.to_json(parsed),
-            "template_set_id": template_set["id"],
-            "created_by": actor.id,
-        }
-        task_id = tasks.insert(connection, values, _service_ids(connection, actor, wanted.services), now)
-        row = tasks.get(connection, task_id)
-        warnings: list[Finding] = []
-        if not is_draft:
-            found = readiness.findings(connection, [row], settings)
-            warnings = readiness.require(f"task {row['name']!r} cannot be scheduled", found)
-        return _changed(row, status, warnings=tuple(warnings))
-
-    return database.run(work)
+    campaign = campaigns.find(connection, campaign["id"])
+    is_draft = campaign["status"] == CampaignStatus.DRAFT
+    status = TaskStatus.DRAFT if is_draft else task_after(TaskStatus.DRAFT, TaskEvent.SCHEDULE, wanted.name)
+    template_set = template_sets.find(connection, wanted.template_set)
+    require_owner(actor, template_set["created_by"], f"template set {template_set['name']!r}")
+    parsed = rule.read(wanted.rule, resolve_task or rule.task_resolver(connection, campaign["id"]))
+    values = {
+        "campaign_id": campaign["id"],
+        "name": wanted.name,
+        "plan_time": wanted.plan_time,
+        "status": status.value,
+        "recipient_rule": rule.to_json(parsed),
+        "template_set_id": template_set["id"],
+        "created_by": actor.id,
+    }
+    task_id = tasks.insert(connection, values, _service_ids(connection, actor, wanted.services), now)
+    row = tasks.get(connection, task_id)
+    warnings: list[Finding] = []
+    if not is_draft:
+        found = readiness.findings(connection, [row], settings)
+        warnings = readiness.require(f"task {row['name']!r} cannot be scheduled", found)
+    return _changed(row, status, warnings=tuple(warnings))
 
 
 def _service_ids(connection: Connection, actor: Actor, given: Sequence[str]) -> list[int]:
