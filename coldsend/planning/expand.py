@@ -3,7 +3,7 @@
 Each chunk is one transaction that moves the task's cursor by compare-and-set and adds the rows of the
 contacts in between with one INSERT .. SELECT. It may be killed anywhere and called again, also by two
 schedulers at once: whoever finds the cursor moved adds nothing. Templates take turns over all rows of a
-task, from the first chunk of its first expansion to the last of its last one.
+task, from the first chunk of its first expansion to the last of its last one (``domain/rotation.py``).
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _S
         return _Step(ended=True, done=task["expanded_at"] is not None)
     query = _query(connection, task, now)
     if task["expand_to"] is None:
-        templates = task["template_ids"] or _rotation(connection, task)
-        expansion.begin(connection, task_id, templates, expansion.last_contact(connection), now)
+        upto = expansion.last_contact(connection)
+        expansion.begin(connection, task_id, round_for(connection, task), upto, now)
         return _Step()
     rest = Span(task["expand_cursor"], task["expand_to"])
     to, lead = query.lead_between(connection, rest, chunk)
@@ -90,7 +90,8 @@ def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _S
         task_id=task_id,
         campaign_id=task["campaign_id"],
         after=rest.after,
-        template_ids=task["template_ids"],
+        # Read behind the lock: an experiment may have been decided since.
+        template_ids=tasks.get(connection, task_id)["template_ids"],
         turns=task["expanded_count"],
         due=_due(task, now),
     )
@@ -111,14 +112,20 @@ def _query(connection: Connection, task: RowMapping, now: datetime) -> RuleQuery
         ) from error
 
 
-def _rotation(connection: Connection, task: RowMapping) -> list[int]:
-    templates = expansion.rotation(connection, task["template_set_id"])
+def round_for(connection: Connection, task: RowMapping) -> list[int]:
+    """The templates of a task as they take turns: the one with number n of its rows gets n modulo the length.
+
+    That of its first expansion, or of an experiment's winner, where it has begun; else that of its set now.
+    Whoever adds rows reads it in their transaction, behind a lock of the task's row. Refused where the set
+    is empty.
+    """
+    templates = task["template_ids"] or expansion.rotation(connection, task["template_set_id"])
     if not templates:
         raise Refused(
             f"task {tasks.reference(task)!r} cannot be expanded: its template set has no templates",
             hint="add one: coldsend template-set add SET --template TEMPLATE",
         )
-    return templates
+    return list(templates)
 
 
 def _due(task: RowMapping, now: datetime) -> datetime:

@@ -19,6 +19,7 @@ from coldsend.database.dialect import text_of
 from coldsend.database.tables import contacts, task_contacts, tasks, template_set_items
 from coldsend.database.types import UtcDateTime
 from coldsend.domain.gates import Gate
+from coldsend.domain.rotation import Turn, round_of
 from coldsend.domain.states import RowStatus, TaskStatus
 from coldsend.stores.ledger import BUCKETS
 from coldsend.stores.suppressions import suppressed_condition
@@ -27,10 +28,11 @@ EXPANDABLE = (TaskStatus.SCHEDULED, TaskStatus.SENDING)
 
 
 def rotation(connection: Connection, template_set_id: int) -> list[int]:
-    """The templates of a set in the order they take turns."""
+    """The templates of a set as they take turns: one round, see ``domain/rotation.py``."""
     items = template_set_items.c
-    query = sa.select(items.template_id).where(items.template_set_id == template_set_id)
-    return list(connection.execute(query.order_by(items.order, items.id)).scalars())
+    query = sa.select(items.template_id, items.weight).where(items.template_set_id == template_set_id)
+    found = connection.execute(query.order_by(items.order, items.id))
+    return round_of([Turn(template_id, weight) for template_id, weight in found])
 
 
 def last_contact(connection: Connection) -> int:
@@ -82,9 +84,9 @@ def add_rows(
 ) -> int:
     """Add a row for every recipient that is not on the task's list; how many were added.
 
-    recipients: a SELECT of ids from ``contacts``, all greater than ``after``. turns: how many turns the
-    templates have had; they go on from there in the order of contact ids. due: when the rows may be sent.
-    Suppressed contacts come in skipped.
+    recipients: a SELECT of ids from ``contacts``, all greater than ``after``. template_ids: a round. turns:
+    how many there were before; they go on from there in the order of contact ids. due: when the rows may be
+    sent. Suppressed contacts come in skipped.
     """
     if _listed_beyond(connection, task_id, after):
         recipients = recipients.where(~_is_listed(task_id))

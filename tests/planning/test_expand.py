@@ -169,6 +169,18 @@ def test_templates_take_turns_in_their_order(stage: Stage, count: int, chunk: in
     ]
 
 
+@pytest.mark.parametrize("chunk", [3, 1000])
+def test_a_template_with_a_weight_takes_as_many_turns(stage: Stage, chunk: int) -> None:
+    with stage.database.begin() as connection:
+        heavy = template_set_items.c.template_id == stage.templates[0]
+        connection.execute(sa.update(template_set_items).where(heavy).values(weight=3))
+    stage.people(10)
+    task = stage.task()
+    stage.expand(task, chunk=chunk)
+    a, b, c = stage.templates
+    assert [row["selected_template_id"] for row in stage.listed(task)] == [a, b, a, c, a, a, b, a, c, a]
+
+
 def test_the_order_of_the_set_decides_then_the_older_item(stage: Stage) -> None:
     by_age = sa.select(template_set_items.c.id).order_by(template_set_items.c.id)
     with stage.database.read() as connection:
