@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ from coldsend.config.settings import (
     Settings,
     all_keys,
 )
-from coldsend.config.toml_lines import lines_of
+from coldsend.config.toml_lines import lines_of, syntax_error
 from coldsend.errors import InvalidInput, NotFound
 
 WHOLE_FILE = "*"
@@ -128,7 +127,7 @@ def _read_file(file: Path, reading: _Reading) -> None:
         reading.problems.append(Problem(file.name, "is nested too deeply", WHOLE_FILE))
         return
     except ValueError as error:
-        reading.problems.append(_not_toml(file.name, text, str(error)))
+        reading.problems.append(_not_toml(file.name, text, error))
         return
     lines = lines_of(text)
     keys = {key.path: key for key in all_keys()}
@@ -175,13 +174,10 @@ def _take_key(
     reading.problems.append(Problem(where(*path), "there is no such key" + advice, ".".join(path)))
 
 
-def _not_toml(name: str, text: str, message: str) -> Problem:
+def _not_toml(name: str, text: str, error: ValueError) -> Problem:
     """tomllib's "Invalid value (at line 3, column 5)" in the form of all other problems."""
-    at = re.search(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$", message)
-    if at is None:
-        return Problem(name, "is not TOML: a value cannot be read", WHOLE_FILE)
-    line = at.group(1) or len(text.splitlines())
-    return Problem(f"{name}:{line}", f"is not TOML: {message[: at.start()]}", WHOLE_FILE)
+    line, message = syntax_error(text, error)
+    return Problem(f"{name}:{line}" if line else name, f"is not TOML: {message}", WHOLE_FILE)
 
 
 def _read_environment(environ: Mapping[str, str], reading: _Reading) -> None:
