@@ -109,33 +109,35 @@ CREATE TABLE event_counts (
   task_id BIGINT NOT NULL,
   hour DATETIME(6) NOT NULL,
   type ENUM('send_api_try','send_api_success','send_api_fail','delivered','open','click','reply','unsubscribe','bounce','complaint') NOT NULL,
-  actor ENUM('','human','machine','own') NOT NULL,
+  nature ENUM('','human','machine','own','hard','soft','retried') NOT NULL,
   template_id BIGINT NOT NULL,
   sender_service_id BIGINT NOT NULL,
   events INTEGER NOT NULL DEFAULT '0',
   recipients INTEGER NOT NULL DEFAULT '0',
-  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, actor, template_id, sender_service_id)
+  firsts INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, nature, template_id, sender_service_id)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event_domains (
   task_id BIGINT NOT NULL,
   domain VARCHAR(255) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,
   type ENUM('send_api_try','send_api_success','send_api_fail','delivered','open','click','reply','unsubscribe','bounce','complaint') NOT NULL,
-  actor ENUM('','human','machine','own') NOT NULL,
+  nature ENUM('','human','machine','own','hard','soft','retried') NOT NULL,
   events INTEGER NOT NULL DEFAULT '0',
   recipients INTEGER NOT NULL DEFAULT '0',
-  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, actor)
+  firsts INTEGER NOT NULL DEFAULT '0',
+  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, nature)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event_links (
   task_id BIGINT NOT NULL,
   template_id BIGINT NOT NULL,
   digest VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  actor ENUM('','human','machine','own') NOT NULL,
+  nature ENUM('','human','machine','own','hard','soft','retried') NOT NULL,
   url TEXT NOT NULL,
   clicks INTEGER NOT NULL DEFAULT '0',
   recipients INTEGER NOT NULL DEFAULT '0',
-  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, actor)
+  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, nature)
 )ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE event_log (

@@ -109,38 +109,40 @@ CREATE TABLE event_counts (
   task_id INTEGER NOT NULL,
   hour DATETIME NOT NULL,
   type VARCHAR(32) NOT NULL,
-  actor VARCHAR(32) NOT NULL,
+  nature VARCHAR(32) NOT NULL,
   template_id INTEGER NOT NULL,
   sender_service_id INTEGER NOT NULL,
   events INTEGER DEFAULT '0' NOT NULL,
   recipients INTEGER DEFAULT '0' NOT NULL,
-  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, actor, template_id, sender_service_id),
+  firsts INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_event_counts PRIMARY KEY (task_id, hour, type, nature, template_id, sender_service_id),
   CONSTRAINT ck_event_counts_event_type CHECK (type IN ('send_api_try', 'send_api_success', 'send_api_fail', 'delivered', 'open', 'click', 'reply', 'unsubscribe', 'bounce', 'complaint')),
-  CONSTRAINT ck_event_counts_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
+  CONSTRAINT ck_event_counts_event_nature CHECK (nature IN ('', 'human', 'machine', 'own', 'hard', 'soft', 'retried'))
 );
 
 CREATE TABLE event_domains (
   task_id INTEGER NOT NULL,
   domain VARCHAR(255) NOT NULL,
   type VARCHAR(32) NOT NULL,
-  actor VARCHAR(32) NOT NULL,
+  nature VARCHAR(32) NOT NULL,
   events INTEGER DEFAULT '0' NOT NULL,
   recipients INTEGER DEFAULT '0' NOT NULL,
-  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, actor),
+  firsts INTEGER DEFAULT '0' NOT NULL,
+  CONSTRAINT pk_event_domains PRIMARY KEY (task_id, domain, type, nature),
   CONSTRAINT ck_event_domains_event_type CHECK (type IN ('send_api_try', 'send_api_success', 'send_api_fail', 'delivered', 'open', 'click', 'reply', 'unsubscribe', 'bounce', 'complaint')),
-  CONSTRAINT ck_event_domains_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
+  CONSTRAINT ck_event_domains_event_nature CHECK (nature IN ('', 'human', 'machine', 'own', 'hard', 'soft', 'retried'))
 );
 
 CREATE TABLE event_links (
   task_id INTEGER NOT NULL,
   template_id INTEGER NOT NULL,
   digest VARCHAR(64) NOT NULL,
-  actor VARCHAR(32) NOT NULL,
+  nature VARCHAR(32) NOT NULL,
   url TEXT NOT NULL,
   clicks INTEGER DEFAULT '0' NOT NULL,
   recipients INTEGER DEFAULT '0' NOT NULL,
-  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, actor),
-  CONSTRAINT ck_event_links_event_actor CHECK (actor IN ('', 'human', 'machine', 'own'))
+  CONSTRAINT pk_event_links PRIMARY KEY (task_id, template_id, digest, nature),
+  CONSTRAINT ck_event_links_event_nature CHECK (nature IN ('', 'human', 'machine', 'own', 'hard', 'soft', 'retried'))
 );
 
 CREATE TABLE event_log (

@@ -33,7 +33,7 @@ EVENTS = [
     "bounce",
     "complaint",
 ]
-ACTORS = ["", "human", "machine", "own"]
+NATURES = ["", "human", "machine", "own", "hard", "soft", "retried"]
 ALERTS = [
     "service_frozen",
     "breaker",
@@ -154,16 +154,17 @@ def _roll_ups() -> None:
         _key("task_id"),
         sa.Column("hour", types.UtcDateTime(), primary_key=True),
         _choice("type", "event_type", EVENTS),
-        _choice("actor", "event_actor", ACTORS),
+        _choice("nature", "event_nature", NATURES),
         _key("template_id"),
         _key("sender_service_id"),
         _count("events"),
         _count("recipients"),
+        _count("firsts"),
         sa.PrimaryKeyConstraint(
             "task_id",
             "hour",
             "type",
-            "actor",
+            "nature",
             "template_id",
             "sender_service_id",
             name="pk_event_counts",
@@ -175,10 +176,11 @@ def _roll_ups() -> None:
         _key("task_id"),
         sa.Column("domain", types.binary_text(255), primary_key=True),
         _choice("type", "event_type", EVENTS),
-        _choice("actor", "event_actor", ACTORS),
+        _choice("nature", "event_nature", NATURES),
         _count("events"),
         _count("recipients"),
-        sa.PrimaryKeyConstraint("task_id", "domain", "type", "actor", name="pk_event_domains"),
+        _count("firsts"),
+        sa.PrimaryKeyConstraint("task_id", "domain", "type", "nature", name="pk_event_domains"),
         **TABLE,
     )
     steps.create_table(
@@ -186,11 +188,11 @@ def _roll_ups() -> None:
         _key("task_id"),
         _key("template_id"),
         sa.Column("digest", types.ascii_key(64), primary_key=True),
-        _choice("actor", "event_actor", ACTORS),
+        _choice("nature", "event_nature", NATURES),
         sa.Column("url", sa.Text(), nullable=False),
         _count("clicks"),
         _count("recipients"),
-        sa.PrimaryKeyConstraint("task_id", "template_id", "digest", "actor", name="pk_event_links"),
+        sa.PrimaryKeyConstraint("task_id", "template_id", "digest", "nature", name="pk_event_links"),
         **TABLE,
     )
 

@@ -1,0 +1,31 @@
+"""The nature of an event, which reports count apart: who opened or clicked, how bad a bounce or a refusal is.
+
+Decided from what is stored with the event, so that it can be counted again at any time with the same result.
+The database decides it for many at once (stores/rollups.py), by the sets here.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from coldsend.domain.answers import Action
+from coldsend.domain.reply_rules import RULES
+
+
+class Nature(StrEnum):
+    """"" where a type of event knows no natures."""
+
+    NONE = ""
+    HUMAN = "human"  # opens and clicks
+    MACHINE = "machine"
+    OWN = "own"
+    HARD = "hard"  # bounces and refusals: the address is no good
+    SOFT = "soft"
+    RETRIED = "retried"  # a failed attempt that is not the last one
+
+
+# Reply rules that mean the address, and those that blame the sender or the message: never the address.
+HARD_RULES = frozenset(rule.name for rule in RULES if rule.action is Action.SUPPRESS)
+SOFT_RULES = frozenset(
+    rule.name for rule in RULES if rule.action not in (Action.SUPPRESS, Action.FAIL, Action.RETRY)
+) | {"recipient_disabled", "mailbox_full"}
