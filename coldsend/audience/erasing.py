@@ -20,7 +20,7 @@ from sqlalchemy.engine import RowMapping
 
 from coldsend import logbook
 from coldsend.database.engine import Connection, Database
-from coldsend.database.tables import contacts, event_log, inbox_messages, unmatched_events
+from coldsend.database.tables import audit_log, contacts, event_log, inbox_messages, unmatched_events
 from coldsend.domain import address
 from coldsend.domain.access import Actor, require_admin
 from coldsend.domain.address import Address
@@ -28,7 +28,7 @@ from coldsend.domain.redaction import Redactor, plain_facts
 from coldsend.domain.states import SuppressionReason, SuppressionScope
 from coldsend.domain.suppression import Suppression, address_key, hashed_key
 from coldsend.errors import NotFound, PartlyDone
-from coldsend.stores import contact_tags, personal, suppressions
+from coldsend.stores import audit, contact_tags, personal, suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +160,8 @@ def _take_out(connection: Connection, table: sa.Table, row: RowMapping, redactor
         personal.clear_messages(connection, inbox_messages.c.id == row["id"])
         return True
     values = {name: redactor.without(row[name]) for name in named}
+    if table is audit_log:
+        values["arguments"] = audit.ERASED  # what else was given with the address is about them, too
     if table in (event_log, unmatched_events) and "dedup_key" in named:
         values["dedup_key"] = None
     if table is unmatched_events:
@@ -183,5 +185,6 @@ def _clear(connection: Connection, given: Address, now: datetime) -> dict[str, A
             hint=f"in a minute: coldsend contact erase {given.email}",
         )
     cleared = personal.clear(connection, contact["id"])
+    audit.forget_contact(connection, contact["id"])
     personal.anonymise(connection, contact["id"], now)
     return {"contact_id": contact["id"], "suppressions": gone, **cleared}

@@ -11,7 +11,7 @@ from coldsend import clock
 from coldsend.analytics import overview
 from coldsend.cli import advice, moment
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.domain.access import require_owner
 from coldsend.installation import web
 from coldsend.planning import campaigns as use
@@ -22,7 +22,7 @@ app = noun("Campaigns: create, start, pause, resume, cancel.")
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name or id of the campaign.")]
 
 
-@verb(
+@changes(
     app,
     "coldsend campaign create spring",
     "coldsend campaign create spring --start-at 2027-03-01T09:00+01:00",
@@ -44,7 +44,7 @@ def create(
     advice.next_step(run, f"add a task: {task}")
 
 
-@verb(app, "coldsend campaign list", name="list")
+@reads(app, "coldsend campaign list", name="list")
 def list_campaigns() -> None:
     """List campaigns: your own, or all of them for admins."""
     run = current()
@@ -58,7 +58,7 @@ def list_campaigns() -> None:
     run.out.table(rows, columns, empty="no campaigns yet: coldsend campaign create NAME", document=found)
 
 
-@verb(app, "coldsend campaign show spring", "coldsend campaign show spring --json")
+@reads(app, "coldsend campaign show spring", "coldsend campaign show spring --json")
 def show(campaign: Name) -> None:
     """Show a campaign and its tasks."""
     run = current()
@@ -83,7 +83,7 @@ def show(campaign: Name) -> None:
         advice.next_step(run, step)
 
 
-@verb(app, "coldsend campaign start spring")
+@changes(app, "coldsend campaign start spring")
 def start(campaign: Name) -> None:
     """Start a draft: its draft tasks are scheduled and sent when their time has come.
 
@@ -103,7 +103,7 @@ def start(campaign: Name) -> None:
     advice.next_step(run, f"`coldsend scheduler run` sends it; watch it with: {report}")
 
 
-@verb(app, "coldsend campaign pause spring")
+@changes(app, "coldsend campaign pause spring")
 def pause(campaign: Name) -> None:
     """Stop sending within a second, until `campaign resume`."""
     run = current()
@@ -112,7 +112,7 @@ def pause(campaign: Name) -> None:
     advice.next_step(run, f"go on with: coldsend campaign resume {quote(made.name)}")
 
 
-@verb(app, "coldsend campaign resume spring")
+@changes(app, "coldsend campaign resume spring")
 def resume(campaign: Name) -> None:
     """Go on with a paused campaign."""
     run = current()
@@ -120,7 +120,7 @@ def resume(campaign: Name) -> None:
     run.out.done(f"campaign {made.name!r} is active again", _document(made))
 
 
-@verb(app, "coldsend campaign cancel spring", "coldsend campaign cancel spring --yes")
+@changes(app, "coldsend campaign cancel spring", "coldsend campaign cancel spring --yes")
 def cancel(campaign: Name) -> None:
     """End a campaign for good: whoever has not been sent to is skipped. Asks first."""
     run = current()

@@ -34,7 +34,7 @@ from coldsend.cli.contact_options import (
     number,
 )
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.domain import address
 from coldsend.domain.contact import (
     ContactData,
@@ -48,7 +48,7 @@ from coldsend.stores import contacts
 app = noun("The people campaigns write to; shared by all users.")
 
 
-@verb(
+@changes(
     app,
     "coldsend contact add bob@acme.com --nickname Bob --tag vip --tag de",
     "coldsend contact add ann@acme.com --field company=Acme --time-zone Europe/Berlin",
@@ -81,7 +81,7 @@ def add(
         next_step(run, f"note: it is suppressed ({suppressed[0]['reason']}): coldsend contact show {email}")
 
 
-@verb(
+@changes(
     app,
     "coldsend contact update bob@acme.com --nickname Robert --field company=Initech",
     "coldsend contact update bob@acme.com --field company=     (takes the field away)",
@@ -108,13 +108,13 @@ def update(
     run.out.done(f"contact {contact['email']!r} {sentence}", contact)
 
 
-@verb(app, "coldsend contact tag bob@acme.com ann@acme.com --tag vip")
+@changes(app, "coldsend contact tag bob@acme.com ann@acme.com --tag vip")
 def tag(emails: Contacts, tag: Tags = None) -> None:
     """Add tags to contacts."""
     _change_tags(emails, add=tag or [], remove=[])
 
 
-@verb(app, "coldsend contact untag bob@acme.com --tag vip")
+@changes(app, "coldsend contact untag bob@acme.com --tag vip")
 def untag(emails: Contacts, tag: Tags = None) -> None:
     """Take tags away from contacts."""
     _change_tags(emails, add=[], remove=tag or [])
@@ -131,7 +131,7 @@ def _change_tags(emails: list[str], *, add: list[str], remove: list[str]) -> Non
     run.out.done(f"{number(len(changed), 'contact')} changed", {"changed": changed})
 
 
-@verb(
+@reads(
     app,
     "coldsend contact list --tag vip",
     "coldsend contact list --search acme --limit 20",
@@ -164,7 +164,7 @@ def list_contacts(
         run.out.note(f"there are more: --after {rows[-1]['id']}")
 
 
-@verb(app, "coldsend contact show bob@acme.com")
+@reads(app, "coldsend contact show bob@acme.com")
 def show(email: Contact) -> None:
     """Show everything about a contact: tags, fields, suppressions, what was sent."""
     run = current()
@@ -193,7 +193,7 @@ def show(email: Contact) -> None:
     )
 
 
-@verb(app, "coldsend contact remove bob@acme.com")
+@changes(app, "coldsend contact remove bob@acme.com")
 def remove(emails: Contacts) -> None:
     """Remove contacts; mail that waits for them is not sent.
 
@@ -209,7 +209,7 @@ def remove(emails: Contacts) -> None:
     run.out.done(f"{number(len(removed), 'contact')} removed", {"removed": removed})
 
 
-@verb(
+@changes(
     app,
     "coldsend contact import people.csv --tag spring",
     "coldsend contact import people.csv --map 'Firma=company' --map 'Notes=' --dry-run",
@@ -288,7 +288,7 @@ def _tell(run: Run, request: Request, result: Result) -> None:
         )
 
 
-@verb(app, "coldsend contact erase bob@acme.com")
+@changes(app, "coldsend contact erase bob@acme.com", private=True)
 def erase(
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="Address, of a contact or not.")],
 ) -> None:
@@ -304,7 +304,7 @@ def erase(
     contact_person.erase(run, actor, email)
 
 
-@verb(
+@reads(
     app,
     "coldsend contact export vip.csv --tag vip",
     "coldsend contact export > all.csv",

@@ -5,7 +5,9 @@ usage errors must not wait for them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,23 @@ if TYPE_CHECKING:
     from coldsend.domain.access import Actor
 
 
+class Effect(StrEnum):
+    """What a verb does to the installation; the last two leave a row in the audit log."""
+
+    READS = "reads"
+    CHANGES = "changes"
+    RUNS = "runs"  # until it is stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """A verb as the audit log sees it. command: ``campaign start``. private: its arguments are not kept."""
+
+    command: str
+    effect: Effect
+    private: bool = False
+
+
 @dataclass
 class Run:
     """One run of the command line. ``current()`` is the one in progress."""
@@ -27,6 +46,9 @@ class Run:
     json: bool = False
     assume_yes: bool = False
     answer_timeout: float | None = None  # seconds a statement may take; None: as long as people wait
+    words: Sequence[str] = ()  # the command line without global options
+    verb: Verb | None = None  # the one that has begun
+    audited: bool = False  # its row is in the audit log, or it is to have none
 
     @cached_property
     def out(self) -> Output:

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from coldsend.cli.context import current
-from coldsend.cli.noun import single, verb
+from coldsend.cli.noun import reads, single
 from coldsend.cli.output import Output
 from coldsend.demo.examples import examples_folder
 from coldsend.demo.mailbox import HOST, Mailbox, free_port, subject_of
@@ -34,7 +34,7 @@ TEMPLATES = {
 RULE = "tag:lead and tag:en and not tag:customer"
 
 
-@verb(app, "coldsend demo", "coldsend demo --folder /tmp/coldsend-demo")
+@reads(app, "coldsend demo", "coldsend demo --folder /tmp/coldsend-demo")
 def demo(
     folder: Annotated[
         Path, typer.Option(help="Where configuration, database and messages go; emptied first.")

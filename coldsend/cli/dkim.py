@@ -11,7 +11,7 @@ import typer
 from coldsend import clock, logbook
 from coldsend.cli import advice
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.dkim import Algorithm, DkimKey, KeyStatus
@@ -30,7 +30,7 @@ Selector = Annotated[
 ]
 
 
-@verb(
+@changes(
     app,
     "coldsend dkim add example.com",
     "coldsend dkim add example.com --algorithm ed25519",
@@ -70,7 +70,7 @@ def add(
     advice.next_step(run, f"then sign with it: coldsend dkim activate {added.domain}")
 
 
-@verb(app, "coldsend dkim list", name="list")
+@reads(app, "coldsend dkim list", name="list")
 def list_keys() -> None:
     """List all keys and the services that sign with them (admins only)."""
     run = current()
@@ -86,7 +86,7 @@ def list_keys() -> None:
     run.out.table(shown, columns, empty="no DKIM keys yet: coldsend dkim add example.com", document=documents)
 
 
-@verb(app, "coldsend dkim show example.com", "coldsend dkim show example.com --selector cs20270301")
+@reads(app, "coldsend dkim show example.com", "coldsend dkim show example.com --selector cs20270301")
 def show(domain: Domain, selector: Selector = None) -> None:
     """Show a domain's keys and their DNS records (admins only); never a private key.
 
@@ -110,7 +110,7 @@ def show(domain: Domain, selector: Selector = None) -> None:
         _show_record(run, key)
 
 
-@verb(app, "coldsend dkim check example.com", "coldsend dkim check")
+@reads(app, "coldsend dkim check example.com", "coldsend dkim check")
 def check(
     domain: Annotated[
         str | None, typer.Argument(metavar="[DOMAIN]", help="This domain only; left out: all.")
@@ -145,7 +145,9 @@ def check(
         )
 
 
-@verb(app, "coldsend dkim activate example.com", "coldsend dkim activate example.com --selector cs20270301")
+@changes(
+    app, "coldsend dkim activate example.com", "coldsend dkim activate example.com --selector cs20270301"
+)
 def activate(
     domain: Domain,
     selector: Selector = None,
@@ -188,7 +190,7 @@ def activate(
         )
 
 
-@verb(app, "coldsend dkim retire example.com", "coldsend dkim retire example.com --selector cs20270301")
+@changes(app, "coldsend dkim retire example.com", "coldsend dkim retire example.com --selector cs20270301")
 def retire(domain: Domain, selector: Selector = None) -> None:
     """Sign no more with a key (admins only); its record must stay published for a while.
 
@@ -207,7 +209,7 @@ def retire(domain: Domain, selector: Selector = None) -> None:
     _say_retired(run, retired)
 
 
-@verb(app, "coldsend dkim remove example.com --selector cs20270301")
+@changes(app, "coldsend dkim remove example.com --selector cs20270301")
 def remove(domain: Domain, selector: Selector = None) -> None:
     """Delete a key that does not sign, with its private half (admins only)."""
     run = current()

@@ -8,14 +8,14 @@ from dataclasses import asdict
 import typer
 
 from coldsend.cli.context import current
-from coldsend.cli.noun import single, verb
+from coldsend.cli.noun import reads, single
 from coldsend.errors import Refused
 from coldsend.installation.doctor import Patient, findings
 
 app = single()
 
 
-@verb(app, "coldsend doctor", "coldsend doctor --json --config /etc/coldsend/coldsend.toml")
+@reads(app, "coldsend doctor", "coldsend doctor --json --config /etc/coldsend/coldsend.toml")
 def doctor() -> None:
     """Check configuration, keys, database and services; report everything at once.
 

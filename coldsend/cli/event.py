@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import Actor, require_owner
 from coldsend.domain.states import EventType
@@ -17,7 +17,7 @@ from coldsend.stores import contacts, events, tasks
 app = noun("The event log: what was tried, accepted and refused, and what came back.")
 
 
-@verb(
+@reads(
     app,
     "coldsend event list",
     "coldsend event list --task spring/intro --type bounce",

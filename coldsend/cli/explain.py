@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from coldsend.cli.context import current
-from coldsend.cli.noun import single, verb
+from coldsend.cli.noun import reads, single
 from coldsend.domain.answers import Action, Outcome, Phase, Verdict
 from coldsend.domain.providers import provider_of
 from coldsend.domain.replies import judge
@@ -35,7 +35,7 @@ MEANING: dict[Action, str] = {
 }
 
 
-@verb(
+@reads(
     app,
     'coldsend explain "550 5.1.1 no such user"',
     'coldsend explain "421 4.7.28 unusual rate of mail" --provider google',

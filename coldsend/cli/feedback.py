@@ -8,14 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, reads
 from coldsend.domain.access import require_admin
 from coldsend.stores import unmatched
 
 app = noun("What came back and is about no recipient, as far as anybody can tell.")
 
 
-@verb(
+@reads(
     app,
     "coldsend feedback list",
     "coldsend feedback list --source inbox --limit 500",
@@ -45,7 +45,7 @@ def list_unmatched(
     run.out.table(rows, columns, empty="everything that came back is about a known recipient", document=found)
 
 
-@verb(app, "coldsend feedback show 12", "coldsend feedback show 12 --json")
+@reads(app, "coldsend feedback show 12", "coldsend feedback show 12 --json")
 def show(number: Annotated[str, typer.Argument(metavar="ID", help="As `feedback list` shows it.")]) -> None:
     """Show all that is known of a happening that matched no recipient. For admins."""
     run = current()

@@ -12,9 +12,10 @@ import typer
 from sqlalchemy.engine import RowMapping
 
 from coldsend import clock
+from coldsend.cli import auditing
 from coldsend.cli.context import Run, current
 from coldsend.cli.mailbox import explained, visible
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.cli.nouns import NOUNS
 from coldsend.cli.output import shown
 from coldsend.daemon.stopping import Stopping
@@ -36,7 +37,7 @@ LARGEST = 50 * 1024 * 1024  # bytes; what no mail server takes is no message
 SHOWN = 60
 
 
-@verb(
+@reads(
     app,
     "coldsend inbox classify bounce.eml",
     "coldsend inbox classify mails/*.eml --json",
@@ -63,7 +64,7 @@ def classify(
     run.out.table(rows, columns, empty="there is nothing to classify")
 
 
-@verb(app, "coldsend inbox poll", "coldsend inbox poll replies")
+@changes(app, "coldsend inbox poll", "coldsend inbox poll replies")
 def poll(
     names: Annotated[
         list[str] | None,
@@ -88,6 +89,8 @@ def poll(
             run.database, run.settings, run.keys, clock.now, stop.is_set, lambda: advance(next(read))
         )
         polled = poller.poll(list(dict.fromkeys(ids)))
+    if not any(one.read for one in polled):
+        auditing.unchanged(run)
     documents = [_polled(one) for one in polled]
     columns = {"mailbox": "MAILBOX", "state": "STATE", "read": "READ#", "ours": "OURS#"}
     columns |= {kind.value: f"{kind.value.replace('_', ' ').upper()}#" for kind in MessageKind}
@@ -99,7 +102,7 @@ def poll(
     _raise_failures(polled)
 
 
-@verb(
+@reads(
     app,
     "coldsend inbox list",
     "coldsend inbox list --kind reply --limit 20",
@@ -140,7 +143,7 @@ def list_messages(
     run.out.table(rows, columns, empty="no messages: coldsend inbox poll")
 
 
-@verb(app, "coldsend inbox show 12", "coldsend inbox show 12 --raw > message.eml")
+@reads(app, "coldsend inbox show 12", "coldsend inbox show 12 --raw > message.eml")
 def show(
     message_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Id of the message: `inbox list`.")],
     raw: Annotated[
@@ -167,7 +170,7 @@ def show(
     run.out.fields({name: value for name, value in lines.items() if value not in (None, "", [])})
 
 
-@verb(app, "coldsend inbox retry 12 15", "coldsend inbox retry --all", "coldsend inbox list --not-taken")
+@changes(app, "coldsend inbox retry 12 15", "coldsend inbox retry --all", "coldsend inbox list --not-taken")
 def retry(
     message_ids: Annotated[
         list[int] | None, typer.Argument(metavar="ID", min=1, help="Ids of messages: `inbox list`.")

@@ -10,7 +10,7 @@ import typer
 
 from coldsend import clock
 from coldsend.cli.context import current
-from coldsend.cli.noun import single, verb
+from coldsend.cli.noun import changes, single
 from coldsend.config.settings import CONFIG_FILE_NAME, Settings
 from coldsend.database.engine import parse_url, shown_url
 from coldsend.errors import UsageError
@@ -19,7 +19,7 @@ from coldsend.installation.setup import Step, Wish, initialise
 app = single()
 
 
-@verb(
+@changes(
     app,
     "coldsend init",
     "coldsend init --database-url mysql://coldsend@db.example.com/coldsend --user anna",
@@ -43,6 +43,7 @@ def init(
         raise UsageError("init acts as nobody: leave --as out", hint="--user names the admin it makes")
     wish = Wish(run.config, database_url, user, os.environ)
     settings, steps = initialise(wish, clock.now())
+    _ = run.database  # it is there now: the audit log begins with who made it
     following = _next_steps(settings)
     if run.out.json:
         run.out.data(_document(settings, steps, following))

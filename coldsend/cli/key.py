@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.config.secrets import new_key
 from coldsend.domain.access import require_admin
 from coldsend.installation import rotation
@@ -12,7 +12,7 @@ from coldsend.stores import sealed
 app = noun("The keys that encrypt credentials.")
 
 
-@verb(app, "coldsend key new", "COLDSEND_SECRET_KEY=$(coldsend key new) coldsend init", name="new")
+@reads(app, "coldsend key new", "COLDSEND_SECRET_KEY=$(coldsend key new) coldsend init", name="new")
 def new() -> None:
     """Print a fresh key; it is not put into use.
 
@@ -26,7 +26,7 @@ def new() -> None:
         run.out.plain(key)
 
 
-@verb(app, "coldsend key rotate")
+@changes(app, "coldsend key rotate")
 def rotate() -> None:
     """Bring a new key into use and encrypt everything with it (admins only).
 
@@ -52,7 +52,7 @@ def rotate() -> None:
         run.out.note(f"no longer needed: {', '.join(done.removable)}; take it out of COLDSEND_SECRET_KEY")
 
 
-@verb(app, "coldsend key status")
+@reads(app, "coldsend key status")
 def status() -> None:
     """Show which keys there are, by their ids, and how many values need each."""
     run = current()

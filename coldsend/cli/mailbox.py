@@ -12,7 +12,7 @@ from coldsend.cli import login
 from coldsend.cli.advice import next_step
 from coldsend.cli.context import Run, current
 from coldsend.cli.login import LoginOptions
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.config.secrets import mailbox_owner
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
@@ -65,7 +65,7 @@ Enabled = Annotated[
 ]
 
 
-@verb(
+@changes(
     app,
     "coldsend mailbox add replies --host imap.example.com --username anna@example.com --password-stdin "
     "--service main < password.txt",
@@ -119,7 +119,7 @@ def add(
     next_step(run, f"try it: coldsend mailbox test {added['name']!r}")
 
 
-@verb(app, "coldsend mailbox list", name="list")
+@reads(app, "coldsend mailbox list", name="list")
 def list_mailboxes() -> None:
     """List mailboxes and how reading them goes; operators see those of services granted to them."""
     run = current()
@@ -140,7 +140,7 @@ def list_mailboxes() -> None:
     run.out.table(shown, columns, empty=empty)
 
 
-@verb(app, "coldsend mailbox show replies")
+@reads(app, "coldsend mailbox show replies")
 def show(name: Name) -> None:
     """Show a mailbox: where it is, how far it was read, what went wrong; never its credentials."""
     run = current()
@@ -150,7 +150,7 @@ def show(name: Name) -> None:
     run.out.fields(document)
 
 
-@verb(
+@changes(
     app,
     "coldsend mailbox update replies --password-stdin < password.txt",
     "coldsend mailbox update replies --disable",
@@ -206,7 +206,7 @@ def update(
     run.out.done(f"mailbox {changed['name']!r} changed", changed)
 
 
-@verb(app, "coldsend mailbox test replies", name="test")
+@changes(app, "coldsend mailbox test replies", name="test")
 def try_out(name: Name) -> None:
     """Log in and look into the folder, without reading a message.
 
@@ -234,7 +234,7 @@ def try_out(name: Name) -> None:
     next_step(run, f"read it: coldsend inbox poll {mailbox.name!r}")
 
 
-@verb(app, "coldsend mailbox remove old")
+@changes(app, "coldsend mailbox remove old")
 def remove(name: Name) -> None:
     """Remove a mailbox and its credentials (admins only); messages that were found in it stay."""
     run = current()

@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from coldsend import __version__, clock, logbook
-from coldsend.cli import context
+from coldsend.cli import auditing, context
 from coldsend.cli.nouns import NOUNS, VERBS
 from coldsend.errors import ColdsendError, NotFound, Refused, UsageError
 
@@ -78,29 +78,40 @@ def main(arguments: Sequence[str]) -> int:
     """Run one command line; returns the exit code and never raises."""
     this_run = context.Run()
     try:
-        return _run(arguments, this_run)
+        exit_code, error = _guarded(arguments, this_run)
+        auditing.ended(this_run, exit_code, error)
+    except KeyboardInterrupt:  # a second one, while the first was told
+        return INTERRUPTED
+    else:
+        return exit_code
+    finally:
+        with contextlib.suppress(Exception):
+            this_run.close()
+
+
+def _guarded(arguments: Sequence[str], this_run: context.Run) -> tuple[int, str | None]:
+    """The exit code of one command line, and the code of the error that was shown."""
+    try:
+        return _run(arguments, this_run), None
     except Exit as stop:
-        return int(stop.exit_code)
+        return int(stop.exit_code), None
     except (Abort, KeyboardInterrupt):
         this_run.out.note("interrupted")
-        return INTERRUPTED
+        return INTERRUPTED, "interrupted"
     except BrokenPipeError:
         # The reader (head, less) went away; nothing is wrong.
         _forget(sys.stdout)
-        return 0
+        return 0, None
     except Exception as error:
         if _asks_for_help(error) and not this_run.json:
             this_run.out.plain(str(error))
-            return UsageError.exit_code
+            return UsageError.exit_code, UsageError.code
         shown = _as_shown(error, arguments)
         if shown is None:
             logbook.unexpected_error(" ".join(arguments[:2]), error)
             shown = _bug(error)
         this_run.out.error(shown)
-        return shown.exit_code
-    finally:
-        with contextlib.suppress(Exception):
-            this_run.close()
+        return shown.exit_code, shown.code
 
 
 def _run(arguments: Sequence[str], this_run: context.Run) -> int:
@@ -111,6 +122,7 @@ def _run(arguments: Sequence[str], this_run: context.Run) -> int:
     if rest is None:
         this_run.out.done(f"coldsend {__version__}", {"version": __version__})
         return 0
+    this_run.words = rest
     with app.make_context("coldsend", rest) as top:
         app.invoke(top)
     return 0

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from coldsend import clock
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, reads
 from coldsend.domain.access import require_admin
 from coldsend.metrics import collecting, survey
 
 app = noun("Metrics for Prometheus.")
 
 
-@verb(
+@reads(
     app,
     "coldsend metrics show",
     "coldsend metrics show > coldsend.prom.new && mv coldsend.prom.new /var/lib/node_exporter/coldsend.prom",

@@ -1,15 +1,21 @@
 """A noun of the command line: a Typer group whose every verb has help with an example.
 
 Global options (``--json``, ``--as``, ``--config``, ``--yes``) may stand anywhere on the line; ``main`` takes
-them out before Typer sees it, so no verb declares them.
+them out before Typer sees it, so no verb declares them. Each verb says by its decorator what it does to the
+installation: it :func:`reads`, it :func:`changes` something, or it :func:`runs` until it is stopped. The last
+two leave a row in the audit log (``cli/auditing.py``).
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import typer
+
+from coldsend.cli.context import Effect, Verb, current
+from coldsend.cli.nouns import NOUNS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,15 +35,58 @@ def single() -> typer.Typer:
     return typer.Typer(rich_markup_mode=None, add_completion=False)
 
 
-def verb(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
-    """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it."""
+def reads(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
+    """A verb that changes nothing of the installation; otherwise as :func:`verb`."""
+    return verb(group, *examples, name=name, effect=Effect.READS)
+
+
+def changes(
+    group: typer.Typer, *examples: str, name: str | None = None, private: bool = False
+) -> Callable[[F], F]:
+    """A verb that changes something; otherwise as :func:`verb`.
+
+    private: what it is given must not be kept, only that it was called.
+    """
+    return verb(group, *examples, name=name, effect=Effect.CHANGES, private=private)
+
+
+def runs(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
+    """A verb that runs until it is stopped; it calls ``auditing.begun`` when it starts."""
+    return verb(group, *examples, name=name, effect=Effect.RUNS)
+
+
+def verb(
+    group: typer.Typer,
+    *examples: str,
+    name: str | None = None,
+    effect: Effect | None = None,
+    private: bool = False,
+) -> Callable[[F], F]:
+    """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it.
+
+    effect: None where a verb has not said yet; it is taken for a change. Use the functions above.
+    """
     heading = "Examples:" if len(examples) > 1 else "Example:"
     shown = "\n".join([AS_IT_STANDS, heading, *(f"  {example}" for example in examples), "", EVERYWHERE])
 
     def register(function: F) -> F:
         # Its first sentence whole: the overview of a group would cut it off.
         first = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
-        group.command(name=name, short_help=first, epilog=shown, no_args_is_help=False)(function)
+        this = Verb(_command(function, name), effect or Effect.CHANGES, private)
+
+        @functools.wraps(function)
+        def begin(*arguments: Any, **options: Any) -> Any:
+            current().verb = this
+            return function(*arguments, **options)
+
+        begin.effect = effect  # type: ignore[attr-defined] - a test asks every command for it
+        group.command(name=name, short_help=first, epilog=shown, no_args_is_help=False)(begin)
         return function
 
     return register
+
+
+def _command(function: Callable[..., Any], name: str | None) -> str:
+    """``campaign start``, as it is typed: the module is the noun, or the command itself."""
+    module = function.__module__.rpartition(".")[2].replace("_", "-")
+    return f"{module} {name or function.__name__.replace('_', '-')}" if module in NOUNS else module

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock
+from coldsend.cli import auditing
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.service import Service
@@ -24,7 +25,7 @@ Name = Annotated[
 ]
 
 
-@verb(app, "coldsend quota show", "coldsend quota show main --json")
+@reads(app, "coldsend quota show", "coldsend quota show main --json")
 def show(name: Name = None) -> None:
     """Show today's limit, what is used and left, and when the next quota day begins.
 
@@ -47,7 +48,7 @@ def show(name: Name = None) -> None:
     )
 
 
-@verb(app, "coldsend quota reset", "coldsend quota reset main")
+@changes(app, "coldsend quota reset", "coldsend quota reset main")
 def reset(name: Name = None) -> None:
     """Close past quota days and bring the counters in the table of services up to date (admins only).
 
@@ -69,6 +70,8 @@ def reset(name: Name = None) -> None:
     ]
     changed = sum(one.mirror_changed for one in rolled)
     closed = sum(one.days_closed for one in rolled)
+    if not changed and not closed:
+        auditing.unchanged(run)
     run.out.done(
         f"services: {len(rolled)}, counters brought up to date: {changed}, past days closed: {closed}",
         documents,

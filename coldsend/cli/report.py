@@ -12,7 +12,7 @@ from coldsend import clock
 from coldsend.analytics import reporting
 from coldsend.cli import advice
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, reads
 from coldsend.cli.output import shown
 from coldsend.domain.access import require_owner
 from coldsend.errors import NotAllowed
@@ -23,7 +23,7 @@ app = noun("Reports: what became of a campaign, a task, a sender service.")
 _COUNTED = {"recipients": "RECIPIENTS#", "accepted": "ACCEPTED#", "waiting_rows": "WAITING#"}
 
 
-@verb(app, "coldsend report campaign spring", "coldsend report campaign spring --json")
+@reads(app, "coldsend report campaign spring", "coldsend report campaign spring --json")
 def campaign(
     name: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name or id of the campaign.")],
 ) -> None:
@@ -60,7 +60,7 @@ def campaign(
     )
 
 
-@verb(app, "coldsend report task spring/intro", "coldsend report task 7 --json")
+@reads(app, "coldsend report task spring/intro", "coldsend report task 7 --json")
 def task(
     name: Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or its id.")],
 ) -> None:
@@ -84,7 +84,7 @@ def task(
     advice.unknown(run, found["by_status"], f"{found['campaign']}/{found['name']}")
 
 
-@verb(app, "coldsend report service main", "coldsend report service main --days 7")
+@reads(app, "coldsend report service main", "coldsend report service main --days 7")
 def service(
     name: Annotated[str, typer.Argument(metavar="SERVICE", help="Name or id of the sender service.")],
     days: Annotated[int, typer.Option(min=1, max=3650, help="Tasks and quota days so far back.")] = 30,

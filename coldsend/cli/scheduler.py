@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from coldsend import clock, logbook
+from coldsend.cli import auditing
 from coldsend.cli.context import Run, current, global_options
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, runs
 from coldsend.cli.progress import LiveProgress
 from coldsend.daemon import hosts
 from coldsend.daemon.reports import Reports, served
@@ -23,7 +24,7 @@ from coldsend.stores import signing_keys
 app = noun("The daemon: plans campaigns and keeps sender processes running.")
 
 
-@verb(
+@runs(
     app,
     "coldsend scheduler run",
     "coldsend scheduler run --until-idle --workers 2",
@@ -49,6 +50,7 @@ def run_scheduler(
         for purpose in signing_keys.PURPOSES:
             signing_keys.load(connection, run.keys, purpose)
     count = run.settings.delivery.workers if workers is None else workers
+    auditing.begun(run)
     with LiveProgress(run.database, shown=not run.json and sys.stderr.isatty()) as progress:
         # After the bar is there: the log lines must go through it.
         logbook.configure(run.settings.log.level, run.settings.log.format)

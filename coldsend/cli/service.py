@@ -14,7 +14,7 @@ from coldsend.cli import service_options as option
 from coldsend.cli.advice import next_step
 from coldsend.cli.context import Run, current
 from coldsend.cli.login import LoginOptions
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.delivery import trial
 from coldsend.domain.access import require_admin
@@ -29,7 +29,7 @@ from coldsend.web.webhooks import identity as webhooks
 app = noun("Sender services: the accounts that mail goes out through.")
 
 
-@verb(
+@changes(
     app,
     "coldsend service add main --type smtp --host smtp.example.com --tls starttls --username anna "
     '--password-stdin --from "Anna Smith <anna@example.com>" --daily-quota 500 --throttle-sec 2 < password',
@@ -108,7 +108,7 @@ def add(
     next_step(run, f"let users send through it: coldsend service grant {added['name']!r} USER")
 
 
-@verb(
+@changes(
     app,
     "coldsend service update main --daily-quota 800",
     "coldsend service update main --password-stdin < password.txt",
@@ -179,7 +179,7 @@ def update(
         next_step(run, f"give the provider the webhook url of: coldsend service show {changed['name']!r}")
 
 
-@verb(app, "coldsend service list", name="list")
+@reads(app, "coldsend service list", name="list")
 def list_services() -> None:
     """List sender services; operators see those granted to them."""
     run = current()
@@ -198,7 +198,7 @@ def list_services() -> None:
     run.out.table(shown, columns, empty=empty)
 
 
-@verb(app, "coldsend service show main")
+@reads(app, "coldsend service show main")
 def show(name: option.Name) -> None:
     """Show a service: settings, health, quota and who may use it; never its credentials."""
     run = current()
@@ -222,7 +222,7 @@ def show(name: option.Name) -> None:
     run.out.fields(lines)
 
 
-@verb(app, "coldsend service test main --to me@example.com", name="test")
+@changes(app, "coldsend service test main --to me@example.com", name="test")
 def send_test(
     name: option.Name,
     to: Annotated[str, typer.Option(metavar="ADDRESS", help="Who gets the test message: yourself.")],
@@ -251,7 +251,7 @@ def send_test(
         )
 
 
-@verb(app, "coldsend service freeze main --reason 'domain is being moved'")
+@changes(app, "coldsend service freeze main --reason 'domain is being moved'")
 def freeze(
     name: option.Name,
     reason: Annotated[str, typer.Option(help="Why; shown wherever its work waits.")] = "by hand",
@@ -271,7 +271,7 @@ def freeze(
     run.out.done(f"service {frozen['name']!r} {sentence}", frozen)
 
 
-@verb(app, "coldsend service thaw main")
+@changes(app, "coldsend service thaw main")
 def thaw(name: option.Name) -> None:
     """Let a service send again (admins only).
 
@@ -291,7 +291,7 @@ def thaw(name: option.Name) -> None:
     run.out.done(f"service {thawed['name']!r} {'may send again' if changed else 'was not frozen'}", thawed)
 
 
-@verb(app, "coldsend service grant main anna")
+@changes(app, "coldsend service grant main anna")
 def grant(name: option.Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
     """Let a user send through a service (admins only); admins need no grant."""
     run = current()
@@ -299,7 +299,7 @@ def grant(name: option.Name, user: Annotated[str, typer.Argument(help="Name or i
     _change_grant(run, name, user, granted=True)
 
 
-@verb(app, "coldsend service revoke main anna")
+@changes(app, "coldsend service revoke main anna")
 def revoke(name: option.Name, user: Annotated[str, typer.Argument(help="Name or id of the user.")]) -> None:
     """Take a service from a user (admins only)."""
     run = current()
@@ -307,7 +307,7 @@ def revoke(name: option.Name, user: Annotated[str, typer.Argument(help="Name or 
     _change_grant(run, name, user, granted=False)
 
 
-@verb(app, "coldsend service remove old")
+@changes(app, "coldsend service remove old")
 def remove(name: option.Name) -> None:
     """Remove a service that was never used (admins only); freeze the others instead."""
     run = current()

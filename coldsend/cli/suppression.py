@@ -14,7 +14,7 @@ from coldsend.audience import suppressing, suppression_import
 from coldsend.audience.csv_source import STDIN
 from coldsend.audience.exporting import replaced
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.domain.states import SuppressionReason
 from coldsend.domain.suppression import NO_LIST, checked_list_name
 from coldsend.errors import PartlyDone, UsageError
@@ -37,7 +37,7 @@ List = Annotated[
 Reason = Annotated[SuppressionReason, typer.Option(help="Why.")]
 
 
-@verb(
+@changes(
     app,
     "coldsend suppression add bob@acme.com --reason unsubscribe",
     "coldsend suppression add @competitor.com --detail 'asked by sales'",
@@ -73,7 +73,7 @@ def add(
     )
 
 
-@verb(
+@changes(
     app,
     "coldsend suppression remove bob@acme.com",
     "coldsend suppression remove bob@acme.com --force --detail 'signed up again on 2 May, ticket 812'",
@@ -125,7 +125,7 @@ def _remove_list(run: Run, name: str) -> None:
     run.out.done(f"the list {name!r} is taken away: {count} entries", {"list": name, "removed": count})
 
 
-@verb(
+@reads(
     app,
     "coldsend suppression list",
     "coldsend suppression list --search acme",
@@ -167,7 +167,7 @@ def list_suppressions(
         run.out.note(f"there are more: --after {rows[-1]['id']}")
 
 
-@verb(app, "coldsend suppression lists")
+@reads(app, "coldsend suppression lists")
 def lists() -> None:
     """Show the named lists, and how many addresses and domains each has."""
     run = current()
@@ -185,7 +185,7 @@ def lists() -> None:
     )
 
 
-@verb(
+@changes(
     app,
     "coldsend suppression import unsubscribed.txt --reason unsubscribe",
     "coldsend suppression import exported.csv",
@@ -239,7 +239,7 @@ def import_file(
         )
 
 
-@verb(
+@reads(
     app,
     "coldsend suppression export suppressed.csv",
     "coldsend suppression export > suppressed.csv",

@@ -14,7 +14,7 @@ from coldsend.audience import rule
 from coldsend.audience.preview import preview as preview_rule
 from coldsend.cli import advice, moment
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_owner
 from coldsend.errors import InvalidInput, NotFound
@@ -26,7 +26,7 @@ app = noun("Tasks of a campaign: who gets which templates, and when.")
 Task = Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or its id.")]
 
 
-@verb(
+@changes(
     app,
     "coldsend task create spring intro --template-set intros --rule 'tag:lead and not tag:customer'",
     "coldsend task create spring intro --template-set intros --rule @leads.json --plan-time 2027-03-01",
@@ -89,7 +89,7 @@ def _rule_text(given: str) -> str:
         ) from error
 
 
-@verb(app, "coldsend task list", "coldsend task list spring", name="list")
+@reads(app, "coldsend task list", "coldsend task list spring", name="list")
 def list_tasks(
     campaign: Annotated[str | None, typer.Argument(help="Only tasks of this campaign.")] = None,
 ) -> None:
@@ -119,7 +119,7 @@ def list_tasks(
     run.out.table(rows, columns, empty=empty, document=found)
 
 
-@verb(app, "coldsend task show spring/intro", "coldsend task show 7 --json")
+@reads(app, "coldsend task show spring/intro", "coldsend task show 7 --json")
 def show(task: Task) -> None:
     """Show a task: its state, its recipients by status, how fast it is sent and until when about, its rule.
 
@@ -188,7 +188,7 @@ def _section(run: Run, title: str, rows: list[dict[str, Any]], columns: dict[str
         run.out.table(rows, columns, empty="")
 
 
-@verb(app, "coldsend task preview spring/intro", "coldsend task preview spring/intro --limit 50")
+@reads(app, "coldsend task preview spring/intro", "coldsend task preview spring/intro --limit 50")
 def preview(
     task: Task, limit: Annotated[int, typer.Option(min=0, max=10_000, help="Contacts to show.")] = 10
 ) -> None:
@@ -207,7 +207,7 @@ def preview(
     )
 
 
-@verb(app, "coldsend task expand spring/intro")
+@changes(app, "coldsend task expand spring/intro")
 def expand(task: Task) -> None:
     """Let contacts into a running or finished task that match its rule by now.
 
@@ -220,7 +220,7 @@ def expand(task: Task) -> None:
     advice.warn(run, made.warnings)
 
 
-@verb(app, "coldsend task pause spring/intro")
+@changes(app, "coldsend task pause spring/intro")
 def pause(task: Task) -> None:
     """Stop sending a task within a second, until `task resume`."""
     run = current()
@@ -229,7 +229,7 @@ def pause(task: Task) -> None:
     advice.next_step(run, f"go on with: coldsend task resume {quote(made.reference)}")
 
 
-@verb(app, "coldsend task resume spring/intro")
+@changes(app, "coldsend task resume spring/intro")
 def resume(task: Task) -> None:
     """Go on with a paused task."""
     run = current()
@@ -239,7 +239,7 @@ def resume(task: Task) -> None:
     )
 
 
-@verb(app, "coldsend task cancel spring/intro", "coldsend task cancel spring/intro --yes")
+@changes(app, "coldsend task cancel spring/intro", "coldsend task cancel spring/intro --yes")
 def cancel(task: Task) -> None:
     """End a task for good: whoever has not been sent to is skipped. Asks first."""
     run = current()
@@ -253,7 +253,7 @@ def cancel(task: Task) -> None:
     run.out.done(sentence, {**_document(made), "waiting": made.count})
 
 
-@verb(app, "coldsend task retry spring/intro", "coldsend task retry spring/intro --yes")
+@changes(app, "coldsend task retry spring/intro", "coldsend task retry spring/intro --yes")
 def retry(task: Task) -> None:
     """Try recipients again that failed for passing reasons until their time ran out. Asks first.
 

@@ -11,7 +11,7 @@ import typer
 from coldsend import clock
 from coldsend.cli import advice
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.composing import templates as use
 from coldsend.composing.load import load_signer, template_of
 from coldsend.composing.source import Site, TemplateSource, site_of
@@ -29,7 +29,7 @@ FILE_LIMIT = 10_000_000
 STAND_IN = Service(id=0, name="preview", type="console", from_email="sender@example.com", from_name="Sender")
 
 
-@verb(
+@changes(
     app,
     "coldsend template add intro --subject 'A question about {{ contact.company }}' --body-file intro.html",
     "coldsend template add intro --subject Hello --body-file intro.html --text-file intro.txt",
@@ -60,7 +60,7 @@ def add(
     advice.next_step(run, f"see it: coldsend template preview {shown} --contact EMAIL")
 
 
-@verb(app, "coldsend template list", name="list")
+@reads(app, "coldsend template list", name="list")
 def list_templates() -> None:
     """List templates: an operator's own, or all of them for admins."""
     run = current()
@@ -85,7 +85,7 @@ def list_templates() -> None:
     )
 
 
-@verb(app, "coldsend template show intro")
+@reads(app, "coldsend template show intro")
 def show(name: Template) -> None:
     """Show a template as it was written."""
     run = current()
@@ -112,7 +112,7 @@ def show(name: Template) -> None:
         run.out.plain(f"--- text part ---\n{row['text_body'].rstrip()}\n")
 
 
-@verb(
+@reads(
     app,
     "coldsend template preview intro --contact bob@acme.com",
     "coldsend template preview intro --contact bob@acme.com --service main --out intro.eml",
@@ -165,7 +165,7 @@ def preview(
         run.out.plain(f"{head}\n\n{message.text.rstrip()}\n")
 
 
-@verb(app, "coldsend template lint intro", name="lint")
+@reads(app, "coldsend template lint intro", name="lint")
 def lint_template(name: Template) -> None:
     """Look for mistakes in a template; exits with 4 where there are errors."""
     run = current()
@@ -188,7 +188,7 @@ def lint_template(name: Template) -> None:
         raise Refused(f"template {row['name']!r} has {errors} error{'s' if errors > 1 else ''}")
 
 
-@verb(
+@changes(
     app,
     "coldsend template update intro --body-file intro.html",
     "coldsend template update intro --subject 'Shorter' --no-text",
@@ -221,7 +221,7 @@ def update(
     _say(run, checked)
 
 
-@verb(app, "coldsend template remove intro")
+@changes(app, "coldsend template remove intro")
 def remove(name: Template) -> None:
     """Remove a template that is in no set and was never sent."""
     run = current()

@@ -10,7 +10,7 @@ import typer
 from coldsend import clock
 from coldsend.cli import advice
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.composing import template_sets as use
 from coldsend.composing.template_sets import TemplateSet
 from coldsend.stores import template_sets
@@ -24,7 +24,7 @@ Option = Annotated[
 ]
 
 
-@verb(app, "coldsend template-set create intros --template intro-a --template intro-b")
+@changes(app, "coldsend template-set create intros --template intro-a --template intro-b")
 def create(
     name: Annotated[str, typer.Argument(help="Name of the new set.")],
     templates: Named = None,
@@ -39,7 +39,7 @@ def create(
         advice.next_step(run, f"add templates: coldsend template-set add {quote(made.name)} TEMPLATE..")
 
 
-@verb(app, "coldsend template-set list", name="list")
+@reads(app, "coldsend template-set list", name="list")
 def list_sets() -> None:
     """List template sets: an operator's own, or all of them for admins."""
     run = current()
@@ -63,7 +63,7 @@ def list_sets() -> None:
     )
 
 
-@verb(app, "coldsend template-set show intros")
+@reads(app, "coldsend template-set show intros")
 def show(name: Set) -> None:
     """Show the templates of a set in the order they are sent."""
     run = current()
@@ -80,7 +80,7 @@ def show(name: Set) -> None:
     run.out.table(rows, columns, empty=f"template set {found.name!r} is empty", document=document)
 
 
-@verb(app, "coldsend template-set add intros intro-c")
+@changes(app, "coldsend template-set add intros intro-c")
 def add(name: Set, templates: Named = None, template: Option = None) -> None:
     """Add templates at the end of a set that no open task uses."""
     run, now = current(), clock.now()
@@ -89,7 +89,7 @@ def add(name: Set, templates: Named = None, template: Option = None) -> None:
     run.out.done(f"template set {found.name!r} now holds {_listed(found)}", _document(found))
 
 
-@verb(
+@changes(
     app,
     "coldsend template-set remove intros intro-c",
     "coldsend template-set remove intros",
@@ -109,7 +109,7 @@ def remove(name: Set, templates: Named = None, template: Option = None) -> None:
     run.out.done(f"template set {found.name!r} removed", {"id": found.id, "name": found.name})
 
 
-@verb(app, "coldsend template-set reorder intros intro-b intro-a")
+@changes(app, "coldsend template-set reorder intros intro-b intro-a")
 def reorder(name: Set, templates: Named = None, template: Option = None) -> None:
     """Change the order of a set: name all of its templates as they shall follow each other."""
     run, now = current(), clock.now()

@@ -12,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 from coldsend import clock
 from coldsend.cli import advice
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.composing.message_ids import message_id
 from coldsend.composing.tokens import Tokens
 from coldsend.errors import PartlyDone, Refused, UsageError
@@ -39,7 +39,7 @@ Service = Annotated[
 ]
 
 
-@verb(
+@reads(
     app,
     "coldsend unknown list",
     "coldsend unknown list spring/intro --limit 500",
@@ -87,7 +87,7 @@ def list_unknown(
         )
 
 
-@verb(
+@changes(
     app,
     "coldsend unknown resend spring/intro bob@example.com",
     "coldsend unknown resend 17 18 --yes",
@@ -119,7 +119,7 @@ def resend(targets: Targets = None, every: Every = False, service: Service = Non
     _left(run, made)
 
 
-@verb(
+@changes(
     app,
     "coldsend unknown mark-sent spring/intro bob@example.com ann@example.com",
     "coldsend unknown mark-sent spring --all --yes",
@@ -141,7 +141,7 @@ def mark_sent(targets: Targets = None, every: Every = False, service: Service = 
     _left(run, made)
 
 
-@verb(
+@changes(
     app,
     "coldsend unknown give-up spring/intro bob@example.com",
     "coldsend unknown give-up spring/intro --all",

@@ -8,7 +8,7 @@ import typer
 
 from coldsend import clock
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin, require_admin_left
 from coldsend.domain.states import Role
@@ -17,7 +17,7 @@ from coldsend.stores import users
 app = noun("Users and their roles.")
 
 
-@verb(app, "coldsend user add anna", "coldsend user add boss --role admin")
+@changes(app, "coldsend user add anna", "coldsend user add boss --role admin")
 def add(
     username: Annotated[str, typer.Argument(help="Name of the new user.")],
     role: Annotated[
@@ -41,7 +41,7 @@ def add(
         )
 
 
-@verb(app, "coldsend user list", name="list")
+@reads(app, "coldsend user list", name="list")
 def list_users() -> None:
     """List all users."""
     run = current()
@@ -54,7 +54,7 @@ def list_users() -> None:
         run.out.note(f"you act as {acting.username!r}")
 
 
-@verb(app, "coldsend user role anna admin", name="role")
+@changes(app, "coldsend user role anna admin", name="role")
 def change_role(
     username: Annotated[str, typer.Argument(help="Name or id of the user.")],
     role: Annotated[Role, typer.Argument(help="operator or admin.")],

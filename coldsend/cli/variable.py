@@ -9,7 +9,7 @@ import typer
 
 from coldsend import clock
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.composing import definitions
 from coldsend.composing.source import Variable
 from coldsend.composing.variables import CONTACT_COLUMNS, SYSTEM_NAMES
@@ -20,7 +20,7 @@ from coldsend.stores import variables
 app = noun("Template variables: names for contact fields, tags and system values.")
 
 
-@verb(
+@changes(
     app,
     """coldsend variable add first_name --source CONTACT_FIELD --details '{"field": "nickname"}'""",
     """coldsend variable add is_vip --source CONTACT_TAG --details '{"tag": "vip"}'""",
@@ -49,7 +49,7 @@ def add(
     run.out.done(f"variable {variable.key!r} defined: templates write {{{{ {variable.key} }}}}", document)
 
 
-@verb(app, "coldsend variable list", name="list")
+@reads(app, "coldsend variable list", name="list")
 def list_variables() -> None:
     """List the variables templates may use: those defined, then those built in."""
     run = current()
@@ -82,7 +82,7 @@ def list_variables() -> None:
         run.out.note('also {{ contact.FIELD }} for every custom field, tag("vip") and tag_value("city:")')
 
 
-@verb(app, "coldsend variable remove first_name")
+@changes(app, "coldsend variable remove first_name")
 def remove(key: Annotated[str, typer.Argument(help="Key or id of the variable.")]) -> None:
     """Forget a variable that no template uses."""
     run = current()

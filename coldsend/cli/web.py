@@ -12,8 +12,9 @@ import typer
 
 from coldsend import logbook
 from coldsend.channels.limits import raise_file_limit
+from coldsend.cli import auditing
 from coldsend.cli.context import Run, current, global_options
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, runs
 from coldsend.daemon.processes import Processes
 from coldsend.daemon.reports import Reports, reporting, served
 from coldsend.daemon.stopping import Stopping
@@ -31,7 +32,7 @@ app = noun("The web part: opens, clicks, unsubscribe pages.")
 Hidden = Annotated[int | None, typer.Option(hidden=True, help="Handed over by the process that started it.")]
 
 
-@verb(app, "coldsend web run", "coldsend web run --host 0.0.0.0 --port 8025 --processes 2", name="run")
+@runs(app, "coldsend web run", "coldsend web run --host 0.0.0.0 --port 8025 --processes 2", name="run")
 def run_web(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: [web] host.")] = None,
     port: Annotated[
@@ -60,6 +61,7 @@ def run_web(
             serve(run.settings, links, socket.socket(fileno=listener), parent, webhooks)
         return
     require_admin(run.actor, "run the web part")
+    auditing.begun(run)
     wanted = run.settings.web
     _run(run, host or wanted.host, wanted.port if port is None else port, processes or wanted.processes)
     if run.json:

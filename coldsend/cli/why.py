@@ -10,7 +10,7 @@ import typer
 from coldsend import clock
 from coldsend.analytics.why import explain
 from coldsend.cli.context import current
-from coldsend.cli.noun import single, verb
+from coldsend.cli.noun import reads, single
 from coldsend.cli.output import shown
 from coldsend.domain.access import require_owner
 from coldsend.stores import signing_keys, tasks
@@ -18,7 +18,7 @@ from coldsend.stores import signing_keys, tasks
 app = single()
 
 
-@verb(app, "coldsend why spring/intro bob@example.com")
+@reads(app, "coldsend why spring/intro bob@example.com")
 def why(
     task: Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, by names or id.")],
     email: Annotated[str, typer.Argument(metavar="EMAIL", help="The recipient's address.")],

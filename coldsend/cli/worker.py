@@ -12,8 +12,9 @@ import typer
 
 from coldsend import clock, logbook, meter
 from coldsend.channels.limits import raise_file_limit
+from coldsend.cli import auditing
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import noun, reads, runs
 from coldsend.config.settings import Settings
 from coldsend.daemon import hosts
 from coldsend.daemon.reports import reporting, served
@@ -36,7 +37,7 @@ WIDE_ENOUGH = 110
 SHORTEST_ANSWER = 5.0  # seconds that a statement is always given
 
 
-@verb(app, "coldsend worker run", name="run")
+@runs(app, "coldsend worker run", name="run")
 def run_worker(
     parent: Annotated[
         int | None, typer.Option(hidden=True, help="Process id to live with: stop when it is gone.")
@@ -54,8 +55,11 @@ def run_worker(
     run.answer_timeout = max(SHORTEST_ANSWER, run.settings.delivery.lease_seconds / 3)
     require_admin(run.actor, "run sender processes")
     logbook.configure(run.settings.log.level, run.settings.log.format)
-    if parent is None:  # else the scheduler has looked
+    if parent is None:  # else the scheduler has looked, and is in the audit log
         hosts.require_fit(run.database, run.settings)
+        auditing.begun(run)
+    else:
+        auditing.unchanged(run)
     raise_file_limit()
     stop = threading.Event()
     with Stopping(stop.set) as stopping, _metrics(run.settings, parent, report_to):
@@ -79,7 +83,7 @@ def _metrics(
     return served(settings, meter.read) if parent is None else contextlib.nullcontext()
 
 
-@verb(app, "coldsend worker list", "coldsend worker list --all", name="list")
+@reads(app, "coldsend worker list", "coldsend worker list --all", name="list")
 def list_workers(
     everyone: Annotated[bool, typer.Option("--all", help="Also the last processes that have ended.")] = False,
 ) -> None:

@@ -110,3 +110,8 @@ def secret_key_rotated(current: str, resealed: int, dropped: Sequence[str]) -> N
 def dkim_key_changed(key: str, change: str, *, by: str) -> None:
     """An admin added, activated, retired or removed a DKIM key; ``key``: domain and selector."""
     event(logging.INFO, "dkim_key_changed", key=key, change=change, by=by)
+
+
+def audit_failed(command: str, reason: str) -> None:
+    """What a command did stands, but the audit log could not be told of it."""
+    event(logging.ERROR, "audit_failed", command=command, reason=reason)

@@ -15,6 +15,9 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.database.expressions import lower_text
 from coldsend.database.tables import (
+    alert_deliveries,
+    alerts,
+    audit_log,
     campaigns,
     contact_tags,
     contacts,
@@ -53,6 +56,9 @@ SEARCHED: Mapping[sa.Table, tuple[str, ...]] = {
     unmatched_events: ("source", "dedup_key", "details"),
     inbox_messages: ("message_id", "from_email", "subject", "text", "raw", "details"),
     webhook_payloads: ("body", "error"),
+    alerts: ("message", "details"),
+    alert_deliveries: ("last_error",),
+    audit_log: ("arguments",),
 }
 
 # Names, settings, keys and texts of operators, and what coldsend makes of ids.
@@ -90,6 +96,14 @@ NOT_ABOUT_RECIPIENTS = frozenset(
         "sender_services.time_zone",
         "sender_services.type",
         "sender_services.webhook_secret",
+        "alerts.subject",
+        "alerts.open_key",
+        "alert_deliveries.target",
+        "audit_log.username",
+        "audit_log.os_user",
+        "audit_log.host",
+        "audit_log.command",
+        "audit_log.error",
         "workers.host",
         "workers.host_id",
     }

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from typer.main import get_group
 
+from coldsend.cli.context import Effect
 from coldsend.cli.nouns import NOUNS, VERBS
+from coldsend.domain.audit import SECRET_OPTIONS
 from tests.architecture.commands import COMMANDS, app_of
 
 GLOBAL_OPTIONS = {"--json", "--as", "--config", "--yes", "-y", "--help", "-h"}
@@ -59,3 +61,32 @@ def test_no_command_declares_a_global_option(name: str) -> None:
 @pytest.mark.parametrize("name", NOUNS)
 def test_the_overview_says_of_a_noun_what_its_own_help_says(name: str) -> None:
     assert (get_group(app_of(name)).help or "").strip().splitlines()[0] == NOUNS[name]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_says_whether_it_reads_changes_or_runs(name: str) -> None:
+    assert isinstance(getattr(COMMANDS[name].callback, "effect", None), Effect), (
+        "use @reads, @changes or @runs"
+    )
+
+
+# What a command line shows in process lists, and keeps in shell histories: no passwords.
+SOUNDS_SECRET = re.compile(r"url|uri|password|secret|token|credential|command")
+# They name where something is, or carry nothing that opens anything.
+HARMLESS = {
+    "--password-stdin",
+    "--password-env",
+    "--password-prompt",
+    "--token-stdin",
+    "--webhook-secret-stdin",
+}
+HARMLESS |= {"--web-url", "--api-url", "--command"}
+# Logins in URLs are taken out of whatever word they stand in.
+TAKEN_OUT = {"--database-url"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_options_that_may_hold_secrets_are_known_to_the_audit_log(name: str) -> None:
+    options = {option for p in COMMANDS[name].params if not p.hidden for option in p.opts}
+    doubtful = {option for option in options if SOUNDS_SECRET.search(option)}
+    assert doubtful <= HARMLESS | TAKEN_OUT | SECRET_OPTIONS
