@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import noun, verb
+from coldsend.cli.noun import changes, noun, reads
 from coldsend.database import checks, migrate
 from coldsend.errors import Unreachable
 
 app = noun("The database and its schema.")
 
 
-@verb(app, "coldsend db upgrade")
+@changes(app, "coldsend db upgrade")
 def upgrade() -> None:
     """Bring the schema up to this version. Safe to repeat, also after an interruption."""
     run = current()
@@ -30,7 +30,7 @@ def upgrade() -> None:
     run.out.done(sentence, document)
 
 
-@verb(app, "coldsend db status")
+@reads(app, "coldsend db status")
 def status() -> None:
     """Show the schema's revision; exit code 5 unless it is the one this version needs."""
     run = current()
@@ -49,7 +49,7 @@ def status() -> None:
     migrate.require_current(database)
 
 
-@verb(app, "coldsend db check", "coldsend db check --json")
+@reads(app, "coldsend db check", "coldsend db check --json")
 def check() -> None:
     """Compare the schema with this version's and check what commits and times depend on.
 
