@@ -76,6 +76,10 @@ class RowReason(StrEnum):
     GIVEN_UP = "given_up"  # failed: its outcome was unknown, and a person decided so
     HEARD_OF = "heard_of"  # sending: something came back of it already, whatever its attempt will say
     AWAY = "away"  # pending: an automatic reply says that the recipient is away until then
+    REPLIED = "replied"  # skipped: the recipient, or somebody of the same company, replied to the sequence
+    BOUNCED = "bounced"  # skipped: a message of the sequence bounced
+    STOPPED = "stopped"  # skipped: a person ended the sequence
+    CONDITION = "condition"  # skipped: what its task asks of the messages before it does not hold
 
 
 class HealthStatus(StrEnum):
@@ -197,6 +201,7 @@ ROW_MOVES: frozenset[tuple[RowStatus, RowStatus]] = frozenset(
         (R.UNKNOWN, R.PENDING),  # `unknown resend`
         (R.UNKNOWN, R.FAILED_TO_SEND),  # `unknown give-up`
         (R.FAILED_TO_SEND, R.PENDING),  # `task retry`, where the failure was a passing one
+        (R.SKIPPED, R.PENDING),  # `campaign unstop`, where a stop had ended it
     }
 )
 

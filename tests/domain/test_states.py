@@ -55,7 +55,7 @@ sending         x        -        x     x               x        x
 sent            -        -        -     -               -        -
 failed_to_send  x        -        -     -               -        -
 unknown         x        -        x     x               -        -
-skipped         -        -        -     -               -        -
+skipped         x        -        -     -               -        -
 """
 
 
