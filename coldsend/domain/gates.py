@@ -31,6 +31,15 @@ class Gate(StrEnum):
     PROVIDER_PAUSED = "provider_paused"
     KEEPS_SERVICE = "keeps_service"
     NO_WORKER = "no_worker"
+    WINDOW = "window"
+    RAMP = "ramp"
+    HOURLY_QUOTA = "hourly_quota"
+    DOMAIN_QUOTA = "domain_quota"
+    NEW_PER_DAY = "new_per_day"
+    FOLLOWUPS_FIRST = "followups_first"
+    STOPPED = "stopped"
+    CONDITION = "condition"
+    WAITS_FOR_STEP = "waits_for_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,10 @@ class ServiceFacts:
 
     used: messages of the current quota day. next_quota_day: when the next one begins.
     next_send_at: end of the throttle gap, for throttled services. paused_providers: provider -> until.
+    ramp_limit: what the ramp allows today, None where there is none or it has come to its end.
+    hour_used: messages of the current hour, where those are limited. next_hour: when the next one begins.
+    domains_used: recipient domain -> messages of the current quota day, of the domains that were asked for.
+    followups_due: what follow-ups that are due today still need of the day's quota.
     """
 
     service: Service
@@ -55,15 +68,44 @@ class ServiceFacts:
     next_quota_day: datetime | None = None
     next_send_at: datetime | None = None
     paused_providers: Mapping[str, datetime | None] | None = None
+    ramp_limit: int | None = None
+    hour_used: int = 0
+    next_hour: datetime | None = None
+    domains_used: Mapping[str, int] | None = None
+    followups_due: int = 0
+
+    @property
+    def limit_today(self) -> int:
+        """Messages of the current quota day at most, after the ramp."""
+        quota = self.service.daily_quota
+        return quota if self.ramp_limit is None else min(quota, self.ramp_limit)
 
     @property
     def quota_left(self) -> int:
-        return max(0, self.service.daily_quota - self.used)
+        return max(0, self.limit_today - self.used)
+
+    @property
+    def hour_left(self) -> int:
+        """Messages that may still be sent in this hour, within the quota of the day."""
+        limit = self.service.hourly_quota
+        return self.quota_left if limit is None else max(0, min(self.quota_left, limit - self.hour_used))
+
+    @property
+    def left_for_first(self) -> int:
+        """What is left of this hour's and this day's quota for messages that are no follow-ups."""
+        return max(0, min(self.hour_left, self.quota_left - self.followups_due))
 
     @property
     def share_left(self) -> float:
         """Part of the day's quota that is left, 0 to 1."""
-        return self.quota_left / self.service.daily_quota if self.service.daily_quota else 0.0
+        return self.quota_left / self.limit_today if self.limit_today else 0.0
+
+    def domain_left(self, domain: str) -> int | None:
+        """Messages that may still go to a recipient domain today; None where no limit is known to hold."""
+        limit = self.service.domain_quota
+        if limit is None or self.domains_used is None:
+            return None
+        return max(0, limit - self.domains_used.get(domain, 0))
 
 
 def state_gates(campaign: str, task: str) -> list[Blocked]:
@@ -113,8 +155,14 @@ def consent_gates(*, suppressed: str | None, contact_removed: bool) -> list[Bloc
     return blocked
 
 
-def service_gates(facts: ServiceFacts, now: datetime, provider: str = "") -> list[Blocked]:
-    """Everything that keeps one service from sending now; [] means it may."""
+def service_gates(
+    facts: ServiceFacts, now: datetime, provider: str = "", domain: str = "", *, follows: bool = True
+) -> list[Blocked]:
+    """Everything that keeps one service from sending now; [] means it may.
+
+    provider, domain: of the recipient; "": not looked at. follows: the message is a follow-up, or it is not
+    asked whether one is waiting.
+    """
     service, name = facts.service, facts.service.name
     blocked: list[Blocked] = []
     if service.health_status == HealthStatus.FROZEN:
@@ -131,18 +179,11 @@ def service_gates(facts: ServiceFacts, now: datetime, provider: str = "") -> lis
         blocked.append(
             Blocked(Gate.SERVICE_COOLING_DOWN, f"service {name!r} rests: {reason}", service.cool_down_until)
         )
-    if facts.quota_left <= 0:
-        spent = (
-            f"used {facts.used} of {service.daily_quota}" if service.daily_quota else "its daily quota is 0"
-        )
-        until = facts.next_quota_day if service.daily_quota else None
-        blocked.append(Blocked(Gate.QUOTA, f"the daily quota of service {name!r} is used up: {spent}", until))
+    blocked += limit_gates(facts, domain, follows=follows)
     if service.throttled and facts.next_send_at is not None and facts.next_send_at > now:
-        blocked.append(
-            Blocked(
-                Gate.THROTTLE, f"service {name!r} sends every {service.throttle_sec:g} s", facts.next_send_at
-            )
-        )
+        every = f"every {service.gap(facts.limit_today):g} s"
+        jitter = f" and up to {service.jitter_sec:g} s more" if service.jitter_sec else ""
+        blocked.append(Blocked(Gate.THROTTLE, f"service {name!r} sends {every}{jitter}", facts.next_send_at))
     if provider and facts.paused_providers and provider in facts.paused_providers:
         until = facts.paused_providers[provider]
         if until is None or until > now:
@@ -150,12 +191,59 @@ def service_gates(facts: ServiceFacts, now: datetime, provider: str = "") -> lis
     return blocked
 
 
+def limit_gates(facts: ServiceFacts, domain: str = "", *, follows: bool = True) -> list[Blocked]:
+    """Limits of a service that are used up: of its day, its hour, a recipient domain."""
+    service, name, tomorrow = facts.service, facts.service.name, facts.next_quota_day
+    blocked: list[Blocked] = []
+    if facts.quota_left <= 0 and facts.limit_today < service.daily_quota:
+        spent = f"allows {facts.limit_today} of {service.daily_quota} messages today: used {facts.used}"
+        blocked.append(Blocked(Gate.RAMP, f"the ramp of service {name!r} {spent}", tomorrow))
+    elif facts.quota_left <= 0:
+        quota = service.daily_quota
+        spent = f"used {facts.used} of {quota}" if quota else "its daily quota is 0"
+        until = tomorrow if quota else None
+        blocked.append(Blocked(Gate.QUOTA, f"the daily quota of service {name!r} is used up: {spent}", until))
+    elif facts.hour_left <= 0:
+        spent = f"used {facts.hour_used} of {service.hourly_quota}"
+        detail = f"the hourly quota of service {name!r} is used up: {spent}"
+        blocked.append(Blocked(Gate.HOURLY_QUOTA, detail, facts.next_hour if service.hourly_quota else None))
+    elif not follows and facts.left_for_first <= 0:
+        waiting = f"{facts.followups_due} follow-ups that are due today need what is left"
+        blocked.append(Blocked(Gate.FOLLOWUPS_FIRST, f"{waiting} of the quota of service {name!r}", tomorrow))
+    if domain and facts.domain_left(domain) == 0:
+        detail = f"service {name!r} has sent its {service.domain_quota} messages of today to {domain}"
+        blocked.append(Blocked(Gate.DOMAIN_QUOTA, detail, tomorrow if service.domain_quota else None))
+    return blocked
+
+
+def window_gate(opens: datetime | None) -> list[Blocked]:
+    """The campaign's send window in the recipient's time zone. opens: when it does, None if it is open."""
+    if opens is None:
+        return []
+    return [Blocked(Gate.WINDOW, "the campaign's send window is closed where the recipient is", opens)]
+
+
+def new_per_day_gate(limit: int | None, used: int, next_day: datetime) -> list[Blocked]:
+    """The campaign's limit of first messages a day; None: it has none."""
+    if limit is None or used < limit:
+        return []
+    detail = f"the campaign writes to {limit} new recipients a day: used {used}"
+    return [Blocked(Gate.NEW_PER_DAY, detail, next_day if limit else None)]
+
+
 def carrier_gates(
-    services: Sequence[ServiceFacts], keeps_service: int | None, now: datetime, provider: str = ""
+    services: Sequence[ServiceFacts],
+    keeps_service: int | None,
+    now: datetime,
+    provider: str = "",
+    domain: str = "",
+    *,
+    follows: bool = False,
 ) -> list[Blocked]:
     """Gates of all services a row may go out through; [] as soon as one of them is open.
 
-    keeps_service: id of the one service the row must use (greylisted, follow-up), None for any.
+    keeps_service: id of the one service the row must use (greylisted, follow-up), None for any. follows: the
+    row is a follow-up.
     """
     if keeps_service is not None:
         services = [facts for facts in services if facts.service.id == keeps_service]
@@ -167,15 +255,14 @@ def carrier_gates(
             ]
     if not services:
         return [Blocked(Gate.NO_SERVICE, "no sender service may be used: none is named, or none is granted")]
-    found = [service_gates(facts, now, provider) for facts in services]
+    found = [service_gates(facts, now, provider, domain, follows=follows) for facts in services]
     if any(not gates for gates in found):
         return []
     blocked = [gate for gates in found for gate in gates]
     if keeps_service is not None:
         name = services[0].service.name
-        blocked.insert(
-            0, Blocked(Gate.KEEPS_SERVICE, f"keeps its service {name!r} (greylisted) and waits for it")
-        )
+        why = "follow-up" if follows else "greylisted"
+        blocked.insert(0, Blocked(Gate.KEEPS_SERVICE, f"keeps its service {name!r} ({why}) and waits for it"))
     return blocked
 
 

@@ -8,6 +8,7 @@ from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from coldsend.domain.ramp import Ramp
 from coldsend.domain.states import FreezeCode, HealthStatus
 
 DEFAULT_CONNECTIONS = 4
@@ -16,7 +17,12 @@ WEB_URL = "web_url"  # setting: where links of its messages lead, instead of [we
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A sender service. ``throttle_sec`` in seconds; ``daily_quota`` in messages, 0: nothing may be sent."""
+    """A sender service. ``throttle_sec`` in seconds; ``daily_quota`` in messages, 0: nothing may be sent.
+
+    ramp: None, all of the quota from the first day on. hourly_quota, domain_quota: messages in an hour of the
+    clock, and to one recipient domain in a quota day; None: no limit. jitter_sec: at most added to each gap
+    between messages, by chance. spread_hours: over so many a day's messages go out, None as fast as may be.
+    """
 
     id: int
     name: str
@@ -27,6 +33,11 @@ class Service:
     daily_quota: int = 0
     throttle_sec: float = 0.0
     time_zone: str = "UTC"
+    ramp: Ramp | None = None
+    hourly_quota: int | None = None
+    domain_quota: int | None = None
+    jitter_sec: float = 0.0
+    spread_hours: float | None = None
     health_status: HealthStatus = HealthStatus.ACTIVE
     frozen_code: FreezeCode | None = None
     frozen_reason: str | None = None
@@ -37,7 +48,13 @@ class Service:
 
     @property
     def throttled(self) -> bool:
-        return self.throttle_sec > 0
+        """Whether there is a gap between its messages, so that one worker at a time may send through it."""
+        return self.throttle_sec > 0 or self.jitter_sec > 0 or bool(self.spread_hours)
+
+    def gap(self, limit_today: int) -> float:
+        """Least seconds between two messages on a day that allows ``limit_today``; jitter comes on top."""
+        spread = (self.spread_hours or 0.0) * 3600 / limit_today if limit_today > 0 else 0.0
+        return max(self.throttle_sec, spread)
 
     @property
     def connections(self) -> int:

@@ -21,6 +21,7 @@ from coldsend.database.tables import (
     task_services,
     tasks,
 )
+from coldsend.domain.ramp import Ramp
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode, HealthStatus
 from coldsend.errors import Refused
@@ -74,7 +75,11 @@ def as_service(row: RowMapping) -> Service:
     values["health_status"] = HealthStatus(row["health_status"])
     if row["frozen_code"]:
         values["frozen_code"] = FreezeCode(row["frozen_code"])
-    values["throttle_sec"] = float(row["throttle_sec"])
+    if row["ramp"] is not None:
+        values["ramp"] = Ramp.of(row["ramp"])
+    values |= {
+        name: float(values[name]) for name in ("throttle_sec", "jitter_sec", "spread_hours") if name in values
+    }
     return Service(**values)
 
 
