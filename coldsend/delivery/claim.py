@@ -13,16 +13,14 @@ from sqlalchemy.engine import Connection
 
 from coldsend import clock
 from coldsend.delivery.attempt import Claim
+from coldsend.delivery.decline import decline, provider_pause
 from coldsend.delivery.view import OpenTask, View
-from coldsend.domain import outcome as outcomes
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
-from coldsend.domain.outcome import PROVIDER_RETRY, RowOutcome
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import HealthStatus, RowReason
-from coldsend.domain.suppression import keys_for
+from coldsend.domain.states import HealthStatus
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
-from coldsend.stores import ledger, quota, row_outcomes, suppressions
+from coldsend.stores import ledger, quota
 
 # Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
 ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
@@ -69,7 +67,10 @@ class Claimer:
         rows = ledger.claimed(connection, claimed.row_ids, token)
         campaigns = {task.id: task.campaign_id for task in view.tasks}
         claims = [Claim(row, token, campaigns[row.task_id], now) for row in rows]
-        claims = self._decline(connection, claims, view, now, claimed)
+        claims, refused = decline(connection, claims, view, now, self.pepper)
+        for service_id in {outcome.service_id for outcome in refused}:
+            if view.services[service_id].service.health_status == HealthStatus.FROZEN:
+                self._probe_again(connection, service_id, now)
         claimed.claims = self._reserve(connection, claims, view, now)
         return claimed
 
@@ -147,58 +148,6 @@ class Claimer:
         """The row that was to be the probe is none: the next one may be."""
         health.probe_again(connection, service_id, now, now, probe_minutes=self.probe_minutes)
 
-    def _decline(
-        self, connection: Connection, claims: list[Claim], view: View, now: datetime, claimed: Claimed
-    ) -> list[Claim]:
-        """Take out rows that must not be sent now: consent, removed or absent contacts, paused providers."""
-        refused: list[RowOutcome] = []
-        kept: list[Claim] = []
-        reasons = self._suppressed(connection, claims)
-        for claim in claims:
-            row = claim.row
-            paused = _provider_pause(view.services[row.service_id], row.email_domain, now)
-            if row.id in reasons:
-                detail = f"suppressed: {reasons[row.id]}"
-                refused.append(outcomes.skipped(claim.attempt, now, "suppressed", detail))
-            elif row.contact_removed:
-                refused.append(
-                    outcomes.skipped(claim.attempt, now, "contact_removed", "the contact was removed")
-                )
-            elif row.away_until is not None and row.away_until > now:
-                refused.append(outcomes.postponed(claim.attempt, now, row.away_until, RowReason.AWAY))
-            elif paused is not None:
-                refused.append(outcomes.postponed(claim.attempt, now, paused, "provider_paused"))
-            else:
-                kept.append(claim)
-        if refused:
-            row_outcomes.record(connection, refused)
-            for service_id in {outcome.service_id for outcome in refused}:
-                if view.services[service_id].service.health_status == HealthStatus.FROZEN:
-                    self._probe_again(connection, service_id, now)
-        return kept
-
-    def _suppressed(self, connection: Connection, claims: Sequence[Claim]) -> dict[int, str]:
-        """row id -> why its address gets nothing; one query per campaign."""
-        found: dict[int, str] = {}
-        if not claims:
-            return found
-        pepper = self.pepper if suppressions.has_hashed(connection) else None
-        by_campaign: dict[int, list[Claim]] = {}
-        for claim in claims:
-            by_campaign.setdefault(claim.campaign_id, []).append(claim)
-        for campaign_id, mine in by_campaign.items():
-            keys = {
-                claim.row.id: keys_for(claim.row.email_key, claim.row.email_domain, pepper) for claim in mine
-            }
-            wanted = sorted({key for of_row in keys.values() for key in of_row})
-            hits = suppressions.matching(connection, wanted, campaign_id)
-            if hits:
-                for row_id, of_row in keys.items():
-                    reason = next((hits[key] for key in of_row if key in hits), None)
-                    if reason is not None:
-                        found[row_id] = reason
-        return found
-
     def _reserve(self, connection: Connection, claims: list[Claim], view: View, now: datetime) -> list[Claim]:
         """Reserve quota, last of all so that its row is locked briefly; put back what it does not cover."""
         by_service: dict[int, list[Claim]] = {}
@@ -239,7 +188,7 @@ def _barred(
         return rows, {}
     domains = ledger.domains(connection, [row_id for row_id, keeps in rows if keeps is None])
     barred = {
-        row_id: frozenset(f.service.id for f in resting if _provider_pause(f, domain, now) is not None)
+        row_id: frozenset(f.service.id for f in resting if provider_pause(f, domain, now) is not None)
         for row_id, domain in domains.items()
     }
     hungry = {offer.service_id for offer in able}
@@ -256,21 +205,6 @@ def _may_carry(facts: ServiceFacts, domain: str, now: datetime) -> bool:
     """Whether a service is open to a domain's provider, once its throttle lets it."""
     gates = service_gates(facts, now, provider_of(domain))
     return all(blocked.gate == Gate.THROTTLE for blocked in gates)
-
-
-def _provider_pause(facts: ServiceFacts, domain: str, now: datetime) -> datetime | None:
-    """When to try a row again whose provider this service rests for; None where it does not."""
-    paused = facts.paused_providers
-    if not paused:
-        return None
-    provider = provider_of(domain)
-    if provider not in paused:
-        return None
-    until = paused[provider]
-    if until is not None and until <= now:
-        return None
-    soon = now + PROVIDER_RETRY
-    return soon if until is None else min(until, soon)
 
 
 def sendable(facts: ServiceFacts, now: datetime) -> bool:
