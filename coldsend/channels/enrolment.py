@@ -34,6 +34,7 @@ class Form:
 
     sender: ``Name <address>``. throttle_sec: seconds as text, exact to the millisecond. settings: by name,
     what each type takes is in ``registry.TYPES``. webhook_secret: what it is, is in ``webhooks.PROVIDERS``.
+    awaits_login: a new service has a login that is given later, and is frozen until then.
     """
 
     sender: str | None = None
@@ -44,6 +45,7 @@ class Form:
     settings: Mapping[str, Any] = field(default_factory=dict)
     login: Login = field(default_factory=Login)
     webhook_secret: str | None = field(default=None, repr=False)
+    awaits_login: bool = False
 
 
 class InvalidForm(InvalidInput):
@@ -60,18 +62,25 @@ def add(connection: Connection, name: str, type_name: str, form: Form, keys: Key
     """Add a service; InvalidInput with all that is wrong, Refused where the name is taken. Returns its id."""
     registry.channel_type(type_name)
     name = checked_name(name, "service")
-    values, problems = _columns(form)
+    values, problems = columns(form)
     for option, given in (("--from", form.sender), ("--daily-quota", form.daily_quota)):
         if given is None:
             problems.append(f"{option} is missing")
-    credentials, more = registry.checked_credentials(type_name, form.login)
-    settings, still_more = registry.checked(type_name, form.settings, has_credentials=bool(credentials))
+    credentials: Mapping[str, Any] | None = None
+    more: list[str] = []
+    if form.login or not form.awaits_login:
+        credentials, more = registry.checked_credentials(type_name, form.login)
+    has_login = bool(credentials) or form.awaits_login
+    settings, still_more = registry.checked(type_name, form.settings, has_credentials=has_login)
     _raise(f"service {name!r} cannot be added", "add", [*problems, *more, *still_more])
     row = {"name": name, "type": type_name, "settings": settings, **values}
     service_id = services.add(connection, row, now)
     if credentials:
         sealed = keys.seal(credentials, service_owner(service_id))
         services.change(connection, service_id, {"credentials": sealed}, now)
+    elif form.awaits_login:
+        reason = f"waits for its login: coldsend service update {name!r} --username USER --password-stdin"
+        services.freeze(connection, service_id, FreezeCode.CREDENTIALS, reason, now)
     return service_id
 
 
@@ -79,7 +88,7 @@ def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: d
     """Change what ``form`` says of a service; returns its id, and whether new credentials thawed it."""
     row = services.find(connection, given)
     service_id, type_name = int(row["id"]), str(row["type"])
-    values, problems = _columns(form)
+    values, problems = columns(form)
     sealed = row["credentials"]
     if form.login:
         login = _completed(form.login, sealed, keys, service_owner(service_id))
@@ -141,8 +150,8 @@ def _webhook_secret(text: str, service: Service, keys: KeyRing) -> tuple[Mapping
     return keys.seal(secret, webhook_owner(service.id)), []
 
 
-def _columns(form: Form) -> tuple[dict[str, Any], list[str]]:
-    """Columns for what the form says, and what is wrong with it."""
+def columns(form: Form) -> tuple[dict[str, Any], list[str]]:
+    """Columns for what the form says, and what is wrong with it; settings and login are not looked at."""
     values: dict[str, Any] = {}
     problems: list[str] = []
 
