@@ -6,16 +6,28 @@ ValueErrors here never quote a value that may hold a password.
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from coldsend.config import hosts
 from coldsend.config.settings import Key
+from coldsend.domain import alert_targets
 
 DATABASE_EXAMPLES = "sqlite:///coldsend.db or mysql://user:password@localhost:3306/coldsend"
 SQLITE = "sqlite:///"
 LEAST_KEPT_DAYS = 30
+
+# Read again by whoever uses them: what these make of a text is thrown away here.
+ALERT_TARGETS: dict[str, Callable[[str], object]] = {
+    "alerts.kinds": alert_targets.kinds,
+    "alerts.email": alert_targets.addresses,
+    "alerts.email_from": alert_targets.addresses,
+    "alerts.webhooks": alert_targets.webhooks,
+    "alerts.webhook_secret": alert_targets.secrets,
+    "alerts.chat": alert_targets.chats,
+}
 
 
 def check(key: Key, value: Any) -> None:
@@ -28,7 +40,12 @@ def check(key: Key, value: Any) -> None:
         name_servers(value)
     elif key.path in {"web.trusted_proxies", "web.own_networks"}:
         networks(value)
-    elif key.path in {"retention.events_days", "retention.messages_days"} and 0 < value < LEAST_KEPT_DAYS:
+    elif key.path in ALERT_TARGETS:
+        ALERT_TARGETS[key.path](value)
+    elif (
+        key.path in {"retention.events_days", "retention.messages_days", "retention.audit_days"}
+        and 0 < value < LEAST_KEPT_DAYS
+    ):
         # What came back is told more than once: by then it must still be known.
         raise ValueError(f"must be 0 or at least {LEAST_KEPT_DAYS}, not {value}")
 

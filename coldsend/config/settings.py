@@ -177,6 +177,72 @@ class RetentionSettings:
         minimum=0,
         maximum=36500,
     )
+    audit_days: int = key(
+        730,
+        "Days that the audit log, and alerts that are over, are kept, 30 or more; 0: for good.",
+        minimum=0,
+        maximum=36500,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsSettings:
+    kinds: str = key(
+        "all",
+        "What is told of: all, or some of service_frozen, breaker, campaign_done, unknown_rows, "
+        "daemon_silent, mailbox_failing; empty: nothing.",
+    )
+    email: str = key("", "Addresses that alerts are mailed to, separated by commas.")
+    smtp_host: str = key("", "Server that takes these mails: best none that campaigns go out through.")
+    smtp_port: int = key(
+        0, "Its port; 0: 25 for none, 587 for starttls, 465 for implicit.", minimum=0, maximum=65535
+    )
+    smtp_tls: str = key(
+        "starttls", "How the connection is encrypted.", choices=("none", "starttls", "implicit")
+    )
+    smtp_username: str = key("", "To log in there as; empty: no login.")
+    smtp_password: str = key("", "Password there; rather in the variable than in a file.", secret=True)
+    email_from: str = key("", "Address the mails come from; empty: the first they go to.")
+    webhooks: str = key(
+        "",
+        "Where to POST alerts to: NAME=https://.. , separated by commas. See docs/alerts.md.",
+        secret=True,
+    )
+    webhook_secret: str = key(
+        "",
+        "Secrets that sign webhooks, whsec_.. , separated by commas; all sign. NAME=whsec_.. is for one.",
+        secret=True,
+    )
+    chat: str = key(
+        "",
+        "Chats, as Apprise names them: NAME=slack://.. , separated by commas. Needs: pip install "
+        "'coldsend[chat]'.",
+        secret=True,
+    )
+    unknown_rows: int = key(
+        1,
+        "Recipients of one task with unknown outcome that are worth an alert.",
+        minimum=1,
+        maximum=1_000_000,
+    )
+    unknown_minutes: float = key(
+        15.0, "Minutes that an outcome must have been unknown for that.", minimum=0, maximum=10080
+    )
+    silent_minutes: float = key(
+        10.0,
+        "Minutes without a living scheduler, while a campaign is active, before somebody is told.",
+        minimum=1,
+        maximum=10080,
+    )
+    mailbox_minutes: float = key(
+        60.0, "Minutes that a mailbox could not be read before somebody is told.", minimum=1, maximum=10080
+    )
+    quiet_minutes: float = key(
+        60.0, "Minutes before the same alert is told again when it comes and goes.", minimum=0, maximum=10080
+    )
+    digest_over: int = key(
+        3, "More than so many at once go into one mail or chat message.", minimum=1, maximum=1000
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +287,7 @@ class Settings:
     feedback: FeedbackSettings = field(default_factory=FeedbackSettings)
     inbox: InboxSettings = field(default_factory=InboxSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    alerts: AlertsSettings = field(default_factory=AlertsSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
     log: LogSettings = field(default_factory=LogSettings)
     source: Path | None = None
@@ -258,6 +325,7 @@ SECTIONS: dict[str, type[Any]] = {
     "feedback": FeedbackSettings,
     "inbox": InboxSettings,
     "retention": RetentionSettings,
+    "alerts": AlertsSettings,
     "metrics": MetricsSettings,
     "log": LogSettings,
 }
