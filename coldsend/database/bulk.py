@@ -129,16 +129,25 @@ def insert_many(
     rows: Iterable[Sequence[Any]],
     *,
     ignore: bool = False,
+    adding: Sequence[str] = (),
 ) -> None:
     """INSERT rows, in statements of at most ``_STATEMENT`` characters and one row.
 
     Documents are given as the text of their JSON. ignore: leave out rows whose unique key exists already.
+    adding: columns whose new value is added to the stored one where the primary key exists already.
     """
     write = writer(connection)
     sqlite = connection.dialect.name == "sqlite"
     verb = "INSERT IGNORE" if ignore and not sqlite else "INSERT"
     begin = f"{verb} INTO {table.name} ({', '.join(columns)}) VALUES "
     end = " ON CONFLICT DO NOTHING" if ignore and sqlite else ""
+    if adding and sqlite:
+        keys = ", ".join(column.name for column in table.primary_key)
+        sums = ", ".join(f"{name} = {name} + excluded.{name}" for name in adding)
+        end = f" ON CONFLICT ({keys}) DO UPDATE SET {sums}"
+    elif adding:
+        sums = ", ".join(f"{name} = {name} + VALUES({name})" for name in adding)
+        end = f" ON DUPLICATE KEY UPDATE {sums}"
     written: list[str] = []
     size = 0
     for row in rows:

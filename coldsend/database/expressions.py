@@ -122,3 +122,22 @@ def _lower_text_sqlite(element: lower_text, compiler: Any, **options: Any) -> st
 def _lower_text_mysql(element: lower_text, compiler: Any, **options: Any) -> str:
     text = f"CONVERT({compiler.process(element.clauses, **options)} USING utf8mb4)"
     return f"LOWER({text} COLLATE utf8mb4_bin)"
+
+
+class hour_number(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it is
+    """``hour_number(moment)``: hours since 1970 began, of the hour in which a stored time lies."""
+
+    type = sa.Integer()
+    inherit_cache = True
+    name = "hour_number"
+
+
+@compiles(hour_number, "sqlite")
+def _hour_number_sqlite(element: hour_number, compiler: Any, **options: Any) -> str:
+    return f"CAST(strftime('%s', {compiler.process(element.clauses, **options)}) AS INTEGER) / 3600"
+
+
+@compiles(hour_number, "mysql")
+@compiles(hour_number, "mariadb")
+def _hour_number_mysql(element: hour_number, compiler: Any, **options: Any) -> str:
+    return f"TIMESTAMPDIFF(HOUR, '1970-01-01', {compiler.process(element.clauses, **options)})"

@@ -19,13 +19,17 @@ class Nature(StrEnum):
     HUMAN = "human"  # opens and clicks
     MACHINE = "machine"
     OWN = "own"
-    HARD = "hard"  # bounces and refusals: the address is no good
-    SOFT = "soft"
+    HARD = "hard"  # bounces, and refusals for good: the address is no good
+    SOFT = "soft"  # the others
     RETRIED = "retried"  # a failed attempt that is not the last one
 
 
-# Reply rules that mean the address, and those that blame the sender or the message: never the address.
+_ENDING = (Action.SUPPRESS, Action.FAIL, Action.FAIL_CONTENT)
+
+# Reply rules that say the address is no good; all by which a recipient is refused for good; and those that
+# blame the sender or need more than one message to tell: a bounce by one of them is soft, whoever says what.
 HARD_RULES = frozenset(rule.name for rule in RULES if rule.action is Action.SUPPRESS)
+REFUSING_RULES = frozenset(rule.name for rule in RULES if rule.action in _ENDING)
 SOFT_RULES = frozenset(
     rule.name for rule in RULES if rule.action not in (Action.SUPPRESS, Action.FAIL, Action.RETRY)
 ) | {"recipient_disabled", "mailbox_full"}

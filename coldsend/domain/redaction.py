@@ -31,6 +31,8 @@ PLAIN_FACTS = frozenset(
         "hard",
         "kind",
         "known_by",
+        "reason",
+        "retry_at",
         "rule",
         "source",
         "status",

@@ -1,0 +1,249 @@
+"""The event log, counted a stretch of ids at a time.
+
+An event counts with its task, its hour, its type and nature (domain/happening.py), and the template and
+service of its recipient. It is its recipient's first where the log has none of the same kind under a lower
+id. Of events that were deleted by age the send list's times tell that there was one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coldsend.database import bulk
+from coldsend.database.expressions import hour_number, json_text
+from coldsend.database.tables import contacts, event_log, task_contacts, templates
+from coldsend.domain.happening import HARD_RULES, REFUSING_RULES, SOFT_RULES, Nature
+from coldsend.domain.states import EventType
+from coldsend.stores.rollups import Cell, dropped_before
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NATURED = (EventType.OPEN, EventType.CLICK, EventType.BOUNCE, EventType.SEND_API_FAIL)
+_TRUE = ("1", "true")
+# The send list's time of the first event of a type; of opens and clicks only people's have one.
+_FIRST_TIMES = {
+    EventType.SEND_API_TRY: "first_attempt_at",
+    EventType.SEND_API_SUCCESS: "sent_at",
+    EventType.DELIVERED: "delivered_at",
+    EventType.OPEN: "opened_at",
+    EventType.CLICK: "clicked_at",
+    EventType.REPLY: "replied_at",
+    EventType.UNSUBSCRIBE: "unsubscribed_at",
+    EventType.BOUNCE: "bounced_at",
+    EventType.COMPLAINT: "complained_at",
+}
+
+
+class Click(NamedTuple):
+    """One click: which event it is, whose, on what; template_id is 0 where it is not known."""
+
+    id: int
+    task_id: int
+    contact_id: int
+    template_id: int
+    nature: str
+    url: str
+
+
+def newest(connection: Connection) -> int:
+    """The highest id of an event that this connection sees; 0 without any."""
+    return int(connection.execute(sa.select(sa.func.max(event_log.c.id))).scalar() or 0)
+
+
+def end_of_block(connection: Connection, after: int, upto: int, size: int) -> int:
+    """The id of the last of the next ``size`` events, at most ``upto``."""
+    statement = sa.select(event_log.c.id).where(event_log.c.id > after, event_log.c.id <= upto)
+    last = connection.execute(statement.order_by(event_log.c.id).offset(size - 1).limit(1)).scalar()
+    return upto if last is None else int(last)
+
+
+def how_many(connection: Connection, after: int, upto: int) -> int:
+    """Events that this connection sees with an id in between."""
+    statement = sa.select(sa.func.count()).select_from(event_log)
+    return int(connection.execute(statement.where(*_between(after, upto))).scalar_one())
+
+
+def ids(connection: Connection, after: int, upto: int) -> set[int]:
+    """Their ids."""
+    return set(connection.execute(sa.select(event_log.c.id).where(*_between(after, upto))).scalars())
+
+
+def cells(
+    connection: Connection,
+    after: int,
+    upto: int | None = None,
+    task_ids: Collection[int] | None = None,
+    *,
+    by_domain: bool = False,
+) -> list[Cell]:
+    """Events with an id above ``after``, counted; of these tasks. by_domain: told apart by domain, too."""
+    happened = _happened(after, upto, task_ids)
+    e = happened.c
+    row = task_contacts.alias("row")
+    domain = sa.func.coalesce(contacts.c.email_domain, "") if by_domain else sa.literal("")
+    keys = [
+        e.task_id,
+        hour_number(e.ts).label("hour"),
+        e.type,
+        e.nature,
+        sa.func.coalesce(row.c.selected_template_id, 0).label("template_id"),
+        sa.func.coalesce(e.sender_service_id, 0).label("service_id"),
+    ]
+    if by_domain:
+        keys.append(domain.label("domain"))
+    first, first_of_nature = _firsts(happened, row, dropped_before(connection))
+    source = happened.outerjoin(row, sa.and_(row.c.task_id == e.task_id, row.c.contact_id == e.contact_id))
+    if by_domain:
+        source = source.outerjoin(contacts, contacts.c.id == e.contact_id)
+    statement = (
+        sa.select(
+            *keys,
+            sa.func.count().label("events"),
+            sa.func.sum(sa.case((first_of_nature, 1), else_=0)).label("recipients"),
+            sa.func.sum(sa.case((first, 1), else_=0)).label("firsts"),
+        )
+        .select_from(source)
+        .group_by(*(sa.literal_column(str(place)) for place in range(1, len(keys) + 1)))
+    )
+    return [_cell(found, by_domain=by_domain) for found in connection.execute(statement)]
+
+
+def _cell(found: Any, *, by_domain: bool) -> Cell:
+    task_id, hour, kind, nature, template_id, service_id, *rest = found
+    domain = rest.pop(0) if by_domain else ""
+    begins = _EPOCH + timedelta(hours=int(hour))
+    return Cell(task_id, begins, kind, nature, template_id, service_id, domain, *map(int, rest))
+
+
+def _between(after: int, upto: int | None) -> list[sa.ColumnElement[bool]]:
+    above = [event_log.c.id > after]
+    return above if upto is None else [*above, event_log.c.id <= upto]
+
+
+def _happened(after: int, upto: int | None, task_ids: Collection[int] | None) -> sa.Subquery:
+    """Events about somebody, with their nature."""
+    log = event_log.c
+    where = [*_between(after, upto), log.task_id.is_not(None), log.contact_id.is_not(None)]
+    if task_ids is not None:
+        where.append(bulk.among(log.task_id, sorted(task_ids)))
+    kind = sa.type_coerce(log.type, sa.String).label("type")
+    columns = [log.id, log.task_id, log.contact_id, log.sender_service_id, kind, log.ts, log.details]
+    return sa.select(*columns, _nature(event_log.c).label("nature")).where(*where).subquery("happened")
+
+
+def _nature(event: Any) -> sa.ColumnElement[str]:
+    """The nature of an event, as domain/happening.py has it."""
+
+    def said(name: str) -> sa.ColumnElement[str]:
+        return sa.func.coalesce(sa.cast(json_text(event.details, f"$.{name}"), sa.String(100)), "")
+
+    actor, rule, hard = said("actor"), said("rule"), said("hard")
+    visit = sa.case(
+        (actor == Nature.MACHINE.value, Nature.MACHINE.value),
+        (actor == Nature.OWN.value, Nature.OWN.value),
+        else_=Nature.HUMAN.value,
+    )
+    bounce = sa.case(
+        (rule.in_(sorted(SOFT_RULES)), Nature.SOFT.value),
+        (hard.in_(_TRUE), Nature.HARD.value),
+        (hard != "", Nature.SOFT.value),
+        (sa.and_(rule.in_(sorted(HARD_RULES)), said("status").not_like("4%")), Nature.HARD.value),
+        else_=Nature.SOFT.value,
+    )
+    failure = sa.case(
+        (said("retry_at") != "", Nature.RETRIED.value),
+        (said("reason").in_(sorted(HARD_RULES)), Nature.HARD.value),
+        (said("reason").in_(sorted(REFUSING_RULES)), Nature.SOFT.value),
+        else_=Nature.NONE.value,
+    )
+    kind = sa.type_coerce(event.type, sa.String)
+    return sa.case(
+        (kind.in_([EventType.OPEN.value, EventType.CLICK.value]), visit),
+        (kind == EventType.BOUNCE.value, bounce),
+        (kind == EventType.SEND_API_FAIL.value, failure),
+        else_=Nature.NONE.value,
+    )
+
+
+def _firsts(
+    happened: sa.Subquery, row: sa.FromClause, dropped: datetime | None
+) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
+    """Whether an event is its recipient's first of its type; and of its type and nature."""
+    e = happened.c
+    first = sa.not_(_earlier(happened, same_nature=False))
+    of_nature = sa.case(
+        (e.type.in_([kind.value for kind in _NATURED]), sa.not_(_earlier(happened, same_nature=True))),
+        else_=first,
+    )
+    if dropped is None:
+        return first, of_nature
+    times = [(e.type == kind.value, row.c[column]) for kind, column in _FIRST_TIMES.items()]
+    known = sa.func.coalesce(sa.case(*times, else_=sa.null()) < dropped, sa.false())
+    # Of machines' visits and of the two kinds of bounces the send list has no times.
+    of_people = e.nature.in_([Nature.NONE.value, Nature.HUMAN.value])
+    visited = e.type.in_([EventType.OPEN.value, EventType.CLICK.value])
+    gone = sa.and_(known, sa.or_(sa.not_(visited), of_people))
+    return sa.and_(first, sa.not_(gone)), sa.and_(of_nature, sa.not_(sa.and_(known, of_people)))
+
+
+def _earlier(happened: sa.Subquery, *, same_nature: bool) -> sa.ColumnElement[bool]:
+    earlier = event_log.alias("earlier")
+    e = happened.c
+    where = [
+        earlier.c.task_id == e.task_id,
+        earlier.c.contact_id == e.contact_id,
+        sa.type_coerce(earlier.c.type, sa.String) == e.type,
+        earlier.c.id < e.id,
+    ]
+    if same_nature:
+        where.append(_nature(earlier.c) == e.nature)
+    return sa.exists(sa.select(sa.literal(1)).select_from(earlier).where(*where).correlate(happened))
+
+
+def clicks(
+    connection: Connection, after: int, upto: int | None = None, task_ids: Collection[int] | None = None
+) -> list[Click]:
+    """Clicks with an id in between whose link is known, the oldest id first; of these tasks."""
+    return _clicks(connection, _between(after, upto), task_ids)
+
+
+def clicks_before(connection: Connection, of: Iterable[tuple[int, int]], upto: int) -> list[Click]:
+    """Clicks up to an id of these (task, contact)."""
+    by_task: dict[int, set[int]] = {}
+    for task_id, contact_id in of:
+        by_task.setdefault(task_id, set()).add(contact_id)
+    found: list[Click] = []
+    for task_id, people in sorted(by_task.items()):
+        where = [event_log.c.id <= upto, bulk.among(event_log.c.contact_id, sorted(people))]
+        found += _clicks(connection, where, [task_id])
+    return found
+
+
+def _clicks(
+    connection: Connection, where: list[sa.ColumnElement[bool]], task_ids: Collection[int] | None
+) -> list[Click]:
+    log, row = event_log.c, task_contacts.c
+    url = json_text(log.details, "$.url")
+    same = sa.and_(row.task_id == log.task_id, row.contact_id == log.contact_id)
+    template = sa.func.coalesce(row.selected_template_id, 0)
+    wanted = [log.type == EventType.CLICK.value, log.task_id.is_not(None), log.contact_id.is_not(None)]
+    if task_ids is not None:
+        wanted.append(bulk.among(log.task_id, sorted(task_ids)))
+    statement = (
+        sa.select(log.id, log.task_id, log.contact_id, template, _nature(log), url)
+        .select_from(event_log.outerjoin(task_contacts, same))
+        .where(*wanted, *where, url.is_not(None))
+        .order_by(log.id)
+    )
+    return [Click(*found) for found in connection.execute(statement)]
+
+
+def texts_of(connection: Connection, template_id: int) -> tuple[str | None, ...]:
+    """The sources of a template, which its links stand in; none where it is gone."""
+    statement = sa.select(templates.c.body, templates.c.text_body).where(templates.c.id == template_id)
+    row = connection.execute(statement).first()
+    return () if row is None else tuple(row)

@@ -1,0 +1,130 @@
+"""Roll-ups of the event log: what was counted, and up to where. What counts is in counting.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from coldsend.database import bulk
+from coldsend.database.dialect import insert_ignore
+from coldsend.database.tables import contacts, cursors, event_counts, event_domains, event_links
+from coldsend.domain.states import EventType
+
+COUNTED = "events"  # cursor: up to which id events are in the roll-ups
+DROPPED = "events_dropped"  # cursor: before which moment events may have been deleted
+ERASED_DOMAIN = "erased.invalid"
+
+
+class Cell(NamedTuple):
+    """Events that are alike. recipients: for whom it was the first of its type and nature; firsts: of its
+    type. hour: when it begins. domain: of the recipients, "" where cells are not told apart by it."""
+
+    task_id: int
+    hour: datetime
+    type: str
+    nature: str
+    template_id: int
+    service_id: int
+    domain: str
+    events: int
+    recipients: int
+    firsts: int
+
+
+class Link(NamedTuple):
+    """Clicks on one link of one template, as it is shown."""
+
+    task_id: int
+    template_id: int
+    digest: str
+    nature: str
+    url: str
+    clicks: int
+    recipients: int
+
+
+def position(connection: Connection) -> int:
+    """Up to which id events are in the roll-ups."""
+    found = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == COUNTED)).scalar()
+    return int(found or 0)
+
+
+def locked_position(connection: Connection) -> int:
+    """The same; whoever counts, or asks this, waits for the end of this transaction."""
+    _ensure(connection)
+    statement = sa.select(cursors.c.position).where(cursors.c.name == COUNTED).with_for_update()
+    return int(connection.execute(statement).scalar_one())
+
+
+def advance(connection: Connection, before: int, upto: int, now: datetime) -> bool:
+    """Move the position on, where it is still ``before``; what is in between must be added with it."""
+    _ensure(connection)
+    moved = sa.update(cursors).where(cursors.c.name == COUNTED, cursors.c.position == before)
+    return connection.execute(moved.values(position=upto, moved_at=now)).rowcount == 1
+
+
+def _ensure(connection: Connection) -> None:
+    if connection.execute(sa.select(cursors.c.name).where(cursors.c.name == COUNTED)).first() is None:
+        row = {"name": COUNTED, "position": 0}
+        connection.execute(insert_ignore(cursors, connection.dialect.name).values(row))
+
+
+def dropped_before(connection: Connection) -> datetime | None:
+    """Before which moment events may have been deleted; None: never was one."""
+    return connection.execute(sa.select(cursors.c.moved_at).where(cursors.c.name == DROPPED)).scalar()
+
+
+def note_dropped(connection: Connection, before: datetime) -> None:
+    """Events that are older are deleted in this transaction."""
+    known = dropped_before(connection)
+    if known is None:
+        row = {"name": DROPPED, "position": 0, "moved_at": before}
+        connection.execute(insert_ignore(cursors, connection.dialect.name).values(row))
+    later = sa.update(cursors).where(cursors.c.name == DROPPED, cursors.c.moved_at < before)
+    connection.execute(later.values(moved_at=before))
+
+
+def add(connection: Connection, found: Sequence[Cell], links: Sequence[Link]) -> None:
+    """Add what was counted, cells told apart by domain, to the roll-ups."""
+    counts = ("events", "recipients", "firsts")
+    by_hour: dict[tuple[Any, ...], list[int]] = {}
+    by_domain: dict[tuple[Any, ...], list[int]] = {}
+    for cell in found:
+        numbers = (cell.events, cell.recipients, cell.firsts)
+        at = (cell.task_id, cell.hour, cell.type, cell.nature, cell.template_id, cell.service_id)
+        _add_to(by_hour, at, numbers)
+        if cell.type != EventType.SEND_API_TRY.value:  # each has its result, which is what reports show
+            _add_to(by_domain, (cell.task_id, cell.domain, cell.type, cell.nature), numbers)
+    # In the order of the keys: each is a place next to the last one.
+    names = ("task_id", "hour", "type", "nature", "template_id", "sender_service_id", *counts)
+    rows = ((*key, *numbers) for key, numbers in sorted(by_hour.items()))
+    bulk.insert_many(connection, event_counts, names, rows, adding=counts)
+    names = ("task_id", "domain", "type", "nature", *counts)
+    rows = ((*key, *numbers) for key, numbers in sorted(by_domain.items()))
+    bulk.insert_many(connection, event_domains, names, rows, adding=counts)
+    names = ("task_id", "template_id", "digest", "nature", "url", "clicks", "recipients")
+    bulk.insert_many(connection, event_links, names, sorted(links), adding=("clicks", "recipients"))
+
+
+def _add_to(sums: dict[tuple[Any, ...], list[int]], key: tuple[Any, ...], numbers: Sequence[int]) -> None:
+    known = sums.setdefault(key, [0] * len(numbers))
+    for place, number in enumerate(numbers):
+        known[place] += number
+
+
+def forget_domain(connection: Connection, domain: str) -> bool:
+    """Count what was of a domain as of nobody's, unless a contact is left there; whether that was done."""
+    locked_position(connection)  # whoever is counting right now has read the domain before
+    if connection.execute(sa.select(contacts.c.id).where(contacts.c.email_domain == domain).limit(1)).first():
+        return False
+    mine = event_domains.c.domain == domain
+    columns = [column for column in event_domains.columns if column.name != "domain"]
+    names = ("domain", *(column.name for column in columns))
+    rows = [(ERASED_DOMAIN, *found) for found in connection.execute(sa.select(*columns).where(mine))]
+    bulk.insert_many(connection, event_domains, names, rows, adding=("events", "recipients", "firsts"))
+    connection.execute(sa.delete(event_domains).where(mine))
+    return True
