@@ -22,15 +22,30 @@ Named = Annotated[list[str] | None, typer.Argument(metavar="TEMPLATE..", help="N
 Option = Annotated[
     list[str] | None, typer.Option("--template", metavar="TEMPLATE", help="The same, as an option.")
 ]
+Weighted = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="TEMPLATE[=WEIGHT]..", help="Names or ids of templates; the weight is 1."),
+]
+WeightedOption = Annotated[
+    list[str] | None, typer.Option("--template", metavar="TEMPLATE[=WEIGHT]", help="The same, as an option.")
+]
 
 
-@changes(app, "coldsend template-set create intros --template intro-a --template intro-b")
+@changes(
+    app,
+    "coldsend template-set create intros --template intro-a --template intro-b",
+    "coldsend template-set create intros --template intro-a=3 --template intro-b=1",
+)
 def create(
     name: Annotated[str, typer.Argument(help="Name of the new set.")],
-    templates: Named = None,
-    template: Option = None,
+    templates: Weighted = None,
+    template: WeightedOption = None,
 ) -> None:
-    """Create a set; recipients get its templates in turn, in this order."""
+    """Create a set; recipients get its templates in turn, in this order.
+
+    A weight says how many turns a template takes in a round: of every four recipients, intro-a=3 intro-b=1
+    gives three the first and one the second.
+    """
     run, now = current(), clock.now()
     actor, wanted = run.actor, _both(templates, template)
     made = run.database.run(lambda connection: use.create(connection, actor, name, wanted, now))
@@ -46,7 +61,10 @@ def list_sets() -> None:
     actor = run.actor
     with run.database.read() as connection:
         rows = template_sets.listed(connection, None if actor.is_admin else actor.id)
-        held = {row["id"]: [i["name"] for i in template_sets.items(connection, row["id"])] for row in rows}
+        held = {
+            row["id"]: TemplateSet(row["id"], row["name"], template_sets.items(connection, row["id"]))
+            for row in rows
+        }
     columns = {
         "id": "ID#",
         "name": "SET",
@@ -54,12 +72,14 @@ def list_sets() -> None:
         "created_by": "BY",
         "updated_at": "CHANGED (UTC)",
     }
-    shown = [{**row, "templates": held[row["id"]]} for row in rows]
+    document = [
+        {**{key: row[key] for key in columns if key in row}, **_contents(held[row["id"]])} for row in rows
+    ]
     run.out.table(
-        shown,
+        [{**row, "templates": _listed(held[row["id"]])} for row in rows],
         columns,
         empty="no template sets yet: coldsend template-set create NAME --template TEMPLATE",
-        document=[{key: row[key] for key in columns} for row in shown],
+        document=document,
     )
 
 
@@ -71,17 +91,26 @@ def show(name: Set) -> None:
     with run.database.read() as connection:
         found = use.owned(connection, actor, name)
         tasks = template_sets.tasks_with(connection, found.id)
+    total = sum(found.weights.values())
     rows = [
-        {"place": place, "id": item["template_id"], "name": item["name"], "subject": item["subject"]}
+        {
+            "place": place,
+            "id": item["template_id"],
+            "name": item["name"],
+            "subject": item["subject"],
+            "weight": item["weight"],
+            "share": f"{100 * item['weight'] / total:.0f} %",
+        }
         for place, item in enumerate(found.items, start=1)
     ]
-    columns = {"place": "PLACE#", "id": "ID#", "name": "TEMPLATE", "subject": "SUBJECT"}
+    columns = {"place": "PLACE#", "id": "ID#", "name": "TEMPLATE", "weight": "WEIGHT#", "share": "SHARE#"}
+    columns |= {"subject": "SUBJECT"}
     document = {"id": found.id, "name": found.name, "templates": rows, "tasks": tasks}
     run.out.table(rows, columns, empty=f"template set {found.name!r} is empty", document=document)
 
 
-@changes(app, "coldsend template-set add intros intro-c")
-def add(name: Set, templates: Named = None, template: Option = None) -> None:
+@changes(app, "coldsend template-set add intros intro-c", "coldsend template-set add intros intro-c=2")
+def add(name: Set, templates: Weighted = None, template: WeightedOption = None) -> None:
     """Add templates at the end of a set that no open task uses."""
     run, now = current(), clock.now()
     actor, wanted = run.actor, _both(templates, template)
@@ -118,13 +147,29 @@ def reorder(name: Set, templates: Named = None, template: Option = None) -> None
     run.out.done(f"template set {found.name!r} now holds {_listed(found)}", _document(found))
 
 
+@changes(app, "coldsend template-set weight intros intro-a=3 intro-b=1")
+def weight(name: Set, templates: Weighted = None, template: WeightedOption = None) -> None:
+    """Change how many turns templates take in a round; those not named keep their weight."""
+    run, now = current(), clock.now()
+    actor, wanted = run.actor, _both(templates, template)
+    found = run.database.run(lambda connection: use.weigh(connection, actor, name, wanted, now))
+    run.out.done(f"template set {found.name!r} now holds {_listed(found)}", _document(found))
+
+
 def _both(named: list[str] | None, options: list[str] | None) -> list[str]:
     return [*(named or ()), *(options or ())]
 
 
 def _listed(found: TemplateSet) -> str:
-    return ", ".join(found.names) or "nothing"
+    """Its templates, with their weights where these differ."""
+    alike = len(set(found.weights.values())) < 2
+    shown = found.names if alike else [f"{name}={weight}" for name, weight in found.weights.items()]
+    return ", ".join(shown) or "nothing"
+
+
+def _contents(found: TemplateSet) -> dict[str, Any]:
+    return {"templates": found.names, "weights": found.weights}
 
 
 def _document(found: TemplateSet) -> dict[str, Any]:
-    return {"id": found.id, "name": found.name, "templates": found.names}
+    return {"id": found.id, "name": found.name, **_contents(found)}

@@ -1,21 +1,28 @@
-"""What operators do with template sets: their templates are sent in turn, in the order of the set."""
+"""What operators do with template sets: their templates are sent in turn, in the order of the set.
+
+A template is given by its name or id, with its weight behind it where that is not 1: ``intro-a=3``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.composing import templates as template_use
 from coldsend.domain.access import Actor, require_owner
+from coldsend.domain.rotation import Turn, require_weights
 from coldsend.domain.states import TaskStatus
 from coldsend.errors import InvalidInput, Refused, WrongState
-from coldsend.stores import lookup, template_sets
+from coldsend.stores import lookup, template_sets, templates
 
 # Rotation is fixed when a task is expanded; what a set shows must be what its open tasks send.
 LOCKING = (TaskStatus.SCHEDULED, TaskStatus.SENDING, TaskStatus.PAUSED)
+
+WEIGHT_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,11 @@ class TemplateSet:
     def names(self) -> list[str]:
         return [item["name"] for item in self.items]
 
+    @property
+    def weights(self) -> dict[str, int]:
+        """The turns each template takes in a round, by its name."""
+        return {item["name"]: int(item["weight"]) for item in self.items}
+
 
 def owned(connection: Connection, actor: Actor, given: str) -> TemplateSet:
     """The set if ``actor`` may use it; NotFound or NotAllowed otherwise."""
@@ -43,10 +55,11 @@ def create(
 ) -> TemplateSet:
     """A new set with these templates in this order."""
     name = lookup.checked_name(name, "template set")
-    ids = _templates(connection, actor, wanted)
+    turns = _turns(connection, actor, wanted)
+    require_weights([turn.weight for turn in turns])
     set_id = template_sets.add(connection, name, actor.id, now)
-    if ids:
-        template_sets.append(connection, set_id, ids, now)
+    if turns:
+        template_sets.append(connection, set_id, turns, now)
     return owned(connection, actor, str(set_id))
 
 
@@ -55,14 +68,32 @@ def add(
 ) -> TemplateSet:
     """Put templates at the end of a set."""
     found = _changeable(connection, actor, given)
-    ids = _templates(connection, actor, _some(wanted))
+    turns = _turns(connection, actor, _some(wanted))
     present = {item["template_id"]: item["name"] for item in found.items}
-    if twice := [present[one] for one in ids if one in present]:
+    if twice := [present[turn.template_id] for turn in turns if turn.template_id in present]:
         raise Refused(
             f"template {twice[0]!r} is in template set {found.name!r} already",
             hint=f"change the order with: coldsend template-set reorder {found.name!r} TEMPLATE..",
         )
-    template_sets.append(connection, found.id, ids, now)
+    require_weights([*found.weights.values(), *(turn.weight for turn in turns)])
+    template_sets.append(connection, found.id, turns, now)
+    return owned(connection, actor, str(found.id))
+
+
+def weigh(
+    connection: Connection, actor: Actor, given: str, wanted: Sequence[str], now: datetime
+) -> TemplateSet:
+    """Give templates of a set other weights (``intro-a=3``); those that are not named keep theirs."""
+    found = _changeable(connection, actor, given)
+    held = {str(known) for item in found.items for known in (item["name"], item["template_id"])}
+    pairs = [_weighted(text, held.__contains__) for text in _some(wanted)]
+    if bare := [name for name, weight in pairs if weight is None]:
+        raise InvalidInput(f"no weight was given for {bare[0]!r}", hint=f"for example: {bare[0]}=3")
+    ids = _members(connection, found, [name for name, _weight in pairs])
+    turns = [Turn(one, weight) for one, (_name, weight) in zip(ids, pairs, strict=True) if weight is not None]
+    after = {item["template_id"]: item["weight"] for item in found.items}
+    require_weights(list((after | {turn.template_id: turn.weight for turn in turns}).values()))
+    template_sets.set_weights(connection, found.id, turns, now)
     return owned(connection, actor, str(found.id))
 
 
@@ -113,15 +144,29 @@ def _changeable(connection: Connection, actor: Actor, given: str) -> TemplateSet
     return found
 
 
-def _templates(connection: Connection, actor: Actor, wanted: Sequence[str]) -> list[int]:
-    """Ids of templates the actor may use, in the order given, each once."""
-    ids: list[int] = []
+def _turns(connection: Connection, actor: Actor, wanted: Sequence[str]) -> list[Turn]:
+    """Templates the actor may use, in the order given, each once."""
+    turns: list[Turn] = []
     for given in wanted:
-        row = template_use.owned(connection, actor, given)
-        if row["id"] in ids:
+        name, weight = _weighted(given, partial(templates.exists, connection))
+        row = template_use.owned(connection, actor, name)
+        if row["id"] in [turn.template_id for turn in turns]:
             raise InvalidInput(f"template {row['name']!r} is named twice")
-        ids.append(row["id"])
-    return ids
+        turns.append(Turn(row["id"], 1 if weight is None else weight))
+    return turns
+
+
+def _weighted(given: str, is_name: Callable[[str], bool]) -> tuple[str, int | None]:
+    """``name=3`` as name and weight; None where there is none, or where all of it is a template's name."""
+    text = given.strip()
+    name, sign, weight = text.rpartition("=")
+    if not sign or is_name(text):
+        return text, None
+    if not (weight.isascii() and weight.isdigit()) or len(weight) > WEIGHT_DIGITS:
+        raise InvalidInput(
+            f"{weight!r} is not a weight for {name!r}", hint=f"a whole number from 1, such as {name}=3"
+        )
+    return name, int(weight)
 
 
 def _members(connection: Connection, found: TemplateSet, wanted: Sequence[str]) -> list[int]:

@@ -16,6 +16,7 @@ from coldsend.database.tables import (
     templates,
     users,
 )
+from coldsend.domain.rotation import Turn
 from coldsend.domain.states import TaskStatus
 from coldsend.errors import Refused
 from coldsend.stores import lookup
@@ -59,9 +60,12 @@ def listed(connection: Connection, created_by: int | None = None) -> list[RowMap
 
 
 def items(connection: Connection, set_id: int) -> list[RowMapping]:
-    """The templates of a set in the order they rotate: ``template_id``, ``name``, ``subject``, ``order``."""
+    """The templates of a set in the order they rotate.
+
+    ``template_id``, ``name``, ``subject``, ``order`` and ``weight`` of each.
+    """
     statement = (
-        sa.select(_items.template_id, templates.c.name, templates.c.subject, _items.order)
+        sa.select(_items.template_id, templates.c.name, templates.c.subject, _items.order, _items.weight)
         .join_from(template_set_items, templates)
         .where(_items.template_set_id == set_id)
         .order_by(_items.order, _items.id)
@@ -69,7 +73,7 @@ def items(connection: Connection, set_id: int) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
-def append(connection: Connection, set_id: int, template_ids: Sequence[int], now: datetime) -> None:
+def append(connection: Connection, set_id: int, turns: Sequence[Turn], now: datetime) -> None:
     """Put templates at the end of a set."""
     last = connection.execute(
         sa.select(sa.func.max(_items.order)).where(_items.template_set_id == set_id)
@@ -78,8 +82,14 @@ def append(connection: Connection, set_id: int, template_ids: Sequence[int], now
     connection.execute(
         sa.insert(template_set_items),
         [
-            {"template_set_id": set_id, "template_id": template_id, "order": after + index, "created_at": now}
-            for index, template_id in enumerate(template_ids)
+            {
+                "template_set_id": set_id,
+                "template_id": turn.template_id,
+                "order": after + index,
+                "created_at": now,
+                "weight": turn.weight,
+            }
+            for index, turn in enumerate(turns)
         ],
     )
     _touch(connection, set_id, now)
@@ -101,6 +111,17 @@ def put_in_order(connection: Connection, set_id: int, template_ids: Sequence[int
             sa.update(template_set_items)
             .where(_items.template_set_id == set_id, _items.template_id == template_id)
             .values({"order": order})
+        )
+    _touch(connection, set_id, now)
+
+
+def set_weights(connection: Connection, set_id: int, turns: Sequence[Turn], now: datetime) -> None:
+    """Give templates of a set other weights; those not named keep theirs."""
+    for turn in turns:
+        connection.execute(
+            sa.update(template_set_items)
+            .where(_items.template_set_id == set_id, _items.template_id == turn.template_id)
+            .values(weight=turn.weight)
         )
     _touch(connection, set_id, now)
 

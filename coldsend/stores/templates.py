@@ -35,8 +35,13 @@ def add(connection: Connection, values: Mapping[str, Any], now: datetime) -> int
     return inserted_id(result)
 
 
+def exists(connection: Connection, name: str) -> bool:
+    """Whether a template has this name."""
+    return connection.execute(sa.select(templates.c.id).where(templates.c.name == name)).first() is not None
+
+
 def check_free(connection: Connection, name: str) -> None:
-    if connection.execute(sa.select(templates.c.id).where(templates.c.name == name)).first():
+    if exists(connection, name):
         raise Refused(
             f"template {name!r} exists already",
             hint=f"choose another name, or: coldsend template update {name!r}",

@@ -50,6 +50,54 @@ def test_items_with_the_same_order_follow_their_ids(abc: Project) -> None:
     assert order(abc) == ["c", "a", "b"]
 
 
+def weights(project: Project) -> dict[str, int]:
+    found = project.json("template-set", "show", "set")["templates"]
+    return {row["name"]: row["weight"] for row in found}
+
+
+def test_weights_are_given_shown_and_changed(abc: Project) -> None:
+    made = abc.json("template-set", "create", "set", "--template", "a=3", "--template", "b")
+    assert made["weights"] == weights(abc) == {"a": 3, "b": 1}
+    assert "a=3, b=1" in abc.run("template-set", "list").out
+    assert "75 %" in abc.run("template-set", "show", "set").out
+    abc.run("template-set", "add", "set", "c=2")
+    abc.run("template-set", "weight", "set", "b=5", "--template", "a=1")
+    assert weights(abc) == {"a": 1, "b": 5, "c": 2}
+    assert order(abc) == ["a", "b", "c"]
+
+
+def test_a_name_with_a_sign_in_it_is_no_weight(abc: Project) -> None:
+    add(abc, "a=3")
+    abc.run("template-set", "create", "set", "a=3", "a=2", "b")
+    assert weights(abc) == {"a=3": 1, "a": 2, "b": 1}
+    abc.run("template-set", "weight", "set", "a=3=4")
+    assert weights(abc) == {"a=3": 4, "a": 2, "b": 1}
+
+
+def test_weights_that_make_no_sense_are_refused_and_change_nothing(sqlite_project: Project) -> None:
+    for name in "abc":
+        add(sqlite_project, name)
+    sqlite_project.run("template-set", "create", "set", "a=2", "b")
+    for line, complaint in (
+        (("create", "other", "a=0"), "a whole number from 1, not 0"),
+        (("create", "other", "a=x"), "'x' is not a weight"),
+        (("create", "other", "a=-1"), "'-1' is not a weight"),
+        (("create", "other", "a=100", "b=1"), "at most 100"),
+        (("add", "set", "c=99"), "at most 100"),
+        (("weight", "set"), "no template was named"),
+        (("weight", "set", "a"), "no weight was given for 'a'"),
+        (("weight", "set", "c=1"), "not in template set"),
+        (("weight", "set", "a=1", "a=2"), "named twice"),
+        (("weight", "set", "a=0"), "a whole number from 1"),
+        (("weight", "set", "a=100"), "at most 100"),
+    ):
+        result = sqlite_project.run("template-set", *line, check=False)
+        assert result.code == 4
+        assert complaint in result.err
+    assert weights(sqlite_project) == {"a": 2, "b": 1}
+    assert len(sqlite_project.json("template-set", "list")) == 1
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
@@ -80,7 +128,12 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(
 @pytest.mark.parametrize("status", [TaskStatus.SCHEDULED, TaskStatus.SENDING, TaskStatus.PAUSED])
 def test_a_set_that_an_open_task_uses_stays_as_it_is(abc: Project, status: TaskStatus) -> None:
     put_in_task(abc, "a", status)
-    for line in (("add", "set", "b"), ("remove", "set", "a"), ("reorder", "set", "a")):
+    for line in (
+        ("add", "set", "b"),
+        ("remove", "set", "a"),
+        ("reorder", "set", "a"),
+        ("weight", "set", "a=2"),
+    ):
         result = abc.run("template-set", *line, "--json", check=False)
         assert result.error["code"] == "wrong_state"
         assert "c-set/t" in result.error["message"]
