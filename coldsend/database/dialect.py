@@ -41,6 +41,7 @@ ANSWER_SECONDS = 300.0
 
 SQLITE_BUSY_SECONDS = 30
 BUSY_TIMEOUT = "timeout"  # in a URL's query: other than that
+READ_ONLY = "mode"  # in a URL's query, "ro": a file that nothing is changed in, not even its journal mode
 
 
 def create_engine(
@@ -109,6 +110,7 @@ def _leave_node(context: ExceptionContext) -> None:
 
 def _sqlite_engine(url: URL) -> Engine:
     busy = url.query.get(BUSY_TIMEOUT, SQLITE_BUSY_SECONDS)
+    changes = url.query.get(READ_ONLY) != "ro"
     engine = sa.create_engine(
         url,
         connect_args={"timeout": float(str(busy)), "check_same_thread": False},
@@ -121,7 +123,8 @@ def _sqlite_engine(url: URL) -> Engine:
         dbapi_connection.isolation_level = (
             None  # transactions begin where _begin says, not where pysqlite guesses
         )
-        _write_ahead(dbapi_connection)
+        if changes:
+            _write_ahead(dbapi_connection)
         dbapi_connection.execute("PRAGMA synchronous=FULL")
         dbapi_connection.execute("PRAGMA foreign_keys=ON")
 
@@ -242,6 +245,16 @@ def upsert(table: Table, dialect_name: str, keys: list[str], changed: list[str])
         )
     mine = mysql.insert(table)
     return mine.on_duplicate_key_update({name: mine.inserted[name] for name in changed})
+
+
+def upsert_adding(table: Table, dialect_name: str, keys: list[str], counted: str) -> Insert:
+    """INSERT that adds to ``counted`` where a row with the same ``keys`` exists."""
+    if dialect_name == "sqlite":
+        statement = sqlite.insert(table)
+        total = table.c[counted] + statement.excluded[counted]
+        return statement.on_conflict_do_update(index_elements=keys, set_={counted: total})
+    mine = mysql.insert(table)
+    return mine.on_duplicate_key_update({counted: table.c[counted] + mine.inserted[counted]})
 
 
 def text_of(number: ColumnElement[int], dialect_name: str) -> ColumnElement[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
@@ -30,6 +30,9 @@ def service_facts(
             next_quota_day=day.next_day_begins,
             next_send_at=gaps[day.service.id]["next_send_at"] if day.service.id in gaps else None,
             paused_providers=paused.get(day.service.id),
+            ramp_limit=day.ramp_limit,
+            hour_used=day.hour_used,
+            next_hour=quota.hour_of(now) + timedelta(hours=1),
         )
         for day in quota.quota_days(connection, wanted, now)
     }

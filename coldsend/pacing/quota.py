@@ -14,21 +14,30 @@ from zoneinfo import ZoneInfo
 
 from coldsend.database.engine import Connection
 from coldsend.domain.service import Service
-from coldsend.stores import quota, services
+from coldsend.domain.states import CountKind
+from coldsend.stores import quota, send_counts, services
 
 
 @dataclass(frozen=True, slots=True)
 class QuotaDay:
-    """One service's day: how much of ``limit`` messages is ``used``, and when the next day begins (UTC)."""
+    """One service's day: how much of ``limit`` messages is ``used``, and when the next day begins (UTC).
+
+    ramp_limit: what its ramp allows on this day, None where there is none. hour_used: messages of the current
+    hour of the clock, where those are limited.
+    """
 
     service: Service
     day: date
     used: int
     next_day_begins: datetime
+    ramp_limit: int | None = None
+    hour_used: int = 0
 
     @property
     def limit(self) -> int:
-        return self.service.daily_quota
+        """The daily quota, or what the ramp allows of it."""
+        quota = self.service.daily_quota
+        return quota if self.ramp_limit is None else min(quota, self.ramp_limit)
 
     @property
     def left(self) -> int:
@@ -57,12 +66,43 @@ def next_quota_day_start(service: Service, now: datetime) -> datetime:
 
 
 def quota_days(connection: Connection, wanted: Sequence[Service], now: datetime) -> list[QuotaDay]:
-    """The current day of each service, read in one query."""
+    """The current day of each service, read in one query, and one more each for ramps and hourly quotas."""
     used = quota.used_on(connection, [(service.id, service.quota_day(now)) for service in wanted])
+    ramps = ramp_limits(connection, wanted, now)
+    hourly = [(service.id, hour_of(now)) for service in wanted if service.hourly_quota is not None]
+    hours = send_counts.used_by(connection, CountKind.SERVICE_HOUR, hourly)
     return [
-        QuotaDay(service, service.quota_day(now), used[service.id], next_quota_day_start(service, now))
+        QuotaDay(
+            service,
+            service.quota_day(now),
+            used[service.id],
+            next_quota_day_start(service, now),
+            ramps.get(service.id),
+            hours.get(service.id, 0),
+        )
         for service in wanted
     ]
+
+
+def ramp_limits(connection: Connection, wanted: Sequence[Service], now: datetime) -> dict[int, int]:
+    """service id -> messages its ramp allows on the current day; services without a ramp are absent.
+
+    Yesterday's count may still be looked at a moment after midnight: it never allows more than today's.
+    """
+    ramps = {service.id: service.ramp for service in wanted if service.ramp is not None}
+    today = {service.id: service.quota_day(now) for service in wanted}
+    days = quota.days_used(connection, {sid: (ramp.since, today[sid]) for sid, ramp in ramps.items()})
+    return {sid: ramp.limit(days[sid]) for sid, ramp in ramps.items()}
+
+
+def hour_of(moment: datetime) -> datetime:
+    """The hour of the clock (UTC) an hourly quota counts ``moment`` for, named by its beginning."""
+    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def period_of(day: date) -> datetime:
+    """The name of a day among the periods of ``send_counts``."""
+    return datetime.combine(day, time.min, UTC)
 
 
 def roll_days(connection: Connection, now: datetime, only: int | None = None) -> list[Rolled]:

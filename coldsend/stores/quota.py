@@ -6,7 +6,7 @@ more out of a day than its limit; the guard, not a lock, makes it so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 import sqlalchemy as sa
@@ -71,6 +71,24 @@ def used_on(connection: Connection, days: Iterable[tuple[int, date]]) -> dict[in
     )
     found = {service: taken for service, day, taken in rows if wanted[service] == day}
     return {service: int(found.get(service, 0)) for service in wanted}
+
+
+def days_used(connection: Connection, since: Mapping[int, tuple[date, date]]) -> dict[int, int]:
+    """service id -> days on which it sent something, of the days from the first date to before the second."""
+    if not since:
+        return {}
+    rows = connection.execute(
+        sa.select(_of.sender_service_id, _of.quota_day).where(
+            _of.sender_service_id.in_(sorted(since)),
+            _of.quota_day >= min(first for first, _ in since.values()),
+            _of.used > 0,
+        )
+    )
+    found = dict.fromkeys(since, 0)
+    for service_id, day in rows:
+        first, today = since[service_id]
+        found[service_id] += first <= day < today
+    return found
 
 
 def close_before(connection: Connection, service_id: int, day: date, now: datetime) -> int:
