@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -30,19 +29,39 @@ def add(
 ) -> int:
     """Define a variable; refused where it would change what a task is sending. Returns its id."""
     key = checked_key(variable.key)
+    values = {"variable_key": key, **_columns(variable, display_name, description)}
+    _require_unsent(connection, key, load_variables(connection))
+    return variables.add(connection, {**values, "created_by": actor.id}, now)
+
+
+def change(
+    connection: Connection,
+    actor: Actor,
+    variable: Variable,
+    display_name: str,
+    description: str | None,
+    now: datetime,
+) -> None:
+    """Give the variable of this key another meaning; refused where a task is sending it."""
+    row = variables.find(connection, variable.key)
+    key = row["variable_key"]
+    require_owner(actor, row["created_by"], f"variable {key!r}")
+    values = _columns(variable, display_name, description)
+    if any(row[name] != values[name] for name in ("source_type", "source_details")):
+        _require_unsent(connection, key, load_variables(connection))
+    variables.update(connection, row["id"], values, now)
+
+
+def _columns(variable: Variable, display_name: str, description: str | None) -> dict[str, Any]:
     details = checked_details(variable.source, variable.details)
     if len(display_name) > DISPLAY_NAME_LIMIT:
         raise InvalidInput(f"a display name has at most {DISPLAY_NAME_LIMIT} characters")
-    _require_unsent(connection, key, load_variables(connection))
-    values: Mapping[str, Any] = {
-        "variable_key": key,
-        "display_name": display_name or key,
+    return {
+        "display_name": display_name or variable.key.strip(),
         "source_type": variable.source.value,
         "source_details": details,
         "description": description,
-        "created_by": actor.id,
     }
-    return variables.add(connection, values, now)
 
 
 def remove(connection: Connection, actor: Actor, given: str) -> RowMapping:

@@ -122,6 +122,22 @@ def reorder(
     return owned(connection, actor, str(found.id))
 
 
+def arrange(
+    connection: Connection, actor: Actor, given: str, wanted: Sequence[tuple[str, int]], now: datetime
+) -> TemplateSet:
+    """Let a set hold these templates in this order, by name with their weights, and no others."""
+    found = _changeable(connection, actor, given)
+    turns = [Turn(template_use.owned(connection, actor, name)["id"], weight) for name, weight in wanted]
+    require_weights([turn.weight for turn in turns])
+    held = {item["template_id"] for item in found.items}
+    template_sets.take_out(connection, found.id, list(held - {turn.template_id for turn in turns}), now)
+    if added := [turn for turn in turns if turn.template_id not in held]:
+        template_sets.append(connection, found.id, added, now)
+    template_sets.put_in_order(connection, found.id, [turn.template_id for turn in turns], now)
+    template_sets.set_weights(connection, found.id, turns, now)
+    return owned(connection, actor, str(found.id))
+
+
 def remove(connection: Connection, actor: Actor, given: str) -> TemplateSet:
     """Delete a set that no task refers to; its templates stay."""
     found = owned(connection, actor, given)

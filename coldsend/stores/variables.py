@@ -52,5 +52,11 @@ def listed(connection: Connection) -> list[RowMapping]:
     return list(connection.execute(statement).mappings())
 
 
+def update(connection: Connection, variable_id: int, values: Mapping[str, Any], now: datetime) -> None:
+    connection.execute(
+        sa.update(email_variables).where(_variables.id == variable_id).values(**values, updated_at=now)
+    )
+
+
 def remove(connection: Connection, variable_id: int) -> None:
     connection.execute(sa.delete(email_variables).where(_variables.id == variable_id))
