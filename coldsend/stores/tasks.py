@@ -181,10 +181,18 @@ def usable_services(connection: Connection, task: RowMapping) -> list[Service]:
 def open_tasks(connection: Connection) -> list[dict[str, Any]]:
     """Tasks that may send now: in `sending`, their campaign active. In the order they started.
 
-    ``services``: ids of the services a task is limited to, or None for all that ``created_by`` may use.
+    ``services``: ids of the services a task is limited to, or None for all that ``created_by`` may use. With
+    what its campaign says of time and pace.
     """
+    pacing = ("time_zone", "send_window", "holidays", "spread", "followups_first", "new_per_day")
     query = (
-        sa.select(tasks.c.id, tasks.c.campaign_id, tasks.c.created_by)
+        sa.select(
+            tasks.c.id,
+            tasks.c.campaign_id,
+            tasks.c.created_by,
+            tasks.c.follows_task_id,
+            *(campaigns.c[name] for name in pacing),
+        )
         .join_from(tasks, campaigns)
         .where(
             tasks.c.status == TaskStatus.SENDING.value,
@@ -198,7 +206,13 @@ def open_tasks(connection: Connection) -> list[dict[str, Any]]:
 
 
 def due(connection: Connection, now: datetime) -> list[int]:
-    """Scheduled tasks of active campaigns whose start time and plan time have both come."""
+    """Scheduled tasks of active campaigns whose start time and plan time have both come.
+
+    Follow-ups only when the task before them has begun, or has ended without.
+    """
+    before = tasks.alias("before")
+    has_begun = sa.or_(before.c.actual_start_time.is_not(None), before.c.actual_end_time.is_not(None))
+    followed = sa.select(before.c.id).where(before.c.id == tasks.c.follows_task_id, has_begun)
     query = (
         sa.select(tasks.c.id)
         .join_from(tasks, campaigns)
@@ -207,6 +221,7 @@ def due(connection: Connection, now: datetime) -> list[int]:
             campaigns.c.status == CampaignStatus.ACTIVE.value,
             sa.or_(tasks.c.plan_time.is_(None), tasks.c.plan_time <= now),
             sa.or_(campaigns.c.start_time.is_(None), campaigns.c.start_time <= now),
+            sa.or_(tasks.c.follows_task_id.is_(None), followed.correlate(tasks).exists()),
         )
         .order_by(tasks.c.id)
     )
@@ -283,7 +298,8 @@ def retry_rows(connection: Connection, task_id: int, ids: Sequence[int], now: da
             scheduled_send_at=now,
             retries=0,
             first_attempt_at=None,
-            sender_service_id=None,
+            # Follow-ups go out through the service of the message before.
+            sender_service_id=sa.case((rows.c.follows_id.is_not(None), rows.c.sender_service_id)),
             reason=None,
             error_message=None,
         )
