@@ -17,6 +17,7 @@ from coldsend.delivery import view as views
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TaskStatus
 from coldsend.pacing.facts import service_facts
+from coldsend.planning import followups
 from coldsend.stores import ledger, tasks
 
 SOON = timedelta(seconds=60)
@@ -35,9 +36,13 @@ def _planning_ahead(connection: Connection, now: datetime) -> bool:
         return True
     sending = tasks.in_status(connection, TaskStatus.SENDING)
     live = [row for row in sending if row["campaign_status"] == "active"]
-    if any(row["expanded_at"] is None for row in live):
+    growing = [row for row in live if row["expanded_at"] is None]
+    # The list of a follow-up grows as long as the task before sends: its rows are due in days.
+    if any(row["follows_task_id"] is None or followups.is_behind(connection, row, now) for row in growing):
         return True
-    ended = [row for row in live if not tasks.has_waiting(connection, row["id"])]
+    ended = [
+        row for row in live if row["expanded_at"] is not None and not tasks.has_waiting(connection, row["id"])
+    ]
     unwinding = [row for row in tasks.unwound(connection) if ledger.has_pending(connection, row["id"])]
     return bool(ended or unwinding)
 

@@ -67,6 +67,11 @@ def task_expanded(task: str, task_id: int, recipients: int) -> None:
     event(logging.INFO, "task_expanded", task=task, task_id=task_id, recipients=recipients)
 
 
+def followups_enrolled(task: str, task_id: int, recipients: int) -> None:
+    """Recipients of the task before were sent its message: this task follows it up."""
+    event(logging.INFO, "followups_enrolled", task=task, task_id=task_id, recipients=recipients)
+
+
 def task_failed(task: str, task_id: int, reason: str) -> None:
     """A task cannot be planned; nothing more of it is sent."""
     event(logging.ERROR, "task_failed", task=task, task_id=task_id, reason=reason)

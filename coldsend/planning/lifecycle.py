@@ -28,7 +28,7 @@ from coldsend.domain.states import (
     task_after,
 )
 from coldsend.errors import Refused, Unreachable
-from coldsend.planning import expand
+from coldsend.planning import expand, followups
 from coldsend.stores import campaigns, tasks
 
 SKIP_CHUNK = 5_000  # rows one transaction skips: well under a second, also on a busy server
@@ -47,7 +47,10 @@ def never() -> bool:
 
 
 def activate_due(database: Database, now: datetime) -> list[int]:
-    """Let scheduled tasks begin whose start time and plan time have come; returns their ids."""
+    """Let scheduled tasks begin whose start time and plan time have come; returns their ids.
+
+    Follow-ups begin when the task before them has begun.
+    """
     with database.read() as connection:
         if not tasks.due(connection, now):
             return []
@@ -58,6 +61,8 @@ def activate_due(database: Database, now: datetime) -> list[int]:
             row = tasks.get(connection, task_id)
             after = task_after(TaskStatus.SCHEDULED, TaskEvent.COME_DUE, row["name"])
             if tasks.move(connection, task_id, [TaskStatus.SCHEDULED], after, now, actual_start_time=now):
+                if row["follows_task_id"] is not None:
+                    followups.stop_earlier(connection, row, now)
                 begun.append(row)
         return begun
 
@@ -70,7 +75,8 @@ def activate_due(database: Database, now: datetime) -> list[int]:
 def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool] = never) -> list[int]:
     """Make the send lists of sending tasks that have none yet, or not to the end; returns the ids done.
 
-    A task that cannot be planned fails with the reason.
+    Those of follow-ups grow as long as the task before sends. A task that cannot be planned fails with the
+    reason.
     """
     with database.read() as connection:
         waiting = [
@@ -81,7 +87,8 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
         if should_stop():
             break
         try:
-            expanded = expand.expand_task(database, row["id"], now, should_stop=should_stop)
+            make_list = expand.expand_task if row["follows_task_id"] is None else followups.enrol
+            expanded = make_list(database, row["id"], now, should_stop=should_stop)
         except Refused as error:
             _fail(database, row, error.message, now)
             continue
@@ -92,6 +99,8 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
             logbook.unexpected_error(f"expansion of task {tasks.reference(row)}", error)
             _fail(database, row, f"a bug in coldsend: {type(error).__name__}: {error}", now)
             continue
+        if expanded.count and row["follows_task_id"] is not None:
+            logbook.followups_enrolled(tasks.reference(row), row["id"], expanded.count)
         if expanded.done:
             logbook.task_expanded(tasks.reference(row), row["id"], expanded.count)
             done.append(int(row["id"]))

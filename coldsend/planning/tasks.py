@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
+from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
 from coldsend.audience import rule
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
+from coldsend.domain import sequence
 from coldsend.domain.access import Actor, require_owner
 from coldsend.domain.finding import Finding
 from coldsend.domain.states import (
@@ -27,16 +29,30 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import ChangedMeanwhile, NotAllowed, WrongState
-from coldsend.planning import expand, readiness
-from coldsend.stores import access, campaigns, reports, services, tasks, template_sets
+from coldsend.errors import ChangedMeanwhile, InvalidInput, NotAllowed, Refused, WrongState
+from coldsend.planning import expand, followups, readiness
+from coldsend.stores import access, campaigns, enrolment, reports, services, tasks, template_sets
 
 RETRY_CHUNK = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class Following:
+    """What a follow-up follows: the task ``after`` (of its campaign, by name or id), ``days`` after each
+    recipient's own message. conditions: as domain/sequence.py reads them."""
+
+    after: str
+    days: int
+    business_days: bool = False
+    conditions: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewTask:
-    """A task as asked for; everything by name or id. No ``services``: all its creator may use."""
+    """A task as asked for; everything by name or id. No ``services``: all its creator may use.
+
+    rule: of a follow-up it may be "", for everyone who was sent the message before.
+    """
 
     campaign: str
     name: str
@@ -44,6 +60,7 @@ class NewTask:
     rule: str
     plan_time: datetime | None = None
     services: Sequence[str] = ()
+    follows: Following | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,9 @@ def add(
     status = TaskStatus.DRAFT if is_draft else task_after(TaskStatus.DRAFT, TaskEvent.SCHEDULE, wanted.name)
     template_set = template_sets.find(connection, wanted.template_set)
     require_owner(actor, template_set["created_by"], f"template set {template_set['name']!r}")
-    parsed = rule.read(wanted.rule, resolve_task or rule.task_resolver(connection, campaign["id"]))
+    follows = {} if wanted.follows is None else _following(connection, campaign, wanted.follows)
+    text = wanted.rule if wanted.rule or not follows else "everyone"
+    parsed = rule.read(text, resolve_task or rule.task_resolver(connection, campaign["id"]))
     values = {
         "campaign_id": campaign["id"],
         "name": wanted.name,
@@ -101,6 +120,7 @@ def add(
         "recipient_rule": rule.to_json(parsed),
         "template_set_id": template_set["id"],
         "created_by": actor.id,
+        **follows,
     }
     task_id = tasks.insert(connection, values, _service_ids(connection, actor, wanted.services), now)
     row = tasks.get(connection, task_id)
@@ -109,6 +129,31 @@ def add(
         found = readiness.findings(connection, [row], settings)
         warnings = readiness.require(f"task {row['name']!r} cannot be scheduled", found)
     return _changed(row, status, warnings=tuple(warnings))
+
+
+def _following(connection: Connection, campaign: RowMapping, wanted: Following) -> dict[str, Any]:
+    """The columns of a follow-up; refused where what it follows is of another campaign, or never sends."""
+    given = (
+        wanted.after
+        if "/" in wanted.after or wanted.after.isdecimal()
+        else f"{campaign['id']}/{wanted.after}"
+    )
+    before = tasks.find(connection, given)
+    if before["campaign_id"] != campaign["id"]:
+        raise Refused(
+            f"task {tasks.reference(before)!r} is of another campaign than {campaign['name']!r}",
+            hint=f"see: coldsend task list {quote(campaign['name'])}",
+        )
+    if not 1 <= wanted.days <= sequence.MOST_DAYS:
+        raise InvalidInput(
+            f"a follow-up is sent 1 to {sequence.MOST_DAYS} days after the message before, not {wanted.days}"
+        )
+    return {
+        "follows_task_id": before["id"],
+        "follows_days": wanted.days,
+        "follows_business_days": wanted.business_days,
+        "follows_condition": sequence.stored(sequence.read_conditions(wanted.conditions)),
+    }
 
 
 def _service_ids(connection: Connection, actor: Actor, given: Sequence[str]) -> list[int]:
@@ -152,17 +197,24 @@ def _change(database: Database, actor: Actor, given: str, event: TaskEvent, now:
 
 
 def expand_again(database: Database, actor: Actor, given: str, settings: Settings, now: datetime) -> Changed:
-    """Let contacts into a task that match its rule by now; ``count``: how many came in."""
+    """Let contacts into a task that match its rule by now; ``count``: how many came in.
+
+    Into a follow-up: whoever has been sent the message before and has no follow-up yet.
+    """
 
     def reopen_it(connection: Connection) -> Changed:
         row = _owned(connection, actor, given)
         after, warnings = reopen(connection, row, TaskEvent.EXPAND_AGAIN, settings, now)
-        expand.restart_expansion(connection, row["id"], now)
+        if row["follows_task_id"] is not None:
+            enrolment.open_again(connection, row["id"], now)
+        else:
+            expand.restart_expansion(connection, row["id"], now)
         return _changed(row, after, warnings=warnings)
 
     changed = database.run(reopen_it)
     before = _recipients(database, changed.id)
-    expand.expand_task(database, changed.id, now)
+    bring_in = followups.enrol if _follows(database, changed.id) else expand.expand_task
+    bring_in(database, changed.id, now)
     added = _recipients(database, changed.id) - before
     return Changed(
         changed.id, changed.campaign, changed.name, changed.status, added, warnings=changed.warnings
@@ -226,6 +278,7 @@ def reopen(
         moved = campaigns.touch(connection, row["campaign_id"], [campaign], now)
     if not (moved and tasks.move(connection, row["id"], [before], after, now, actual_end_time=None)):
         raise _changed_meanwhile(row)
+    followups.open_followers(connection, row["id"], now)
     found = readiness.findings(connection, [row], settings)
     return after, tuple(readiness.require(f"task {row['name']!r} cannot send again", found))
 
@@ -239,6 +292,11 @@ def _owned(connection: Connection, actor: Actor, given: str) -> RowMapping:
 def _recipients(database: Database, task_id: int) -> int:
     with database.read() as connection:
         return int(tasks.get(connection, task_id)["expanded_count"])
+
+
+def _follows(database: Database, task_id: int) -> bool:
+    with database.read() as connection:
+        return tasks.get(connection, task_id)["follows_task_id"] is not None
 
 
 def _changed(

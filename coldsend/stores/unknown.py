@@ -111,6 +111,8 @@ def make_failed(connection: Connection, row_ids: Sequence[int], reason: RowReaso
 def make_pending(connection: Connection, row_ids: Sequence[int], now: datetime) -> int:
     """Unknown rows become pending, due at once, free for any service; returns how many were unknown.
 
+    Follow-ups keep the service of the message before.
+
     They lose their claim token: whatever the old attempt still learns has no say any more.
     """
     values = {
@@ -119,7 +121,7 @@ def make_pending(connection: Connection, row_ids: Sequence[int], now: datetime) 
         "claim_token": None,
         "retries": 0,
         "first_attempt_at": None,
-        "sender_service_id": None,
+        "sender_service_id": sa.case((rows.follows_id.is_not(None), rows.sender_service_id)),
         "reason": None,
         "error_message": None,
     }
