@@ -13,18 +13,18 @@ class LinkNames:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._texts: dict[int, tuple[str, ...]] = {}
+        self._sources: dict[int, links.Source] = {}
         self._names: dict[tuple[int, str], str] = {}
 
     def of(self, click: Click) -> str:
         """The name of the link that a click was on."""
         key = (click.template_id, click.url)
         if key not in self._names:
-            self._names[key] = links.label(click.url, self._of_template(click.template_id))
+            self._names[key] = links.label(click.url, self._source(click.template_id))
         return self._names[key]
 
-    def _of_template(self, template_id: int) -> tuple[str, ...]:
-        if template_id not in self._texts:
+    def _source(self, template_id: int) -> links.Source:
+        if template_id not in self._sources:
             texts = counting.texts_of(self._connection, template_id)
-            self._texts[template_id] = links.readable(*texts)
-        return self._texts[template_id]
+            self._sources[template_id] = links.source(texts)
+        return self._sources[template_id]

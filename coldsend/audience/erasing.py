@@ -28,7 +28,7 @@ from coldsend.domain.redaction import Redactor, plain_facts
 from coldsend.domain.states import SuppressionReason, SuppressionScope
 from coldsend.domain.suppression import Suppression, address_key, hashed_key
 from coldsend.errors import NotFound, PartlyDone
-from coldsend.stores import audit, contact_tags, personal, suppressions
+from coldsend.stores import audit, contact_tags, personal, rollups, suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,4 +187,5 @@ def _clear(connection: Connection, given: Address, now: datetime) -> dict[str, A
     cleared = personal.clear(connection, contact["id"])
     audit.forget_contact(connection, contact["id"])
     personal.anonymise(connection, contact["id"], now)
+    rollups.forget_domain(connection, contact["email_domain"])
     return {"contact_id": contact["id"], "suppressions": gone, **cleared}

@@ -6,6 +6,8 @@ plan      1 s     the leader  begin due tasks, make send lists, skip what was ca
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
 inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
+rollup    10 s    the leader  count the event log for reports
+alerts    10 s    the leader  see what is wrong or done, and tell the targets of [alerts]
 retention 10 min  the leader  delete what has been kept as long as [retention] says
 
 * with a short lease a quarter of it: who looks more rarely sees no silence, who beats more rarely is silent
@@ -21,6 +23,8 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from coldsend import clock, logbook, meter
+from coldsend.analytics.rollup import RollUp
+from coldsend.alerts.watch import Watch
 from coldsend.audience.retention import Keeper
 from coldsend.config.secrets import load_key_ring
 from coldsend.config.settings import Settings
@@ -36,6 +40,8 @@ from coldsend.stores import leases, mailboxes, workers
 LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
 BEAT_SECONDS = 5.0  # at most
+ROLLUP_SECONDS = 10.0
+ALERTS_SECONDS = 10.0
 RETENTION_SECONDS = 600.0
 
 
@@ -52,7 +58,9 @@ class Jobs:
     _failing: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self._rollup = RollUp(self.database, self.should_stop)
         self._keeper = Keeper(self.database, self.settings.retention, self.should_stop)
+        self._watch = Watch(self.database, self.settings, self.should_stop)
 
     def register(self) -> None:
         """Become present, and try to lead at once."""
@@ -79,6 +87,8 @@ class Jobs:
             ("rescue", beat, self._guarded("rescue", self.rescue)),
             ("quota", 60.0, self._guarded("quota", self.roll_quota)),
             ("inbox", self.settings.inbox.poll_seconds, self._guarded("inbox", self.poll_mailboxes)),
+            ("rollup", ROLLUP_SECONDS, self._guarded("rollup", self.roll_up)),
+            ("alerts", ALERTS_SECONDS, self._guarded("alerts", self.watch)),
             ("retention", RETENTION_SECONDS, self._guarded("retention", self.keep_or_delete)),
         ]
 
@@ -137,10 +147,24 @@ class Jobs:
         keys = load_key_ring(self.settings)
         Poller(self.database, self.settings, keys, clock.now, self.should_stop).poll_due()
 
+    def roll_up(self) -> None:
+        """Count what has come into the event log."""
+        if self.leads:
+            self._rollup.run(clock.now())
+
+    def watch(self) -> None:
+        """See what is wrong or done, and tell it."""
+        if self.leads:
+            self._watch.round()
+
     def keep_or_delete(self) -> None:
         """Delete what has been kept long enough."""
         if self.leads:
             self._keeper.run(clock.now())
+
+    def last_round(self) -> None:
+        """Idle, and nobody may look for long: what was done by then is told now."""
+        self._guarded("alerts", self.watch)()
 
     def sign_off(self) -> None:
         """Leave the lead to another at once."""

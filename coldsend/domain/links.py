@@ -1,8 +1,7 @@
 """How reports name a link: as the template has it; where it is different for each recipient, without that.
 
-Of a link that does not stand in the template as it is, the values in its query (but for ``utm_*``), its
-fragment, and parts of its path that hold an address are left out: so clicks add up, and what a report keeps
-names nobody.
+Of a link that does not stand in its template as it is, only the parts that do are kept: host, steps of the
+path, pairs of the query, names of pairs. So clicks add up, and what a report keeps names nobody.
 """
 
 from __future__ import annotations
@@ -10,26 +9,41 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 from hashlib import sha256
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 LONGEST = 2000
 LEFT_OUT = "…"
-_NAMES_SOMEBODY = re.compile(r"@|%40|\d{4,}|[0-9a-f]{16,}", re.IGNORECASE)
+_BETWEEN = re.compile(r"[\s\"'<>{}()/?&#]+")
 
 
-def label(url: str, texts: Iterable[str]) -> str:
-    """The name of a link that was clicked. texts: of its template, as :func:`readable` has them."""
-    if any(url in text for text in texts):
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a template says. parts: what stands in it between the signs that part links."""
+
+    texts: tuple[str, ...] = ()
+    parts: frozenset[str] = frozenset()
+
+
+def source(texts: Iterable[str | None]) -> Source:
+    """Of a template's texts, in which ``&amp;`` and the like stand for what they mean."""
+    plain = tuple(html.unescape(text) for text in texts if text)
+    return Source(plain, frozenset(part for text in plain for part in _BETWEEN.split(text)))
+
+
+def label(url: str, of: Source) -> str:
+    """The name of a link that was clicked in a message of this template."""
+    if any(url in text for text in of.texts):
         return url[:LONGEST]
     try:
         parts = urlsplit(url)
     except ValueError:
         return LEFT_OUT
-    path = "/".join(LEFT_OUT if _NAMES_SOMEBODY.search(part) else part for part in parts.path.split("/"))
-    query = "&".join(_kept(pair) for pair in parts.query.split("&")) if parts.query else ""
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, path, query, ""))[:LONGEST]
+    host = parts.netloc if parts.netloc in of.parts else LEFT_OUT
+    path = "/".join(step if not step or step in of.parts else LEFT_OUT for step in parts.path.split("/"))
+    query = "&".join(_kept(pair, of) for pair in parts.query.split("&"))
+    return f"{parts.scheme}://{host}{path}{'?' if query else ''}{query}"[:LONGEST]
 
 
 def digest(name: str) -> str:
@@ -37,17 +51,8 @@ def digest(name: str) -> str:
     return sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def readable(*sources: str | None) -> tuple[str, ...]:
-    """A template's texts with ``&amp;`` and the like as what they mean."""
-    return tuple(html.unescape(source) for source in sources if source)
-
-
-def _kept(pair: str) -> str:
-    name, equals, value = pair.partition("=")
-    if not equals:
-        return pair if name.isidentifier() else LEFT_OUT
-    return (
-        pair
-        if name.lower().startswith("utm_") and not _NAMES_SOMEBODY.search(value)
-        else f"{name}={LEFT_OUT}"
-    )
+def _kept(pair: str, of: Source) -> str:
+    name = f"{pair.partition('=')[0]}="
+    if not pair or pair in of.parts:
+        return pair
+    return f"{name}{LEFT_OUT}" if name in of.parts else LEFT_OUT

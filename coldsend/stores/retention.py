@@ -8,18 +8,31 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coldsend.database import bulk
-from coldsend.database.tables import event_log, inbox_messages, unmatched_events, webhook_payloads
+from coldsend.database.tables import (
+    alert_deliveries,
+    alerts,
+    audit_log,
+    event_log,
+    inbox_messages,
+    unmatched_events,
+    webhook_payloads,
+)
+from coldsend.stores import rollups
 
 
 def drop_events(connection: Connection, after: int, before: datetime, limit: int) -> tuple[int, int]:
     """Delete those of the next events, ids above ``after``, that happened before then.
 
     By id, the only order the log is stored in: what was logged first happened first, but for a few that were
-    heard of late. Returns (how many were deleted, the id to go on from).
+    heard of late. What is not in the roll-ups yet stays, so that reports keep their numbers. Returns (how
+    many were deleted, the id to go on from).
     """
-    query = sa.select(event_log.c.id, event_log.c.ts).where(event_log.c.id > after)
+    counted = rollups.locked_position(connection)
+    query = sa.select(event_log.c.id, event_log.c.ts).where(event_log.c.id > after, event_log.c.id <= counted)
     rows = connection.execute(query.order_by(event_log.c.id).limit(limit)).all()
     ids = [row.id for row in rows if row.ts < before]
+    if ids:
+        rollups.note_dropped(connection, before)
     return _drop(connection, event_log, ids), rows[-1].id if rows else after
 
 
@@ -36,6 +49,20 @@ def drop_messages(connection: Connection, before: datetime, limit: int) -> int:
 def drop_payloads(connection: Connection, before: datetime, limit: int) -> int:
     """Delete payloads of webhooks that came in before then; returns how many."""
     return _drop_by(connection, webhook_payloads.c.received_at, before, limit)
+
+
+def drop_audit(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete what the audit log has of the time before then; returns how many."""
+    return _drop_by(connection, audit_log.c.at, before, limit)
+
+
+def drop_alerts(connection: Connection, before: datetime, limit: int) -> int:
+    """Delete alerts that began before then and are over, with their deliveries; returns how many."""
+    over = sa.select(alerts.c.id).where(alerts.c.raised_at < before, alerts.c.open_key.is_(None))
+    ids = list(connection.execute(over.order_by(alerts.c.raised_at).limit(limit)).scalars())
+    if ids:
+        connection.execute(sa.delete(alert_deliveries).where(bulk.among(alert_deliveries.c.alert_id, ids)))
+    return _drop(connection, alerts, ids)
 
 
 def clear_raw(connection: Connection, after: int, before: datetime, limit: int) -> tuple[int, int]:

@@ -22,7 +22,10 @@ LINKS = (
     "https://shop.example/",
     "https://shop.example/for/{n}@b.c?u={n}",
 )
-BODY = '<a href="https://shop.example/offer?page=1&amp;x=2">a</a> <a href="https://shop.example/">b</a>'
+BODY = (
+    '<a href="https://shop.example/offer?page=1&amp;x=2">a</a> <a href="https://shop.example/">b</a> '
+    '<a href="https://shop.example/for/{{ contact.email }}?u={{ contact.id }}">c</a>'
+)
 # type, details, how often among ten
 HAPPENINGS: list[tuple[str, dict[str, Any] | None]] = [
     ("send_api_fail", {"reason": "greylisted", "retry_at": "2027-03-01T09:00:00+00:00"}),
@@ -72,7 +75,9 @@ def nature_of(kind: str, details: dict[str, Any] | None) -> str:
     return ""
 
 
-def link_of(url: str) -> str:
+def link_of(url: str, template: int) -> str:
+    if not template:
+        return {LINKS[0]: "https://…/…?…&…", LINKS[1]: "https://…/"}.get(url, "https://…/…/…?…")
     return url if "/for/" not in url else "https://shop.example/for/…?u=…"
 
 
@@ -167,7 +172,7 @@ class Hand:
                 self._add(self.domains[task, domain[person], kind, nature], numbers)
             url = (row["details"] or {}).get("url")
             if kind == "click" and url:
-                name = link_of(url)
+                name = link_of(url, of)
                 self._add(self.links[task, of, nature, name], [1, (task, person, nature, name) not in seen])
                 seen.add((task, person, nature, name))
 

@@ -10,12 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend.analytics import reporting
+from coldsend.analytics.rollup import RollUp
 from coldsend.audience import erasing, retention
 from coldsend.audience.retention import Dropped, Keeper
 from coldsend.config.settings import RetentionSettings
 from coldsend.daemon.jobs import Jobs
 from coldsend.database.engine import Database
 from coldsend.database.tables import (
+    event_counts,
     event_log,
     inbox_messages,
     task_contacts,
@@ -68,7 +70,11 @@ class Kept:
             return list(connection.execute(sa.select(table.c.id).order_by(table.c.id)).scalars())
 
     def run(self, rules: RetentionSettings = RULES) -> Dropped:
+        self.roll_up()
         return Keeper(self.database, rules).run(NOW)
+
+    def roll_up(self) -> None:
+        RollUp(self.database, grace=0).run(NOW)
 
 
 def _ago(days: float) -> datetime:
@@ -138,6 +144,7 @@ def test_it_stops_when_it_is_told_to(kept: Kept, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(retention, "BATCH", 2)
     for _ in range(6):
         kept.event(150)
+    kept.roll_up()
     answers = iter([False, False])
     dropped = Keeper(kept.database, RULES, lambda: next(answers, True)).run(NOW)
     assert dropped.events == 4
@@ -170,6 +177,30 @@ def test_reports_count_as_before(kept: Kept) -> None:
     assert report() == before
 
 
+def test_events_stay_until_they_are_in_the_roll_ups(kept: Kept) -> None:
+    counted = kept.event(150)
+    kept.roll_up()
+    later = kept.event(150)
+    assert Keeper(kept.database, RULES).run(NOW).events == 1
+    assert kept.ids(event_log) == [later] != [counted]
+
+
+def test_whose_first_event_was_deleted_is_no_new_recipient(kept: Kept) -> None:
+    world = kept.world
+    task = world.task(world.campaign("spring", "active"), status="finished")
+    (row,) = world.rows(task, "opened", 1, sent_at=_ago(150), opened_at=_ago(149))
+    contact = world.row(task_contacts, row)["contact_id"]
+    human = {"task_id": task, "contact_id": contact, "type": "open", "details": {"actor": "human"}}
+    world.insert(event_log, ts=_ago(149), **human)
+    assert kept.run().events == 1
+    world.insert(event_log, ts=_ago(1), **human)
+    kept.roll_up()
+    with kept.database.read() as connection:
+        columns = (event_counts.c.events, event_counts.c.recipients, event_counts.c.firsts)
+        found = connection.execute(sa.select(*map(sa.func.sum, columns))).one()
+    assert tuple(map(int, found)) == (2, 1, 1)
+
+
 def test_what_came_in_about_erased_people_is_cleared(database: Database) -> None:
     people = People(database)
     erasing.erase(database, EMAIL, PEPPER, NOW - timedelta(days=2), people.world.admin)
@@ -184,6 +215,7 @@ def test_the_leading_scheduler_does_it(kept: Kept, tmp_path: Path) -> None:
     one.register()
     two.register()
     kept.event(100_000 / 24)
+    kept.roll_up()
     two.keep_or_delete()
     assert kept.ids(event_log)
     one.keep_or_delete()
