@@ -10,11 +10,13 @@ import typer
 from coldsend import clock
 from coldsend.analytics import overview
 from coldsend.cli import advice, moment
+from coldsend.cli import plan as plan_shown
 from coldsend.cli.context import current
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.domain.access import require_owner
 from coldsend.installation import web
 from coldsend.planning import campaigns as use
+from coldsend.planning import forecast
 from coldsend.stores import campaigns, services
 
 app = noun("Campaigns: create, start, pause, resume, cancel.")
@@ -81,6 +83,37 @@ def show(campaign: Name) -> None:
     step = _next_step(found)
     if step:
         advice.next_step(run, step)
+
+
+@reads(
+    app,
+    "coldsend campaign plan spring",
+    "coldsend campaign plan spring --days 14",
+    "coldsend campaign plan spring --json",
+)
+def plan(
+    campaign: Name,
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=forecast.MOST_DAYS, help="Look so many days ahead, today among them."),
+    ] = None,
+) -> None:
+    """Foresee a draft or running campaign: messages a day by service, what limits them, when it ends.
+
+    Goes by the rules of delivery: windows, quotas, ramps, throttles, follow-ups, and whatever else waits for
+    the same services. Recipients that will get nothing are counted by reason. Days are those of the
+    campaign's time zone. Changes nothing.
+    """
+    run, now = current(), clock.now()
+    actor = run.actor
+    with run.database.read() as connection:
+        row = campaigns.find(connection, campaign)
+        require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
+        found = forecast.plan(connection, row, now, days)
+    if run.json:
+        run.out.data(found)
+    else:
+        plan_shown.show(run, found)
 
 
 @changes(app, "coldsend campaign start spring")

@@ -1,0 +1,344 @@
+"""The forecast itself: sends what waits in memory, stretch by stretch, by the rules that delivery goes by.
+
+A stretch is a span of time in which no limit begins anew and no hours open or close. Within it the services
+take their turns in time (a throttled one has its next turn a gap later), at the same moment the one with the
+largest share of its day left first, as ``pacing/choose.py`` does. Follow-ups go before first messages where
+their campaign says so; besides that, the steps that a service may send take equal turns, and within a step
+the groups of recipients in proportion to their sizes.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from coldsend.domain.gates import Gate
+from coldsend.planning.forecast_world import NEVER, Campaign, Carrier, Hours, Line, Step, World
+
+Limits = dict[tuple[Gate, str], str]  # (gate, service or "") -> words
+
+
+@dataclass(slots=True, eq=False)
+class Day:
+    """What goes out on one day of the campaign, by service id and by task id; new: first messages of it.
+
+    held: recipients who were due and did not go out on this day. limits: what held them back.
+    """
+
+    begins: float
+    by_carrier: Counter[int] = field(default_factory=Counter)
+    by_step: Counter[int] = field(default_factory=Counter)
+    new: int = 0
+    held: int = 0
+    limits: Limits = field(default_factory=dict)
+
+    @property
+    def sends(self) -> int:
+        return self.by_carrier.total()
+
+
+class Run:
+    """One forecast for ``mine``. effort: about how many single decisions a stretch may take; more rows than
+    that are decided on together, and the last of a day may go out through another service than foreseen.
+    """
+
+    def __init__(self, world: World, mine: Campaign, now: float, effort: int) -> None:
+        self._world = world
+        self._mine = mine
+        self._effort = effort
+        self.days: list[Day] = []
+        self.last_send: float | None = None
+        self.ended = False
+        self._now = now
+        self._day: Day | None = None
+        self._day_ends = now
+        self._changes: dict[Hours, float] = {}  # when hours close, or open (then they are in _shut)
+        self._shut: set[Hours] = set()
+        self._pools: dict[tuple[int, int | None], list[Line]] = {}
+        self._pooled = 0
+        self._steps_of: dict[int, list[Step]] = {carrier: [] for carrier in world.carriers}
+        for step in world.steps.values():
+            for carrier in step.carriers:
+                self._steps_of[carrier].append(step)
+        for one in world.carriers.values():
+            one.day_ends = one.hour_ends = 0.0
+            self._begin_day(one, now, first=True)
+
+    def until(self, horizon: float, in_hand: Iterable[tuple[Line, int, int]] = ()) -> None:
+        """Go on to the horizon, or until nothing can be sent any more (``ended``).
+
+        in_hand: (line, service, messages) that are being sent as it begins; they have their quota.
+        """
+        moment = self._now
+        self._roll(moment)
+        for line, carrier, count in in_hand:
+            self._sent(carrier, line, count, moment)
+        while moment < horizon:
+            self._roll(moment)
+            self._world.ripen(moment)
+            self._pool()
+            self._look_at_hours(moment)
+            ends = min(self._stretch_ends(moment), horizon)
+            self._serve(moment, ends)
+            moment = self._next(moment, ends)
+        self.ended = moment == NEVER
+        self._close_day()
+
+    def limits_of(self, line: Line) -> Limits:
+        """What holds recipients of a line back now."""
+        found: Limits = {}
+        self._explain(line, found)
+        return found
+
+    # -- periods -------------------------------------------------------------------------------------------
+
+    def _roll(self, moment: float) -> None:
+        if moment >= self._day_ends:
+            self._close_day()
+            self._day = Day(moment)
+            self._day_ends = self._mine.next_day(moment)
+            for carrier in self._world.carriers.values():
+                carrier.hits.clear()
+        for carrier in self._world.carriers.values():
+            if moment >= carrier.day_ends:
+                self._begin_day(carrier, moment)
+            if moment >= carrier.hour_ends:
+                carrier.hour_used = carrier.hour_used if carrier.hour_ends == 0.0 else 0
+                carrier.hour_ends = carrier.next_hour(moment)
+        for campaign in self._world.campaigns.values():
+            if moment >= campaign.day_ends:
+                campaign.new_used = campaign.new_used if campaign.day_ends == 0.0 else 0
+                campaign.day_ends = campaign.next_day(moment)
+
+    def _begin_day(self, carrier: Carrier, moment: float, *, first: bool = False) -> None:
+        if not first:
+            carrier.days_sent += carrier.used > 0
+            carrier.used = 0
+            carrier.domain_used.clear()
+        carrier.limit = carrier.limit_of(carrier.days_sent)
+        carrier.gap = carrier.gap_of(carrier.limit)
+        carrier.day_ends = carrier.next_day(moment)
+        carrier.reserved = sum(
+            line.due_before(carrier.day_ends) + self._ready_today(line, carrier.day_ends, moment)
+            for line in self._world.lines
+            if line.keeps == carrier.id and line.step.goes_first
+        )
+
+    def _ready_today(self, line: Line, day_ends: float, moment: float) -> int:
+        return line.ready if line.ready and line.hours.opens(moment) < day_ends else 0
+
+    def _close_day(self) -> None:
+        """Note what the day sent, and what held the rest of it back."""
+        if self._day is None:
+            return
+        for line in self._world.ready.values():
+            if line.step.campaign is self._mine:
+                self._day.held += line.ready
+                self._explain(line, self._day.limits)
+        if self._day.sends or self._day.held:
+            self.days.append(self._day)
+        self._day = None
+
+    def _explain(self, line: Line, limits: Limits) -> None:
+        carriers = line.step.carriers if line.keeps is None else [line.keeps]
+        if not line.step.follows and self._mine.new_left <= 0:
+            limits[Gate.NEW_PER_DAY, ""] = f"new recipients a day: {self._mine.new_per_day}"
+            return
+        if line.hours in self._shut:
+            limits[Gate.WINDOW, ""] = "send window"
+        for carrier in (self._world.carriers[one] for one in carriers):
+            for gate, words in carrier.hits.items():
+                limits[gate, carrier.name] = words
+            if carrier.gap and not carrier.hits:
+                limits[Gate.THROTTLE, carrier.name] = f"{carrier.name} sends every {carrier.gap:g} s"
+
+    # -- one stretch ---------------------------------------------------------------------------------------
+
+    def _pool(self) -> None:
+        """Lines that have come into being since, by step and the service that they keep."""
+        for line in self._world.lines[self._pooled :]:
+            self._pools.setdefault((line.step.id, line.keeps), []).append(line)
+        self._pooled = len(self._world.lines)
+
+    def _look_at_hours(self, moment: float) -> None:
+        for hours in {line.hours for line in self._world.ready.values()}:
+            if self._changes.get(hours, 0.0) > moment:
+                continue
+            opens = hours.opens(moment)
+            if opens > moment:
+                self._shut.add(hours)
+                self._changes[hours] = opens
+            else:
+                self._shut.discard(hours)
+                self._changes[hours] = hours.closes(moment)
+
+    def _stretch_ends(self, moment: float) -> float:
+        grid = self._world.grid
+        ends = [moment - moment % grid + grid, self._day_ends, *self._changes.values()]
+        for carrier in self._world.carriers.values():
+            ends += [carrier.day_ends, carrier.rests_until]
+            if carrier.hourly is not None:
+                ends.append(carrier.hour_ends)
+        ends += [campaign.day_ends for campaign in self._world.campaigns.values()]
+        return min(end for end in ends if end > moment)
+
+    def _serve(self, moment: float, ends: float) -> None:
+        ready = 0
+        for line in self._world.ready.values():
+            line.at_start, line.taken = line.ready, 0
+            ready += line.ready
+        if not ready:
+            return
+        for step in self._world.steps.values():
+            step.taken = 0
+        offers: list[tuple[float, float, int]] = []
+        room = 0
+        for carrier in self._world.carriers.values():
+            slot = max(carrier.next_slot, moment) if carrier.gap else moment
+            if carrier.left <= 0:
+                self._note_limit(carrier)
+                continue
+            if carrier.closed or carrier.rests_until > moment or slot >= ends:
+                continue
+            slots = (ends - slot) / carrier.gap if carrier.gap else ready
+            room += int(min(carrier.left, slots))
+            offers.append((slot, -carrier.share_left, carrier.id))
+        heapq.heapify(offers)
+        together = max(1, min(room, ready) // self._effort)
+        while offers:
+            slot, _, carrier_id = heapq.heappop(offers)
+            carrier = self._world.carriers[carrier_id]
+            found = self._choose(carrier, slot)
+            if found is None:
+                continue
+            line, most = found
+            count = min(together, most)
+            if carrier.gap:
+                count = max(1, min(count, int((ends - slot) / carrier.gap)))
+            self._send(carrier, line, count, slot)
+            if carrier.gap:
+                carrier.next_slot = slot + count * carrier.gap
+                slot = carrier.next_slot
+            if carrier.left <= 0:
+                self._note_limit(carrier)
+            elif slot < ends:
+                heapq.heappush(offers, (slot, -carrier.share_left, carrier_id))
+
+    def _choose(self, carrier: Carrier, moment: float) -> tuple[Line, int] | None:
+        """Whose turn it is with this service, and how many of them it may take; None: nobody's."""
+        left = carrier.left
+        waiting = False
+        for first in (True, False):
+            room = left if first else left - carrier.reserved
+            best: tuple[tuple[int, float], Line, int] | None = None
+            for line in self._open_lines(carrier, goes_first=first):
+                waiting = True
+                most = min(line.ready, room)
+                if line.domain:
+                    most = min(most, carrier.room_for(line.domain, moment))
+                    if most <= 0 < room:
+                        carrier.hits[Gate.DOMAIN_QUOTA] = f"{carrier.name}: {carrier.per_domain} a domain"
+                if not line.step.follows:
+                    most = int(min(most, line.step.campaign.new_left))
+                if most <= 0:
+                    continue
+                # Steps take equal turns; the groups of a step turns in proportion to their sizes.
+                key = (line.step.taken, -line.at_start / (line.taken + 1))
+                if best is None or key < best[0]:
+                    best = (key, line, most)
+            if best is not None:
+                return best[1], best[2]
+        if waiting and carrier.reserved >= left:
+            words = f"{carrier.name}: {carrier.reserved} kept for follow-ups"
+            carrier.hits[Gate.FOLLOWUPS_FIRST] = words
+        return None
+
+    def _open_lines(self, carrier: Carrier, *, goes_first: bool) -> Iterator[Line]:
+        for step in self._steps_of[carrier.id]:
+            if step.goes_first is not goes_first:
+                continue
+            for keeps in (None, carrier.id):
+                for line in self._pools.get((step.id, keeps), ()):
+                    if line.ready and line.hours not in self._shut:
+                        yield line
+
+    def _note_limit(self, carrier: Carrier) -> None:
+        if carrier.used < carrier.limit:
+            carrier.hits[Gate.HOURLY_QUOTA] = f"{carrier.name}: {carrier.hourly} an hour"
+        elif carrier.limit < carrier.limit_of(10_000):
+            carrier.hits[Gate.RAMP] = f"ramp of {carrier.name}: {carrier.limit} on this day"
+        else:
+            carrier.hits[Gate.QUOTA] = f"quota of {carrier.name}: {carrier.limit} a day"
+
+    def _send(self, carrier: Carrier, line: Line, count: int, at: float) -> None:
+        step = line.step
+        self._world.take(line, count)
+        line.taken += count
+        step.taken += count
+        carrier.used += count
+        carrier.hour_used += count
+        if line.domain:
+            carrier.domain_used[line.domain] = carrier.domain_used.get(line.domain, 0) + count
+        if step.goes_first and line.keeps == carrier.id:
+            carrier.reserved = max(0, carrier.reserved - count)
+        if not step.follows:
+            step.campaign.new_used += count
+        self._sent(carrier.id, line, count, at + (count - 1) * carrier.gap)
+
+    def _sent(self, carrier_id: int, line: Line, count: int, at: float) -> None:
+        """Note messages that went out at this time; what follows them is due later."""
+        step = line.step
+        for follow_up, share in step.follow_ups:
+            gate = Gate.CONDITION if not share else self._world.hopeless(follow_up, carrier_id)
+            if gate is not None:
+                self._world.lost[follow_up.id, gate] += count
+                continue
+            next_line = self._world.line(follow_up, line.hours, line.domain, carrier_id)
+            next_line.carry += count * share
+            whole = int(next_line.carry + 1e-9)
+            next_line.carry -= whole
+            due = line.hours.follow_up(at, follow_up.days, follow_up.business_days)
+            self._world.add(next_line, due, whole)
+        if step.campaign is not self._mine:
+            return
+        assert self._day is not None
+        self._day.by_carrier[carrier_id] += count
+        self._day.by_step[step.id] += count
+        self._day.new += 0 if step.follows else count
+        self.last_send = max(self.last_send or at, at)
+
+    # -- between stretches ---------------------------------------------------------------------------------
+
+    def _next(self, moment: float, ends: float) -> float:
+        """The next moment at which something can be sent, or may have changed."""
+        found = [self._world.next_due()]
+        waiting = list(self._world.ready.values())
+        found += [self._changes[hours] for hours in {line.hours for line in waiting} if hours in self._shut]
+        keeping = {line.keeps for line in waiting}
+        carriers: set[int] = {one for one in keeping if one is not None}
+        for line in waiting:
+            if line.keeps is None:
+                carriers.update(line.step.carriers)
+            if not line.step.follows and line.step.campaign.new_left <= 0:
+                found.append(line.step.campaign.day_ends)
+        for carrier in (self._world.carriers[one] for one in carriers):
+            if carrier.closed is None:
+                found += self._next_of(carrier, moment)
+        return max(ends, min(found)) if found else NEVER
+
+    def _next_of(self, carrier: Carrier, moment: float) -> list[float]:
+        if carrier.rests_until > moment:
+            return [carrier.rests_until]
+        found = [carrier.day_ends]
+        if carrier.hourly is not None and carrier.hour_used >= carrier.hourly:
+            found.append(carrier.hour_ends)
+        elif (
+            carrier.left > 0
+            and carrier.gap
+            and any(next(self._open_lines(carrier, goes_first=first), None) for first in (True, False))
+        ):
+            found.append(carrier.next_slot)
+        found += [until for until in carrier.paused_domains.values() if until > moment]
+        return found
