@@ -18,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from coldsend.errors import Unreachable
 
 SCHEMA_LOCK_SECONDS = 60
+PATIENT_SECONDS = 3600
 
 
 @contextmanager
@@ -89,6 +90,64 @@ def server_time(connection: Connection) -> datetime | None:
         return None
     told: datetime = connection.exec_driver_sql("SELECT UTC_TIMESTAMP(6)").scalar_one()
     return told.replace(tzinfo=UTC)
+
+
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """A connection that sees one moment of the whole database, however long it reads; it takes no lock."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            reader = connection.execution_options(coldsend_readonly=True)
+        else:
+            reader = connection.execution_options(isolation_level="REPEATABLE READ")
+            reader.detach()  # its settings are of no use to others
+            # The server waits for us while what was read is written elsewhere.
+            reader.exec_driver_sql(f"SET SESSION net_write_timeout={PATIENT_SECONDS}")
+            reader.rollback()
+        with reader.begin():
+            yield reader
+
+
+@contextmanager
+def filling(engine: Engine) -> Iterator[Connection]:
+    """A connection to fill tables with: rows need not come in the order of their foreign keys."""
+    with engine.connect() as connection:
+        connection.detach()
+        if engine.dialect.name == "sqlite":
+            raw: Any = connection.connection.dbapi_connection
+            raw.execute("PRAGMA foreign_keys=OFF")
+        else:
+            connection.exec_driver_sql("SET SESSION foreign_key_checks=0, unique_checks=0")
+            connection.commit()
+        yield connection
+
+
+def empty(connection: Connection, table: str) -> None:
+    """Take all rows out of a table; on a connection of :func:`filling`."""
+    verb = "DELETE FROM" if connection.dialect.name == "sqlite" else "TRUNCATE TABLE"
+    connection.exec_driver_sql(f"{verb} {table}")
+
+
+def next_id(connection: Connection, table: str) -> int | None:
+    """The least id that the next row of a table will get; None where nothing tells: it never had one."""
+    if connection.dialect.name == "sqlite":
+        select = "SELECT seq + 1 FROM sqlite_sequence WHERE name = ?"
+        found = connection.exec_driver_sql(select, (table,)).scalar()
+        return None if found is None else int(found)
+    # Not from information_schema, where MySQL 8 shows what it was up to a day ago.
+    text = str(connection.exec_driver_sql(f"SHOW CREATE TABLE {table}").one()[1])
+    told = re.search(r"\bAUTO_INCREMENT=(\d+)", text)
+    return int(told[1]) if told else None
+
+
+def set_next_id(connection: Connection, table: str, number: int) -> None:
+    """No row that is added gets a lower id; commits by itself on MySQL and MariaDB."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
+        insert = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)"
+        connection.exec_driver_sql(insert, (table, number - 1))
+    else:
+        connection.exec_driver_sql(f"ALTER TABLE {table} AUTO_INCREMENT = {number:d}")
 
 
 def product(connection: Connection) -> tuple[str, tuple[int, ...]]:

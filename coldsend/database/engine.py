@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, Connection, Engine, make_url
@@ -29,6 +30,7 @@ T = TypeVar("T")
 RETRIES = 8
 LOOKS = 4  # at something that others change at the same moment
 PATIENCE = 20.0  # seconds after which nothing is repeated any more: somebody holds locks for long
+_AS_URI = "file:"
 _SOME_HOST = "host.of.several.invalid"
 
 
@@ -60,19 +62,19 @@ class Database:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One writing transaction, committed at the end. Not repeated by itself: prefer :meth:`run`."""
-        with self._errors_translated(), self.engine.begin() as connection:
+        with self.errors_translated(), self.engine.begin() as connection:
             yield connection
 
     @contextmanager
     def schema_change(self) -> Iterator[Connection]:
         """A transaction for migrations; a second one on this database waits for the first."""
-        with self._errors_translated(), administration.schema_change(self.engine) as connection:
+        with self.errors_translated(), administration.schema_change(self.engine) as connection:
             yield connection
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; takes no write lock on any database."""
-        with self._errors_translated(), self.engine.connect() as connection:
+        with self.errors_translated(), self.engine.connect() as connection:
             reader = connection.execution_options(coldsend_readonly=True)
             with reader.begin():
                 yield reader
@@ -91,7 +93,7 @@ class Database:
                     meter.transaction_repeated(dialect.error_code(error))
                     time.sleep(random.uniform(0, 0.02 * 2**attempt))
                     continue
-                raise self._translated(error) from error
+                raise self.translated(error) from error
             except ChangedMeanwhile:
                 if attempt + 1 >= LOOKS:
                     raise
@@ -101,13 +103,14 @@ class Database:
         self.engine.dispose()
 
     @contextmanager
-    def _errors_translated(self) -> Iterator[None]:
+    def errors_translated(self) -> Iterator[None]:
+        """Errors of the driver leave it as those of :mod:`coldsend.errors` where they are the database's."""
         try:
             yield
         except DBAPIError as error:
-            raise self._translated(error) from error
+            raise self.translated(error) from error
 
-    def _translated(self, error: DBAPIError) -> Exception:
+    def translated(self, error: DBAPIError) -> Exception:
         """An Unreachable where the server is away or the schema missing; else the error itself."""
         if dialect.schema_missing(error):
             return Unreachable(
@@ -173,11 +176,19 @@ def sqlite_file(url: URL) -> Path | None:
     """The file behind a SQLite URL; None for servers and in-memory databases."""
     if url.get_backend_name() != "sqlite" or not url.database or url.database == ":memory:":
         return None
+    if url.database.startswith(_AS_URI):
+        return Path(unquote(url.database.removeprefix(_AS_URI)))
     return Path(url.database)
+
+
+def read_only(file: Path) -> str:
+    """The URL of a SQLite file that is read and not touched, also where its folder cannot be written."""
+    # Twice: once for the URL, and once more for SQLite, which reads one itself.
+    return f"sqlite:///{_AS_URI}{quote(quote(str(file.absolute())))}?{dialect.READ_ONLY}=ro&uri=true"
 
 
 def scalar(connection: Connection, statement: sa.Executable, **values: Any) -> Any:
     return connection.execute(statement, values).scalar()
 
 
-__all__ = ["Connection", "Database", "Engine", "parse_url", "scalar", "sqlite_file"]
+__all__ = ["Connection", "Database", "Engine", "parse_url", "read_only", "scalar", "sqlite_file"]

@@ -18,6 +18,9 @@ from coldsend.errors import NotFound, Refused, SchemaOutdated, Unreachable
 
 _PACKAGE = Path(coldsend.__file__).parent
 
+# Stands in the place of a revision while rows are copied in: nothing works with a part of a database.
+HALF_COPIED = "half copied"
+
 
 def schema_folder() -> Path:
     """``schema/`` beside the package in a checkout, inside it in an installed wheel."""
@@ -37,9 +40,11 @@ class SchemaStatus:
 
     @property
     def state(self) -> str:
-        """In a word: current, empty, newer or outdated."""
+        """In a word (or two): current, empty, half copied, newer or outdated."""
         if self.is_current:
             return "current"
+        if self.is_half_copied:
+            return HALF_COPIED
         if self.revision is None:
             return "empty"
         return "newer" if self.is_newer else "outdated"
@@ -49,8 +54,13 @@ class SchemaStatus:
         return self.revision == self.head
 
     @property
+    def is_half_copied(self) -> bool:
+        """A copy into it was begun and has not come to its end."""
+        return self.revision == HALF_COPIED
+
+    @property
     def is_newer(self) -> bool:
-        """Made by a later version of coldsend than this one."""
+        """Not to be used by this version: made by a later one, or half copied."""
         return self.revision is not None and not self.is_current and not self.pending
 
 
@@ -97,6 +107,11 @@ def _outdated(database: Database, at: SchemaStatus) -> SchemaOutdated:
     where = database.display_url()
     if at.revision is None:
         return SchemaOutdated(f"the database {where} has no coldsend schema yet", hint="run: coldsend init")
+    if at.is_half_copied:
+        return SchemaOutdated(
+            f"the database {where} holds a part of another one: copying was interrupted",
+            hint="copy again, it begins anew: coldsend db restore FILE, or coldsend db copy --to URL",
+        )
     if at.is_newer:
         return SchemaOutdated(
             f"the database {where} is at revision {at.revision}, which this version does not know",
@@ -132,6 +147,13 @@ def downgrade(database: Database, revision: str) -> None:
     """Take the schema back to ``revision`` ("base": nothing is left). Data goes with it."""
     with database.schema_change() as connection:
         command.downgrade(config(connection), revision)
+
+
+def set_half_copied(connection: sa.Connection, *, begins: bool) -> None:
+    """Mark a database of this version before rows are copied into it, and take the mark away afterwards."""
+    head = _status_at(None).head
+    version = sa.table("alembic_version", sa.column("version_num"))
+    connection.execute(sa.update(version).values(version_num=HALF_COPIED if begins else head))
 
 
 def _refuse_tables_of_others(database: Database, connection: sa.Connection) -> None:

@@ -48,6 +48,11 @@ class UtcDateTime(types.TypeDecorator[datetime]):
         return _in_utc if dialect.name == "mysql" else super().result_processor(dialect, coltype)
 
 
+def naive_time() -> types.TypeEngine[datetime]:
+    """What an :class:`UtcDateTime` is stored as, for values that go from one database into another."""
+    return types.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+
+
 class CurrentTimestamp(expression.FunctionElement[datetime]):
     """Server default of time columns: a net under rows written by hand; coldsend sets every time itself."""
 
