@@ -6,18 +6,15 @@ that, and not luck, keeps the scheduler from closing the task at the same moment
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
-from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
 from coldsend.audience import rule
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
-from coldsend.domain import sequence
 from coldsend.domain.access import Actor, require_owner
 from coldsend.domain.finding import Finding
 from coldsend.domain.states import (
@@ -29,38 +26,27 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import ChangedMeanwhile, InvalidInput, NotAllowed, Refused, WrongState
+from coldsend.errors import ChangedMeanwhile, WrongState
 from coldsend.planning import expand, followups, readiness
-from coldsend.stores import access, campaigns, enrolment, reports, services, tasks, template_sets
+from coldsend.planning.wanted import Following, NewTask, columns, service_ids
+from coldsend.stores import campaigns, enrolment, reports, tasks
+
+__all__ = [
+    "Changed",
+    "Following",
+    "NewTask",
+    "add",
+    "cancel",
+    "create",
+    "expand_again",
+    "pause",
+    "reopen",
+    "resume",
+    "retry",
+    "retryable",
+]
 
 RETRY_CHUNK = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Following:
-    """What a follow-up follows: the task ``after`` (of its campaign, by name or id), ``days`` after each
-    recipient's own message. conditions: as domain/sequence.py reads them."""
-
-    after: str
-    days: int
-    business_days: bool = False
-    conditions: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NewTask:
-    """A task as asked for; everything by name or id. No ``services``: all its creator may use.
-
-    rule: of a follow-up it may be "", for everyone who was sent the message before.
-    """
-
-    campaign: str
-    name: str
-    template_set: str
-    rule: str
-    plan_time: datetime | None = None
-    services: Sequence[str] = ()
-    follows: Following | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,66 +93,19 @@ def add(
     campaign = campaigns.find(connection, campaign["id"])
     is_draft = campaign["status"] == CampaignStatus.DRAFT
     status = TaskStatus.DRAFT if is_draft else task_after(TaskStatus.DRAFT, TaskEvent.SCHEDULE, wanted.name)
-    template_set = template_sets.find(connection, wanted.template_set)
-    require_owner(actor, template_set["created_by"], f"template set {template_set['name']!r}")
-    follows = {} if wanted.follows is None else _following(connection, campaign, wanted.follows)
-    text = wanted.rule if wanted.rule or not follows else "everyone"
-    parsed = rule.read(text, resolve_task or rule.task_resolver(connection, campaign["id"]))
     values = {
+        **columns(connection, actor, campaign, wanted, resolve_task),
         "campaign_id": campaign["id"],
-        "name": wanted.name,
-        "plan_time": wanted.plan_time,
         "status": status.value,
-        "recipient_rule": rule.to_json(parsed),
-        "template_set_id": template_set["id"],
         "created_by": actor.id,
-        **follows,
     }
-    task_id = tasks.insert(connection, values, _service_ids(connection, actor, wanted.services), now)
+    task_id = tasks.insert(connection, values, service_ids(connection, actor, wanted.services), now)
     row = tasks.get(connection, task_id)
     warnings: list[Finding] = []
     if not is_draft:
         found = readiness.findings(connection, [row], settings)
         warnings = readiness.require(f"task {row['name']!r} cannot be scheduled", found)
     return _changed(row, status, warnings=tuple(warnings))
-
-
-def _following(connection: Connection, campaign: RowMapping, wanted: Following) -> dict[str, Any]:
-    """The columns of a follow-up; refused where what it follows is of another campaign, or never sends."""
-    given = (
-        wanted.after
-        if "/" in wanted.after or wanted.after.isdecimal()
-        else f"{campaign['id']}/{wanted.after}"
-    )
-    before = tasks.find(connection, given)
-    if before["campaign_id"] != campaign["id"]:
-        raise Refused(
-            f"task {tasks.reference(before)!r} is of another campaign than {campaign['name']!r}",
-            hint=f"see: coldsend task list {quote(campaign['name'])}",
-        )
-    if not 1 <= wanted.days <= sequence.MOST_DAYS:
-        raise InvalidInput(
-            f"a follow-up is sent 1 to {sequence.MOST_DAYS} days after the message before, not {wanted.days}"
-        )
-    return {
-        "follows_task_id": before["id"],
-        "follows_days": wanted.days,
-        "follows_business_days": wanted.business_days,
-        "follows_condition": sequence.stored(sequence.read_conditions(wanted.conditions)),
-    }
-
-
-def _service_ids(connection: Connection, actor: Actor, given: Sequence[str]) -> list[int]:
-    found = []
-    for name in given:
-        service = services.find(connection, name)
-        if not access.may_use(connection, actor, service["id"]):
-            raise NotAllowed(
-                f"service {service['name']!r} is not granted to {actor.username!r}",
-                hint=f"an admin grants it: coldsend service grant {quote(service['name'])} {actor.username}",
-            )
-        found.append(int(service["id"]))
-    return found
 
 
 def pause(database: Database, actor: Actor, given: str, now: datetime) -> Changed:

@@ -93,10 +93,23 @@ def insert(connection: Connection, values: dict[str, Any], service_ids: Iterable
         raise Refused(f"this campaign has a task {name!r} already", hint="see: coldsend task list")
     row = {**values, "name": name, "created_at": now, "updated_at": now}
     task_id = lookup.inserted_id(connection.execute(sa.insert(tasks).values(row)))
+    _limit_to(connection, task_id, service_ids)
+    return task_id
+
+
+def rewrite(
+    connection: Connection, task_id: int, values: dict[str, Any], service_ids: Iterable[int], now: datetime
+) -> None:
+    """Give a task other values, and other services that it is limited to."""
+    connection.execute(sa.update(tasks).where(tasks.c.id == task_id).values(**values, updated_at=now))
+    connection.execute(sa.delete(task_services).where(task_services.c.task_id == task_id))
+    _limit_to(connection, task_id, service_ids)
+
+
+def _limit_to(connection: Connection, task_id: int, service_ids: Iterable[int]) -> None:
     links = [{"task_id": task_id, "sender_service_id": service} for service in sorted(set(service_ids))]
     if links:
         connection.execute(sa.insert(task_services), links)
-    return task_id
 
 
 def listed(
