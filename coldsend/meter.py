@@ -157,6 +157,9 @@ class Meter:
             self._observe(("coldsend_turn_duration_seconds",), TURN_BUCKETS, seconds)
 
     def connection_opened(self, service_id: int) -> None:
+        """A connection to a service's server was begun; 0: to one of no service (alerts by mail)."""
+        if not service_id:
+            return
         with self._lock:
             self._services.setdefault(service_id, _Service()).opened += 1
 
@@ -180,6 +183,11 @@ class Meter:
         with self._lock:
             self._add(("coldsend_job_runs_total", name, "done" if done else "failed"), 1)
             self._observe(("coldsend_job_duration_seconds", name), TURN_BUCKETS, seconds)
+
+    def alert_delivery(self, channel: str, outcome: str, count: int) -> None:
+        """Notices of alerts were handed over (done), failed in passing (retry), or were given up."""
+        with self._lock:
+            self._add(("coldsend_alert_deliveries_total", channel, outcome), count)
 
     def hit(self, kind: str, fate: str) -> None:
         """A visitor of the web part: accepted, repeated within seconds, dropped, or with a forged token."""
@@ -263,6 +271,7 @@ transaction_repeated = _process.transaction_repeated
 event = _process.event
 feedback = _process.feedback
 job = _process.job
+alert_delivery = _process.alert_delivery
 hit = _process.hit
 spool = _process.spool
 look = _process.look

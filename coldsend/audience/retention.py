@@ -30,6 +30,8 @@ class Dropped:
     unmatched: int = 0
     messages: int = 0
     payloads: int = 0
+    audit: int = 0
+    alerts: int = 0
     raw: int = 0
     late: int = 0
 
@@ -58,6 +60,8 @@ class Keeper:
             ("unmatched", self._rules.events_days, retention.drop_unmatched),
             ("messages", self._rules.messages_days, retention.drop_messages),
             ("payloads", self._rules.payloads_days, retention.drop_payloads),
+            ("audit", self._rules.audit_days, retention.drop_audit),
+            ("alerts", self._rules.audit_days, retention.drop_alerts),
         ):
             if not days:
                 continue

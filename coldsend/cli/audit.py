@@ -81,9 +81,10 @@ def _whose(connection: Connection, run: Run, user: str | None) -> int | None:
 def _shown(row: RowMapping) -> dict[str, Any]:
     arguments = [str(word) for word in row["arguments"] or ()]
     result = RESULTS.get(row["exit_code"], str(row["exit_code"]))
+    why = (row["error"] or "").replace("_", " ")
     return {
         **row,
         "who": f"{row['os_user']}@{row['host']}",
         "called": " ".join(filter(None, [row["command"], join(arguments)])),
-        "result": result if not row["error"] else f"{result}: {row['error']}",
+        "result": result if why in {"", result} else f"{result}: {why}",
     }

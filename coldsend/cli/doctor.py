@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import typer
 
+from coldsend.alerts import checking
 from coldsend.cli.context import current
 from coldsend.cli.noun import reads, single
 from coldsend.errors import Refused
@@ -23,7 +24,7 @@ def doctor() -> None:
     error (there may be warnings), else 4.
     """
     run = current()
-    found = findings(Patient(run.config, run.acting_as, os.environ))
+    found = findings(Patient(run.config, run.acting_as, os.environ), more=[checking.findings])
     errors = sum(finding.severity == "error" for finding in found)
     if run.out.json:
         run.out.data({"findings": [asdict(finding) for finding in found], "ok": errors == 0})

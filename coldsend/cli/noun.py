@@ -79,7 +79,7 @@ def verb(
             current().verb = this
             return function(*arguments, **options)
 
-        begin.effect = effect  # type: ignore[attr-defined] - a test asks every command for it
+        vars(begin)["effect"] = effect  # a test asks every command for it
         group.command(name=name, short_help=first, epilog=shown, no_args_is_help=False)(begin)
         return function
 

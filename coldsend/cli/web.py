@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from coldsend import logbook
+from coldsend.alerts.watch import beside
 from coldsend.channels.limits import raise_file_limit
 from coldsend.cli import auditing
 from coldsend.cli.context import Run, current, global_options
@@ -89,6 +90,7 @@ def _run(run: Run, host: str, port: int, count: int) -> None:
         with (
             Stopping(stop.set),
             served(run.settings, reports.total, ailment=lambda: drain.away),
+            beside(run.database, run.settings),
         ):
             keep_for_good()
             web.WebRun(processes, drain, stop.is_set).run()

@@ -23,8 +23,8 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from coldsend import clock, logbook, meter
-from coldsend.analytics.rollup import RollUp
 from coldsend.alerts.watch import Watch
+from coldsend.analytics.rollup import RollUp
 from coldsend.audience.retention import Keeper
 from coldsend.config.secrets import load_key_ring
 from coldsend.config.settings import Settings

@@ -86,6 +86,8 @@ class Scheduler:
         try:
             processes.start()
             self._watch(jobs, processes, timer)
+            if not self._stop.is_set():
+                jobs.last_round()
         finally:
             self._stop.set()
             processes.drain()

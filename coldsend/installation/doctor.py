@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -35,8 +35,12 @@ class Patient(NamedTuple):
     environ: Mapping[str, str]
 
 
-def findings(patient: Patient, now: Callable[[], datetime] = clock.now) -> list[Finding]:
-    """Everything found, errors first."""
+def findings(
+    patient: Patient,
+    now: Callable[[], datetime] = clock.now,
+    more: Sequence[Callable[[Settings], list[Finding]]] = (),
+) -> list[Finding]:
+    """Everything found, errors first. more: checks of a configuration that can be read."""
     found = [*versions.findings(), *_test_clock()]
     try:
         settings, problems = loading.read(patient.config, patient.environ)
@@ -52,6 +56,8 @@ def findings(patient: Patient, now: Callable[[], datetime] = clock.now) -> list[
         keys = None
     if not broken & {loading.WHOLE_FILE, "database.url"}:
         found += _database(settings, patient, keys, now)
+    for check in more if not problems else ():
+        found += check(settings)
     return _sorted(found)
 
 
@@ -86,8 +92,11 @@ def _secrets_in_file(settings: Settings, environ: Mapping[str, str]) -> Iterator
     file = settings.source
     assert file is not None
     in_file = {key.path for key in all_keys() if key.secret and not environ.get(key.variable)}
-    has_secret = ("secret_key" in in_file and settings.secret_key) or (
-        "database.url" in in_file and parse_url(settings.database.url).password is not None
+    in_alerts = {name: getattr(settings.alerts, name) for name in ("smtp_password", "webhook_secret", "chat")}
+    has_secret = (
+        ("secret_key" in in_file and settings.secret_key)
+        or ("database.url" in in_file and parse_url(settings.database.url).password is not None)
+        or any(value and f"alerts.{name}" in in_file for name, value in in_alerts.items())
     )
     mode = stat.S_IMODE(file.stat().st_mode)
     if has_secret and mode & 0o077:

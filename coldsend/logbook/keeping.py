@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 
 from coldsend.logbook.line import event
 
@@ -70,7 +71,9 @@ def contact_erased(contact_id: int | None, key_sha256: str, by: str, *, mentions
     )
 
 
-def retention_applied(events: int, unmatched: int, messages: int, payloads: int, raw: int, late: int) -> None:
+def retention_applied(
+    events: int, unmatched: int, messages: int, payloads: int, audit: int, alerts: int, raw: int, late: int
+) -> None:
     """What had been kept long enough was deleted; late: rows about people erased before, cleared."""
     event(
         logging.INFO,
@@ -79,6 +82,8 @@ def retention_applied(events: int, unmatched: int, messages: int, payloads: int,
         unmatched=unmatched,
         messages=messages,
         payloads=payloads,
+        audit=audit,
+        alerts=alerts,
         raw=raw,
         late=late,
     )
@@ -115,3 +120,27 @@ def dkim_key_changed(key: str, change: str, *, by: str) -> None:
 def audit_failed(command: str, reason: str) -> None:
     """What a command did stands, but the audit log could not be told of it."""
     event(logging.ERROR, "audit_failed", command=command, reason=reason)
+
+
+def alert_raised(kind: str, alert_id: int, subject: str, message: str) -> None:
+    """Something is wrong, or done, that operators are told of; the same goes to the targets of [alerts]."""
+    event(
+        logging.WARNING, "alert_raised", kind=str(kind), alert_id=alert_id, subject=subject, message=message
+    )
+
+
+def alert_cleared(kind: str, alert_id: int, subject: str, message: str) -> None:
+    """What an alert was about does not hold any more."""
+    event(logging.INFO, "alert_cleared", kind=str(kind), alert_id=alert_id, subject=subject, message=message)
+
+
+def alert_not_delivered(target: str, reason: str, *, attempts: int, again_at: datetime | None) -> None:
+    """A target of alerts could not be told; without ``again_at`` it is not tried any more by itself."""
+    event(
+        logging.WARNING,
+        "alert_not_delivered",
+        target=target,
+        reason=reason,
+        attempts=attempts,
+        again_at=again_at,
+    )

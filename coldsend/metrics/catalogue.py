@@ -67,6 +67,12 @@ OF_DATABASE = (
         f"For how long the oldest due row has waited, of the {DUE_TASKS_BOUND} open tasks that began first; "
         "0 where nothing is due.",
     ),
+    _gauge("coldsend_alerts", "Alerts that last.", "kind"),
+    _gauge(
+        "coldsend_alert_deliveries",
+        "Notices of alerts that wait to be delivered, or were given up.",
+        "status",
+    ),
     _gauge("coldsend_service_frozen", "1 where the service is frozen: it sends nothing.", "service"),
     _gauge(
         "coldsend_service_rest_seconds",
@@ -134,6 +140,12 @@ OF_PROCESSES = (
         "fate",
     ),
     _counter("coldsend_events_total", "Events of the log (docs/events.md), written or held back.", "event"),
+    _counter(
+        "coldsend_alert_deliveries_total",
+        "Attempts to hand notices of alerts over, by kind of target: done, retry (failed for now), given_up.",
+        "channel",
+        "outcome",
+    ),
     _counter(
         "coldsend_web_hits_total",
         "Visits of the web part: accepted, repeated within ten seconds, dropped (spool full), forged.",

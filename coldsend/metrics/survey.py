@@ -12,17 +12,19 @@ from datetime import datetime, timedelta
 from coldsend import clock
 from coldsend.database import migrate
 from coldsend.database.engine import Connection, Database
+from coldsend.domain.alert import AlertKind, DeliveryStatus
 from coldsend.domain.gates import ServiceFacts
 from coldsend.domain.states import CampaignStatus, HealthStatus, RowStatus, TaskStatus
 from coldsend.errors import Unreachable
 from coldsend.metrics.catalogue import DUE_TASKS_BOUND, METRICS, ROWS_BOUND, TASKS_BOUND
 from coldsend.pacing.facts import service_facts
-from coldsend.stores import gauges, leases, tasks, workers
+from coldsend.stores import alerts, gauges, leases, tasks, workers
 
 # name of a metric -> its samples: label values and value
 Readings = dict[str, list[tuple[tuple[str, ...], float]]]
 
 KINDS = ("scheduler", "sender")
+UNDELIVERED = (DeliveryStatus.PENDING, DeliveryStatus.GIVEN_UP)
 
 
 def of_database(database: Database, now: datetime, lease_seconds: float) -> Readings:
@@ -37,6 +39,7 @@ def of_database(database: Database, now: datetime, lease_seconds: float) -> Read
         with database.read() as connection:
             found |= _processes(connection, now, lease_seconds)
             found |= _work(connection, now)
+            found |= _alerts(connection)
             found |= _services(service_facts(connection, now), now)
     found["coldsend_survey_duration_seconds"] = _one(clock.monotonic() - started)
     return found
@@ -90,6 +93,17 @@ def _work(connection: Connection, now: datetime) -> Readings:
         "coldsend_open_task_recipients": _one(gauges.recipients_of(connection, counted)),
         "coldsend_rows": [((status.value,), count) for status, count in rows.items()],
         "coldsend_oldest_due_seconds": _one((now - due).total_seconds() if due is not None else 0),
+    }
+
+
+def _alerts(connection: Connection) -> Readings:
+    lasting = alerts.open_by_kind(connection)
+    waiting = alerts.deliveries_by_status(connection, UNDELIVERED)
+    return {
+        "coldsend_alerts": [((kind.value,), float(lasting.get(kind, 0))) for kind in AlertKind],
+        "coldsend_alert_deliveries": [
+            ((status.value,), float(waiting.get(status, 0))) for status in UNDELIVERED
+        ],
     }
 
 

@@ -17,7 +17,20 @@ PAGE = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 BY_NAME = pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
 
 # Labels whose values are few however long coldsend runs.
-FEW = {"service", "outcome", "phase", "status", "kind", "fate", "actor", "state", "job", "event", "code"}
+FEW = {
+    "channel",
+    "service",
+    "outcome",
+    "phase",
+    "status",
+    "kind",
+    "fate",
+    "actor",
+    "state",
+    "job",
+    "event",
+    "code",
+}
 
 
 @BY_NAME

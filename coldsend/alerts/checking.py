@@ -1,0 +1,95 @@
+"""Whether the targets of alerts can be used: what `coldsend doctor` says of them. Sends nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import Sequence
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from coldsend.alerts import mail
+from coldsend.alerts.targets import MAIL, WEBHOOK, problems
+from coldsend.channels.smtp.auth import Secrets
+from coldsend.channels.smtp.handshake import HandshakeFailed, Route, open_connection
+from coldsend.channels.values import is_loopback
+from coldsend.config.authorities import trusting
+from coldsend.config.settings import Settings
+from coldsend.domain import alert_targets
+from coldsend.domain.finding import Finding
+from coldsend.errors import ColdsendError
+
+SECONDS = 4.0
+
+# Nobody has these (RFC 2606, RFC 6761): asking for them would only take time.
+_RESERVED = re.compile(
+    r"(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid))", re.IGNORECASE
+)
+
+
+def findings(settings: Settings) -> list[Finding]:
+    """What is wrong with each target; servers are connected to, and logged in to, no more."""
+    found = list(problems(settings.alerts))
+    if not settings.alerts.kinds.strip() and (settings.alerts.email or settings.alerts.webhooks):
+        found.append(Finding("warning", "[alerts] kinds", "is empty: nobody is told of anything"))
+    known = {finding.subject for finding in found}
+    found += asyncio.run(_asked(settings, known))
+    return found
+
+
+async def _asked(settings: Settings, known: set[str]) -> list[Finding]:
+    looks = []
+    addresses = alert_targets.addresses(settings.alerts.email)
+    if addresses and f"{MAIL}:{addresses[0]}" not in known:
+        looks.append(_mail_server(settings))
+    webhooks = alert_targets.webhooks(settings.alerts.webhooks)
+    looks += [_receiver(name, url) for name, url in webhooks.items() if f"{WEBHOOK}:{name}" not in known]
+    return [finding for found in await asyncio.gather(*looks) for finding in found]
+
+
+async def _mail_server(settings: Settings) -> Sequence[Finding]:
+    service, credentials, smtp = mail.route_of(settings.alerts, settings.smtp)
+    given = service.settings
+    if _RESERVED.fullmatch(given["host"]):
+        return []
+    subject = "[alerts] smtp_host"
+    route = Route(given["host"], given["port"], given["tls"], smtp.helo_name, allow_plaintext_auth=False)
+    deadline = asyncio.get_running_loop().time() + SECONDS
+    try:
+        context = trusting(smtp.ca_file, "smtp") if given["tls"] != "none" else None
+        connection = await open_connection(route, Secrets(credentials), smtp, context, deadline, None)
+    except HandshakeFailed as failure:
+        why = f"alerts cannot be mailed: {failure.answer}"
+        return [Finding("error", subject, why, "see [alerts] smtp_host, smtp_port, smtp_tls, smtp_username")]
+    except ColdsendError as error:
+        return [Finding("error", subject, error.message, error.hint)]
+    await connection.goodbye()
+    return []
+
+
+async def _receiver(name: str, url: str) -> Sequence[Finding]:
+    """Whether somebody answers there, and with a certificate that holds; nothing is asked."""
+    subject, parts = f"{WEBHOOK}:{name}", urlsplit(url)
+    host, encrypted = parts.hostname or "", parts.scheme == "https"
+    found = []
+    if not encrypted and not is_loopback(host):
+        found.append(
+            Finding("warning", subject, "its URL is not https: what is wrong here can be read on the way")
+        )
+    if _RESERVED.fullmatch(host):
+        return found
+    try:
+        async with asyncio.timeout(SECONDS):
+            context = ssl.create_default_context() if encrypted else None
+            _reader, writer = await asyncio.open_connection(
+                host, parts.port or (443 if encrypted else 80), ssl=context
+            )
+    except (OSError, TimeoutError) as error:
+        reason = str(error) or "no answer in time"
+        hint = f"try it with: coldsend alert test {subject}"
+        return [*found, Finding("warning", subject, f"{host} cannot be reached from here: {reason}", hint)]
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return found
