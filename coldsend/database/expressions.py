@@ -141,3 +141,24 @@ def _hour_number_sqlite(element: hour_number, compiler: Any, **options: Any) -> 
 @compiles(hour_number, "mariadb")
 def _hour_number_mysql(element: hour_number, compiler: Any, **options: Any) -> str:
     return f"TIMESTAMPDIFF(HOUR, '1970-01-01', {compiler.process(element.clauses, **options)})"
+
+
+class hours_between(FunctionElement[float]):  # noqa: N801 - reads as the SQL function it is
+    """``hours_between(earlier, later)``: hours from one time to another, below 0 where it is earlier."""
+
+    type = sa.Float()
+    inherit_cache = True
+    name = "hours_between"
+
+
+@compiles(hours_between, "sqlite")
+def _hours_between_sqlite(element: hours_between, compiler: Any, **options: Any) -> str:
+    earlier, later = (f"julianday({compiler.process(one, **options)})" for one in element.clauses)
+    return f"(({later} - {earlier}) * 24)"
+
+
+@compiles(hours_between, "mysql")
+@compiles(hours_between, "mariadb")
+def _hours_between_mysql(element: hours_between, compiler: Any, **options: Any) -> str:
+    earlier, later = (compiler.process(one, **options) for one in element.clauses)
+    return f"(TIMESTAMPDIFF(SECOND, {earlier}, {later}) / 3600)"

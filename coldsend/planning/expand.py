@@ -77,8 +77,8 @@ def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _S
         return _Step(ended=True, done=task["expanded_at"] is not None)
     query = _query(connection, task, now)
     if task["expand_to"] is None:
-        upto = expansion.last_contact(connection)
-        expansion.begin(connection, task_id, round_for(connection, task), upto, now)
+        templates = None if task["template_ids"] else round_for(connection, task)
+        expansion.begin(connection, task_id, templates, expansion.last_contact(connection), now)
         return _Step()
     rest = Span(task["expand_cursor"], task["expand_to"])
     to, lead = query.lead_between(connection, rest, chunk)

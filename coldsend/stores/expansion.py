@@ -41,11 +41,14 @@ def last_contact(connection: Connection) -> int:
 
 
 def begin(
-    connection: Connection, task_id: int, template_ids: Sequence[int], upto: int, now: datetime
+    connection: Connection, task_id: int, template_ids: Sequence[int] | None, upto: int, now: datetime
 ) -> bool:
-    """Fix how far an expansion goes and which templates take turns; False if that was done already."""
-    fresh = tasks.c.expand_to.is_(None)
-    return _moved(connection, task_id, [fresh], now, expand_to=upto, template_ids=list(template_ids))
+    """Fix how far an expansion goes and which templates take turns; False if that was done already.
+
+    template_ids: None where they have been fixed: an experiment may be changing them this very moment.
+    """
+    fixed = {} if template_ids is None else {"template_ids": list(template_ids)}
+    return _moved(connection, task_id, [tasks.c.expand_to.is_(None)], now, expand_to=upto, **fixed)
 
 
 def advance(connection: Connection, task_id: int, span: tuple[int, int], added: int, now: datetime) -> bool:
