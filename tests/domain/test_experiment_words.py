@@ -37,7 +37,7 @@ def test_an_open_experiment_is_told_whole() -> None:
         "intro-a got 31 replies from 400 (7.8 %), intro-b 18 from 402 (4.5 %).",
         "That is 3.3 points more; the true difference is, 95 % sure, between 0.1 points less and 6.7 more.",
         "If there were no difference, a lead like this would come up in 7 of 100 experiments.",
-        "Not enough to call it yet: about 844 more each, if it goes on like this. "
+        "Not enough to call it yet: about 855 more each, if it goes on like this. "
         "It is judged next when each has 800.",
     ]
 
