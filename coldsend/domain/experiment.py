@@ -172,15 +172,13 @@ class Experiment:
         since = max((changed_at[one] for one in edited), default=self.since)
         return replace(self, texts=dict(texts), since=since, look_after=None if edited else self.look_after)
 
-    def judged(self, counts: Sequence[Count], now: datetime, *, over: bool) -> Experiment:
-        """The experiment after these counts: with one more look, if it is time for it.
-
-        over: the task has ended and all that it has sent is counted.
-        """
+    def judged(self, counts: Sequence[Count], now: datetime, *, ended: bool) -> Experiment:
+        """The experiment after these counts, with one more look if it is time for it. ended: the task has."""
         if self.standing != Standing.RUNNING or len(counts) < 2:
             return self
         looks = self.looks
         smallest = min(count.counted for count in counts)
+        over = ended and is_whole(counts)
         is_due = smallest >= self.next_sample or (over and smallest >= self._last_sample)
         if is_due and not self.found:
             seen = verdict(counts, self.next_level)
@@ -199,6 +197,10 @@ class Experiment:
         if min(count.sent for count in counts) < self.min_sample:
             return waiting  # what is not sent yet counts after it, at the earliest
         return min(LONGEST_PAUSE, max(SHORTEST_PAUSE, waiting / 24))
+
+    def templates(self, round_now: Sequence[int]) -> list[int]:
+        """The templates that are compared, each once. round_now: the task's."""
+        return list(dict.fromkeys(self.round or round_now))
 
     def decided(self, winner: int, by: str, round_before: Sequence[int], now: datetime) -> Experiment:
         """The winner is sent alone from now on. by: who said so; "test" where the looks did."""
@@ -245,6 +247,11 @@ def _require(what: str, value: float, bounds: tuple[float, float], unit: str) ->
     low, high = bounds
     if not low <= value <= high:
         raise InvalidInput(f"{what} of an experiment is {low:,} to {high:,} {unit}, not {value:,}")
+
+
+def is_whole(counts: Sequence[Count]) -> bool:
+    """Whether everything that was sent is counted."""
+    return all(count.counted == count.sent for count in counts)
 
 
 def verdict(counts: Sequence[Count], level: float) -> Verdict:

@@ -6,6 +6,7 @@ credentials, bodies, or addresses. Called as ``logbook.<event>``, whichever of t
 """
 
 from coldsend.logbook.back import *  # noqa: F403
+from coldsend.logbook.experiments import *  # noqa: F403
 from coldsend.logbook.keeping import *  # noqa: F403
 from coldsend.logbook.line import configure as configure
 from coldsend.logbook.line import test_clock_in_force as test_clock_in_force

@@ -37,8 +37,8 @@ def counts(*of: tuple[int, int]) -> list[Count]:
     return [Count(A + place, counted, counted, successes) for place, (successes, counted) in enumerate(of)]
 
 
-def judged(before: Experiment, *of: tuple[int, int], over: bool = False) -> Experiment:
-    return before.judged(counts(*of), NOW, over=over)
+def judged(before: Experiment, *of: tuple[int, int], ended: bool = False) -> Experiment:
+    return before.judged(counts(*of), NOW, ended=ended)
 
 
 def test_nothing_is_judged_before_the_minimum_sample_of_every_template() -> None:
@@ -55,11 +55,13 @@ def test_the_next_look_comes_when_each_has_twice_as_many() -> None:
 
 def test_a_task_that_has_ended_is_looked_at_once_more_if_there_is_more_to_see() -> None:
     once = judged(experiment(), (5, 100), (4, 100))
-    assert len(judged(once, (5, 124), (4, 124), over=True).looks) == 1
-    twice = judged(once, (5, 125), (4, 125), over=True)
+    assert len(judged(once, (5, 124), (4, 124), ended=True).looks) == 1
+    twice = judged(once, (5, 125), (4, 125), ended=True)
     assert len(twice.looks) == 2
-    assert judged(twice, (5, 125), (4, 125), over=True).looks == twice.looks
-    assert judged(experiment(), (50, 99), (0, 99), over=True).looks == ()
+    assert judged(twice, (5, 125), (4, 125), ended=True).looks == twice.looks
+    assert judged(experiment(), (50, 99), (0, 99), ended=True).looks == ()
+    not_all_counted = [Count(A, 150, 150, 5), Count(B, 151, 150, 5)]
+    assert once.judged(not_all_counted, NOW, ended=True).looks == once.looks
 
 
 def test_looks_share_what_they_may_err_all_together() -> None:
@@ -136,7 +138,7 @@ def test_an_edited_text_begins_anew_and_keeps_what_was_spent() -> None:
     ],
 )
 def test_lists_are_counted_no_more_often_than_is_of_use(hours: int, sent: int, pause: timedelta) -> None:
-    found = experiment(wait_hours=hours).judged([Count(A, 900, 0, 0), Count(B, sent, 0, 0)], NOW, over=False)
+    found = experiment(wait_hours=hours).judged([Count(A, 900, 0, 0), Count(B, sent, 0, 0)], NOW, ended=False)
     assert found.look_after == NOW + pause
 
 
@@ -202,7 +204,7 @@ def winners(templates: int, rate: float, runs: int) -> float:
     for looks in series(templates, rate, runs, seed=templates):
         now = experiment()
         for seen in looks:
-            now = now.judged(seen, NOW, over=False)
+            now = now.judged(seen, NOW, ended=False)
         found += now.found is not None
     return found / runs
 

@@ -28,7 +28,7 @@ def said(
 def looked(*of: tuple[int, int], **values: object) -> Experiment:
     counts = [Count(A + place, counted, counted, hits) for place, (hits, counted) in enumerate(of)]
     began = Experiment(**{"goal": Goal.REPLIES, "min_sample": 200, "wait_hours": 72, **values})  # type: ignore[arg-type]
-    return began.judged(counts, NOW, over=False)
+    return began.judged(counts, NOW, ended=False)
 
 
 def test_an_open_experiment_is_told_whole() -> None:
