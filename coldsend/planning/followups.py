@@ -110,15 +110,17 @@ def _step(connection: Connection, task_id: int, since: datetime | None, now: dat
         case "latest":
             return _latest(connection, task, task["enrolled_to"] - OVERLAP, now, chunk)
         case which:
+            # An experiment may be changing the templates this very moment: they are fixed only once.
+            templates = {} if task["template_ids"] else {"template_ids": round_for(connection, task)}
             # That it is the last time is noted by the time that is missing.
             moved = enrolment.move(
                 connection,
                 task,
                 now,
-                template_ids=round_for(connection, task),
                 expand_cursor=0,
                 expand_to=expansion.last_contact(connection),
                 enrolled_to=None if which == "last" else now,
+                **templates,
             )
             return _Step(ended=not moved)
 

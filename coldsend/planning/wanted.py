@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from coldsend.audience import rule
 from coldsend.domain import sequence
 from coldsend.domain.access import Actor, require_owner
+from coldsend.domain.experiment import Experiment, as_json
 from coldsend.errors import InvalidInput, NotAllowed, Refused
 from coldsend.stores import access, services, tasks, template_sets
 
@@ -32,7 +33,8 @@ class Following:
 class NewTask:
     """A task as asked for; everything by name or id. No ``services``: all its creator may use.
 
-    rule: of a follow-up it may be "", for everyone who was sent the message before.
+    rule: of a follow-up it may be "", for everyone who was sent the message before. experiment: a new one,
+    see ``domain/experiment.planned``.
     """
 
     campaign: str
@@ -42,6 +44,7 @@ class NewTask:
     plan_time: datetime | None = None
     services: Sequence[str] = ()
     follows: Following | None = None
+    experiment: Experiment | None = None
 
 
 def columns(
@@ -65,8 +68,23 @@ def columns(
         "plan_time": wanted.plan_time,
         "recipient_rule": rule.to_json(parsed),
         "template_set_id": template_set["id"],
+        "experiment": _experiment(connection, template_set, wanted.experiment),
         **follows,
     }
+
+
+def _experiment(
+    connection: Connection, template_set: RowMapping, wanted: Experiment | None
+) -> dict[str, Any] | None:
+    """The column of an experiment; Refused where there is nothing to compare."""
+    if wanted is None:
+        return None
+    if len(template_sets.items(connection, template_set["id"])) < 2:
+        raise Refused(
+            f"template set {template_set['name']!r} has fewer than two templates: an experiment compares them",
+            hint=f"add one: coldsend template-set add {quote(template_set['name'])} TEMPLATE",
+        )
+    return as_json(wanted)
 
 
 def _following(connection: Connection, campaign: RowMapping, wanted: Following) -> dict[str, Any]:
