@@ -81,7 +81,7 @@ def _experiment(
         return None
     if len(template_sets.items(connection, template_set["id"])) < 2:
         raise Refused(
-            f"template set {template_set['name']!r} has fewer than two templates: an experiment compares them",
+            f"template set {template_set['name']!r} has fewer than two templates to compare",
             hint=f"add one: coldsend template-set add {quote(template_set['name'])} TEMPLATE",
         )
     return as_json(wanted)
