@@ -19,6 +19,7 @@ from coldsend.database.engine import Connection
 from coldsend.domain import contact, sender
 from coldsend.domain.service import Service
 from coldsend.domain.states import FreezeCode
+from coldsend.domain.webhook_provider import provider_of
 from coldsend.errors import ColdsendError, InvalidInput, WrongState
 from coldsend.stores import access, mailboxes, provider_pauses, quota, services
 from coldsend.stores.lookup import checked_name
@@ -138,7 +139,7 @@ def remove(connection: Connection, given: str) -> Service:
 
 def _webhook_secret(text: str, service: Service, keys: KeyRing) -> tuple[Mapping[str, Any] | None, list[str]]:
     """What proves webhooks, sealed together with whose they are; and what is wrong with it."""
-    name = webhooks.provider_of(service)
+    name = provider_of(service)
     if not name:
         known = "|".join(webhooks.PROVIDERS)
         return None, [f"--webhook-secret-stdin: say whose webhooks tell of this service: --webhook {known}"]

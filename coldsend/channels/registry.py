@@ -17,7 +17,7 @@ from coldsend.channels.seam import Channel, Transcript
 from coldsend.channels.smtp.channel import SmtpChannel
 from coldsend.channels.values import PORTS_BY_TLS
 from coldsend.config.settings import Settings
-from coldsend.domain import dkim, own_address
+from coldsend.domain import dkim, own_address, webhook_provider
 from coldsend.domain.service import DEFAULT_CONNECTIONS, WEB_URL, Service
 from coldsend.errors import InvalidInput
 
@@ -220,7 +220,7 @@ TYPES: dict[str, ChannelType] = {
                 _UNSUBSCRIBING,
                 _WEB_URL,
                 _DKIM,
-                Setting(webhooks.SETTING, webhooks.checked_provider),
+                Setting(webhook_provider.SETTING, webhooks.checked_provider),
             ),
             _open_smtp,
             credentials=_smtp_credentials,

@@ -1,4 +1,4 @@
-"""Which provider tells of a service's mail, and the secret that proves it was them.
+"""The secret that proves who tells of a service's mail by webhooks (see domain/webhook_provider.py).
 
 What the secret is differs: EngageLab signs with an app key, SendGrid with a key of which we keep the public
 half, and Amazon signs for everybody, so what is kept there is the one topic that may speak for the service.
@@ -18,19 +18,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
-from coldsend.domain.service import Service
-
-ENGAGELAB = "engagelab"
-SENDGRID = "sendgrid"
-SES = "ses"
-
-SETTING = "webhook"
+from coldsend.domain.webhook_provider import ENGAGELAB, SENDGRID, SES
 
 _TOPIC = re.compile(r"arn:aws(-[a-z-]+)?:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?")
-_HOSTS = (
-    (re.compile(r"(.+\.)?sendgrid\.net"), SENDGRID),
-    (re.compile(r"email-smtp(-fips)?\.[a-z0-9-]+\.amazonaws\.com(\.cn)?"), SES),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +31,6 @@ class WebhookProvider:
     name: str
     secret: str
     check: Callable[[str], str]
-
-
-def provider_of(service: Service) -> str:
-    """Whose webhooks tell of a service's mail: as configured, else by its type or host; "" if none."""
-    configured = str(service.settings.get(SETTING) or "")
-    if configured:
-        return configured
-    if service.type == "jiguang":
-        return ENGAGELAB
-    host = str(service.settings.get("host") or "").lower().rstrip(".")
-    return next((name for pattern, name in _HOSTS if pattern.fullmatch(host)), "")
 
 
 def checked_provider(value: Any) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 app = noun(NOUNS["inbox"])
 
 LARGEST = 50 * 1024 * 1024  # bytes; what no mail server takes is no message
+BEGINNING = 64 * 1024  # bytes that tell what a file is
 SHOWN = 60
 
 
@@ -217,6 +218,20 @@ def _require_files(files: Sequence[Path]) -> None:
             raise Refused(f"{file} is a folder", hint=f"name its files: coldsend inbox classify {file}/*.eml")
         if file.stat().st_size > LARGEST:
             raise Refused(f"{file} is too large for a message", hint="name files with one message each")
+        if _is_binary(file):
+            raise Refused(
+                f"{file} is neither a message nor a text: there are zero bytes in it, and no header",
+                hint="name messages as they were received (.eml), or texts in UTF-8",
+            )
+
+
+def _is_binary(file: Path) -> bool:
+    """An image or an archive would else be taken for the text of a reply."""
+    from coldsend.inbox.mail import read  # noqa: PLC0415
+
+    with file.open("rb") as opened:
+        beginning = opened.read(BEGINNING)
+    return b"\0" in beginning and not read(beginning).headers.fields
 
 
 def _documents(files: Sequence[Path]) -> Iterator[dict[str, Any]]:

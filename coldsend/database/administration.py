@@ -84,6 +84,13 @@ def settings(connection: Connection) -> dict[str, str]:
     return {name: str(value).lower() for name, value in found.items()}
 
 
+def largest_statement(connection: Connection) -> int | None:
+    """Bytes that the server takes in one statement, values included; None where there is no such limit."""
+    if connection.dialect.name == "sqlite":
+        return None
+    return int(connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar_one())
+
+
 def server_time(connection: Connection) -> datetime | None:
     """What the database server's clock says; None where it is this host's own (SQLite)."""
     if connection.dialect.name == "sqlite":

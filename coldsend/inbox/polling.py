@@ -19,11 +19,12 @@ from sqlalchemy.engine import RowMapping
 from coldsend import logbook
 from coldsend.config.secrets import KeyRing, mailbox_owner
 from coldsend.config.settings import Settings
+from coldsend.database import administration
 from coldsend.database.engine import Connection as DatabaseConnection
 from coldsend.database.engine import Database
 from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox, Trouble, gives_up_message, is_due
-from coldsend.errors import ColdsendError, Refused, Unreachable
+from coldsend.errors import ColdsendError, NotFound, Refused, Unreachable
 from coldsend.feedback.applier import Applier, applier_of
 from coldsend.inbox import reading
 from coldsend.inbox.connection import Connection, MailboxError, opened
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 LEASE_SECONDS = 60.0
 AT_ONCE = 4  # mailboxes that are read side by side
+# In the statement that stores a message it is there twice, as it came and its text, and escaping may double
+# both; so much is for the rest.
+BESIDES = 64 * 1024
 LOOK_BACK = timedelta(days=1)  # the day of a message is that of its server's clock
 
 
@@ -43,12 +47,13 @@ LOOK_BACK = timedelta(days=1)  # the day of a message is that of its server's cl
 class Polled:
     """What reading one mailbox came to.
 
-    state: "read" to its end, "busy": another process reads it, "failed" (``error`` tells why), "stopped".
+    state: "read" to its end, "busy": another process reads it, "failed" (``error`` tells why), "stopped",
+    "removed": it is no longer there.
     read: messages looked at. kinds: of those about mail of ours. repeated: copies of what was here before.
     """
 
     mailbox: str
-    state: Literal["read", "busy", "failed", "stopped"] = "read"
+    state: Literal["read", "busy", "failed", "stopped", "removed"] = "read"
     read: int = 0
     kinds: Counter[MessageKind] = field(default_factory=Counter)
     repeated: int = 0
@@ -104,13 +109,17 @@ class Poller:
         with self.database.read() as connection:
             applier = applier_of(connection, self.settings, self.keys)
             own = own_addresses(connection)
-        row, until, ours = self.database.run(work)
+            most = self._most_bytes(connection)
+        try:
+            row, until, ours = self.database.run(work)
+        except NotFound:  # somebody has removed it since it was listed: the others are read all the same
+            return Polled(str(mailbox_id), "removed")
         mailbox = mailboxes.as_mailbox(row)
         polled = Polled(mailbox.name)
         if not ours:
             polled.state, polled.busy_until = "busy", until
             return polled
-        visit = _Visit(self, mailbox, applier, own, polled, until)
+        visit = _Visit(self, mailbox, applier, own, polled, until, most)
         try:
             sealed = row["credentials"]
             credentials = self.keys.open(sealed, mailbox_owner(mailbox.id)) if sealed else {}
@@ -132,6 +141,12 @@ class Poller:
         finally:
             visit.leave()
         return polled
+
+    def _most_bytes(self, connection: DatabaseConnection) -> int:
+        """As configured; less where a longer message would not fit into a statement, and stop everything."""
+        wanted = self.settings.inbox.message_kb * 1024
+        largest = administration.largest_statement(connection)
+        return wanted if largest is None else min(wanted, (largest - BESIDES) // 4)
 
     def _failed(self, mailbox: Mailbox, polled: Polled, error: ColdsendError) -> None:
         trouble = Trouble.CONNECT
@@ -166,6 +181,7 @@ class _Visit:
     own: frozenset[str]
     polled: Polled
     lease_until: datetime
+    most_bytes: int  # that are read of a message
 
     def read(self, connection: Connection) -> None:
         """Take everything that is new. MailboxError, Overtaken or Stopped; what was taken stays taken."""
@@ -194,7 +210,7 @@ class _Visit:
         return Place(mailbox, folder.uid_validity, last_uid)
 
     def _read_some(self, connection: Connection, uids: list[int], place: Place) -> Place:
-        limit = self.poller.settings.inbox.message_kb * 1024
+        limit = self.most_bytes
         waiting = reading.described(connection, uids, self.poller.now())
         if waiting and self.polled.read == 0 and gives_up_message(self.mailbox):
             place = self._take(

@@ -14,6 +14,7 @@ from coldsend.database.types import CurrentTimestamp
 from coldsend.domain.finding import Finding
 from coldsend.domain.mailbox import Trouble
 from coldsend.domain.states import FreezeCode, HealthStatus, Role
+from coldsend.domain.webhook_provider import provider_of
 from coldsend.errors import ColdsendError
 from coldsend.stores import access, mailboxes, sealed, services, signing_keys, users
 
@@ -118,6 +119,14 @@ def _service(row: RowMapping, *, granted: bool) -> Iterator[Finding]:
             subject,
             "is granted to nobody: only admins send through it",
             f"coldsend service grant {name} USER",
+        )
+    provider = provider_of(services.as_service(row))
+    if provider and not row["webhook_secret"]:
+        yield Finding(
+            "warning",
+            subject,
+            f"has no webhook secret: what {provider} tells of bounces and complaints is refused",
+            f"coldsend service update {name} --webhook-secret-stdin < FILE (docs/webhooks.md)",
         )
 
 

@@ -10,7 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend import clock
-from coldsend.config.secrets import KeyRing, load_key_ring, new_key, parse_key, service_owner, write_key_file
+from coldsend.config.secrets import (
+    KeyRing,
+    load_key_ring,
+    new_key,
+    parse_key,
+    service_owner,
+    webhook_owner,
+    write_key_file,
+)
 from coldsend.config.settings import Settings
 from coldsend.database.tables import sender_services, signing_keys
 from coldsend.domain.states import Role
@@ -206,6 +214,20 @@ def test_a_service_granted_to_nobody_is_a_warning_once_there_are_operators(patie
     with patient.database.begin() as connection:
         access.grant(connection, anna, 1, clock.now())
     assert ("warning", "service 'gmail-1'") not in found(patient)
+
+
+def test_a_provider_that_nobody_listens_to_is_a_warning(sqlite_project: Project) -> None:
+    service_id = add_service(sqlite_project, "sg", settings={"host": "smtp.sendgrid.net", "dkim": "server"})
+    findings = sqlite_project.json("doctor")["findings"]
+    assert [one["message"] for one in findings if one["subject"] == "service 'sg'"] == [
+        "has no webhook secret: what sendgrid tells of bounces and complaints is refused"
+    ]
+    with sqlite_project.database.begin() as connection:
+        secret = keys_of(sqlite_project).seal(
+            {"provider": "sendgrid", "secret": "k"}, webhook_owner(service_id)
+        )
+        connection.execute(sa.update(sender_services).values(webhook_secret=secret))
+    assert found(sqlite_project) == []
 
 
 def test_an_installation_without_services_is_told_how_to_add_one(sqlite_project: Project) -> None:

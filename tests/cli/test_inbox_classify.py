@@ -67,6 +67,17 @@ def test_a_folder_is_refused_with_the_way_out(sqlite_project: Project, tmp_path:
     assert "*.eml" in result.err
 
 
+def test_a_file_that_is_no_text_is_no_reply(sqlite_project: Project, tmp_path: Path) -> None:
+    picture, cut = tmp_path / "logo.png", tmp_path / "broken.eml"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0")
+    cut.write_bytes(message("Yes, \0 gladly.", In_Reply_To="<x@sender.example>"))
+    result = sqlite_project.run("inbox", "classify", str(cut), str(picture), check=False)
+    assert (result.code, result.out) == (4, "")
+    assert f"{picture} is neither a message nor a text" in result.err
+    (told,) = sqlite_project.json("inbox", "classify", str(cut))  # some programs send such mail
+    assert told["kind"] == "reply"
+
+
 def test_until_when_somebody_is_away_is_told(sqlite_project: Project, tmp_path: Path) -> None:
     file = tmp_path / "away.eml"
     file.write_bytes(message("I am away until 5 May 2026.", Auto_Submitted="auto-replied"))

@@ -9,8 +9,10 @@ import pytest
 
 from coldsend import clock
 from coldsend.composing.tokens import Kind
+from coldsend.database import administration
 from coldsend.database.tables import contacts, inbox_messages, mailboxes, suppressions, unmatched_events
 from coldsend.domain.inbox import MessageKind
+from coldsend.inbox.polling import BESIDES
 from tests.inbox.post import Post, mail
 
 pytestmark = pytest.mark.servers
@@ -241,6 +243,31 @@ def test_a_long_message_is_cut_off(sqlite_post: Post) -> None:
     assert long["raw"] == message[: 256 * 1024]
     assert long["details"]["size"] == len(message)
     assert short["details"] is None
+
+
+def test_a_mailbox_that_is_removed_meanwhile_does_not_keep_others_from_being_read(sqlite_post: Post) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    [row] = post.sent()
+    post.put(post.reply(row))
+    [mailbox] = post.all(mailboxes)
+    polled = post.poller().poll([mailbox["id"] + 1, mailbox["id"]])
+    assert [(one.state, one.read) for one in polled] == [("removed", 0), ("read", 1)]
+    assert post.stored() == [("reply", row)]
+
+
+def test_no_more_of_a_message_is_read_than_the_database_takes(
+    sqlite_post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = sqlite_post
+    post.add_mailbox()
+    [row] = post.sent()
+    message = post.reply(row, "Yes.\r\n" + "> quoted\r\n" * 50_000)
+    post.put(message)
+    monkeypatch.setattr(administration, "largest_statement", lambda _connection: 256 * 1024 + BESIDES)
+    assert post.poll().read == 1
+    [stored] = post.all(inbox_messages)
+    assert stored["raw"] == message[: 64 * 1024]
 
 
 def test_many_messages_are_read_in_their_order(sqlite_post: Post) -> None:

@@ -23,8 +23,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coldsend.channels.jiguang import ROW_ARGUMENT
-from coldsend.channels.webhooks import ENGAGELAB
 from coldsend.domain.feedback import Feedback, Kind
+from coldsend.domain.webhook_provider import ENGAGELAB
 from coldsend.web.webhooks import reading
 from coldsend.web.webhooks.proof import Forged, require_new, same, seconds
 

@@ -11,10 +11,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend.channels.webhooks import provider_of
 from coldsend.composing.tokens import Kind, Tokens
 from coldsend.config.secrets import KeyRing, webhook_owner
 from coldsend.config.settings import Settings
+from coldsend.domain.webhook_provider import provider_of
 from coldsend.stores import services, signing_keys
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from coldsend.channels.webhooks import ENGAGELAB, SENDGRID, SES
 from coldsend.domain.feedback import Feedback
+from coldsend.domain.webhook_provider import ENGAGELAB, SENDGRID, SES
 from coldsend.web.webhooks import engagelab, sendgrid, ses
 from coldsend.web.webhooks.sns import Certificates, Fetch
 

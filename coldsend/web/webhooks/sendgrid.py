@@ -21,8 +21,9 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from coldsend.channels.webhooks import SENDGRID, sendgrid_key
+from coldsend.channels.webhooks import sendgrid_key
 from coldsend.domain.feedback import Feedback, Kind
+from coldsend.domain.webhook_provider import SENDGRID
 from coldsend.web.webhooks import reading
 from coldsend.web.webhooks.proof import Forged, require_new, seconds
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from coldsend.channels.webhooks import SES
 from coldsend.domain.feedback import Feedback, Kind
+from coldsend.domain.webhook_provider import SES
 from coldsend.web.webhooks import reading, sns
 
 # Event -> its kind, and where its own data stands.

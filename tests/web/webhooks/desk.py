@@ -7,12 +7,12 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from coldsend.channels.webhooks import ENGAGELAB, SENDGRID, SES
 from coldsend.composing.tokens import Kind as TokenKind
 from coldsend.config.secrets import KeyRing, signing_key_owner, webhook_owner
 from coldsend.config.settings import DatabaseSettings, Settings
 from coldsend.database.engine import Database
 from coldsend.database.tables import sender_services, signing_keys, webhook_payloads
+from coldsend.domain.webhook_provider import ENGAGELAB, SENDGRID, SES
 from coldsend.errors import Unreachable
 from coldsend.web.webhooks.providers import providers
 from coldsend.web.webhooks.receiving import Post, Received, Receiver

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from coldsend.channels.webhooks import ENGAGELAB, SENDGRID
 from coldsend.database.engine import Database
 from coldsend.database.tables import event_log, task_contacts
+from coldsend.domain.webhook_provider import ENGAGELAB, SENDGRID
 from coldsend.errors import Unreachable
 from coldsend.feedback.apply import apply
 from coldsend.web.webhooks import reading, receiving

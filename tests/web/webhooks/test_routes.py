@@ -15,10 +15,10 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from coldsend import clock
-from coldsend.channels.webhooks import ENGAGELAB
 from coldsend.composing.tokens import Kind
 from coldsend.config.settings import DatabaseSettings, Settings
 from coldsend.database.engine import Database
+from coldsend.domain.webhook_provider import ENGAGELAB
 from coldsend.web.app import Application
 from coldsend.web.intake import Intake
 from coldsend.web.webhooks import routes as module
