@@ -1,7 +1,7 @@
 """Values as TOML text that people like to read and edit; ``tomllib`` gives back exactly what was written.
 
-Text of several lines stands in ``\"\"\"`` with its quotes as they are, so that HTML stays HTML. Libraries that
-write TOML escape every quote in it.
+Text of several lines stands between triple quotes with its own quotes as they are, so that HTML stays HTML;
+libraries that write TOML escape every one of them.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ NOUNS: dict[str, str] = {
     "variable": "Template variables: names for contact fields, tags and system values.",
     "campaign": "Campaigns: create, start, pause, resume, cancel.",
     "task": "Tasks of a campaign: who gets which templates, and when.",
+    "experiment": "Experiments: which template of a task brings more replies or clicks.",
     "unknown": "Recipients whose outcome is unknown: list them, and decide what becomes of each.",
     "report": "Reports: what became of a campaign, a task, a sender service.",
     "event": "The event log: what was tried, accepted and refused, and what came back.",
@@ -39,6 +40,8 @@ NOUNS: dict[str, str] = {
 VERBS: dict[str, str] = {
     "init": "Make configuration, key, database and first admin; what exists is left alone.",
     "demo": "Run a whole campaign on this machine: services, templates, one failure, three answers.",
+    "apply": "Make services, variables, templates, sets, campaigns and tasks what a file says.",
+    "export": "Write services, variables, templates, sets, campaigns and tasks as a file for `apply`.",
     "doctor": "Check configuration, keys, database and services; report everything at once.",
     "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
     "explain": "Explain a server's answer: what it means, what the engine would do, by which rule.",

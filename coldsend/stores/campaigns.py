@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from shlex import quote
 from typing import Any
@@ -36,6 +36,12 @@ def insert(
         updated_at=now,
     )
     return lookup.inserted_id(connection.execute(insertion))
+
+
+def change(connection: Connection, campaign_id: int, values: Mapping[str, Any], now: datetime) -> None:
+    """Give a campaign other settings."""
+    changed = sa.update(campaigns).where(campaigns.c.id == campaign_id)
+    connection.execute(changed.values(**values, updated_at=now))
 
 
 def listed(connection: Connection, created_by: int | None = None) -> list[RowMapping]:

@@ -1,0 +1,265 @@
+"""``[services.NAME]``: what mail goes out through.
+
+Passwords and tokens never stand in a file: it names the environment variable they are in, or says ``login =
+true``, and they are given later. A service without what it logs in with is frozen until then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy.engine import RowMapping
+
+from coldsend.blueprint.keys import Key, flag, number, text, whole
+from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Settled, Stage
+from coldsend.channels import enrolment, registry
+from coldsend.channels.enrolment import Form
+from coldsend.channels.registry import Login
+from coldsend.config.secrets import service_owner
+from coldsend.domain import sender
+from coldsend.domain.access import require_admin, require_granted
+from coldsend.domain.sender import Sender
+from coldsend.domain.states import FreezeCode
+from coldsend.errors import InvalidInput, NotFound, WrongState
+from coldsend.stores import access, services
+from coldsend.stores.lookup import checked_name
+
+
+def _column(field: str, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Reads what one field of the form makes of a value, with the checks of `service add`."""
+
+    def read(given: Any) -> Any:
+        values, problems = enrolment.columns(Form(**{field: before(given)}))
+        if problems:
+            raise InvalidInput(problems[0].partition(": ")[2])
+        if field == "sender":
+            return Sender(values["from_name"], values["from_email"])
+        return next(iter(values.values()))
+
+    return read
+
+
+def _from_text(found: Sender) -> str:
+    """The sender as :func:`sender.parse` reads it, its name in quotes where it has some itself."""
+    plain = str(found)
+    if found.name is None or sender.parse(plain) == found:
+        return plain
+    return '"' + found.name.replace("\\", "\\\\").replace('"', '\\"') + f'" <{found.email}>'
+
+
+def _type(given: Any) -> str:
+    return registry.channel_type(text(given)).name
+
+
+# target: (field of the form, column of the row). The sender is two columns.
+COLUMNS = {
+    "daily_quota": ("daily_quota", "daily_quota"),
+    "throttle_sec": ("throttle_sec", "throttle_sec"),
+    "time_zone": ("time_zone", "time_zone"),
+    "max_errors": ("max_errors", "max_consecutive_errors"),
+}
+
+# What each type's settings mean; what is missing here fails when the module is imported.
+SETTINGS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
+    "host": ("text", text, "smtp: the mail server"),
+    "port": ("whole number", whole, "smtp: left out, it follows from `tls`: 25, 587 or 465"),
+    "tls": ("text", text, "smtp: `none`, `starttls` or `implicit`"),
+    "helo_name": ("text", text, "smtp: name given in EHLO"),
+    "allow_plaintext_auth": ("true or false", flag, "smtp: log in over an unencrypted connection"),
+    "api_url": ("text", text, "jiguang: base URL of the data centre"),
+    "folder": ("text", text, "console: folder that messages are written to, relative to this file"),
+    "connections": ("whole number", whole, "connections a worker may open"),
+    "reply_to": ("text", text, "where answers go; may hold `{token}`"),
+    "bounce_address": ("text", text, "where bounces go (MAIL FROM); may hold `{token}`"),
+    "unsubscribe_address": ("text", text, "where people unsubscribe by mail; holds `{token}`"),
+    "web_url": ("text", text, "where links of its messages lead, instead of `[web] base_url`"),
+    "dkim": ("text", text, "`server`: the mail server signs"),
+    "webhook": ("text", text, "smtp: whose webhooks tell of its mail: `sendgrid`, `ses`, `engagelab`"),
+}
+
+
+def _settings() -> Iterator[Key]:
+    checks = {setting.name: setting for kind in registry.TYPES.values() for setting in kind.settings}
+    for name, setting in checks.items():
+        shape, before, about = SETTINGS[name]
+
+        def read(given: Any, before: Any = before, check: Any = setting.check) -> Any:
+            return check(before(given))
+
+        yield Key(name, shape, about, read, clears=True, path=name == "folder")
+
+
+class Services(Kind):
+    noun = "service"
+    section = "services"
+    keys = (
+        Key("type", "text", "`smtp`, `jiguang` or `console`; stays as it is", _type, required=True),
+        Key(
+            "from",
+            "text",
+            "who the mail is from: `Name <address>`",
+            _column("sender", text),
+            required=True,
+            write=_from_text,
+        ),
+        Key(
+            "daily_quota",
+            "whole number",
+            "messages a day at most; 0: nothing is sent",
+            _column("daily_quota", whole),
+            required=True,
+        ),
+        Key(
+            "throttle_sec",
+            "number",
+            "seconds between two messages at least; a new service has 1",
+            _column("throttle_sec", lambda given: str(number(given))),
+        ),
+        Key("time_zone", "text", "of its quota day; an IANA name", _column("time_zone", text)),
+        Key("max_errors", "whole number", "failures in a row that freeze it", _column("max_errors", whole)),
+        *_settings(),
+        Key(
+            "login",
+            "true or false",
+            "whether it logs in. `true` without a name and a password: it is frozen until they are set with "
+            "`service update`. `false` takes a login away",
+            flag,
+        ),
+        Key("username", "text", "who logs in; an export leaves it out", text, listed=False),
+        Key(
+            "password_env",
+            "text",
+            "the environment variable the password (jiguang: the API key) is in; where it is not set, a "
+            "password that is stored stays",
+            text,
+            listed=False,
+        ),
+        Key(
+            "token_env",
+            "text",
+            "smtp: the same for an OAuth2 token, instead of a password",
+            text,
+            listed=False,
+        ),
+    )
+
+    def checked_name(self, name: str) -> str:
+        return checked_name(name, self.noun)
+
+    def problems(self, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        given = [target for target in ("username", "password_env", "token_env") if target in values]
+        if values.get("login") is False and given:
+            yield "login", f"is false, but there is {' and '.join(given)}"
+        if "password_env" in values and "token_env" in values:
+            yield "token_env", "give a password or a token, not both"
+
+    def find(self, stage: Stage, names: Names) -> RowMapping | None:
+        try:
+            row = services.find(stage.connection, names[0])
+        except NotFound:
+            return None
+        mine = access.granted(stage.connection, stage.actor.id)
+        require_granted(stage.actor, mine, row["id"], row["name"])
+        return row
+
+    def portrait(self, stage: Stage, row: RowMapping) -> Portrait:
+        stored = {target: row[column] for target, (_field, column) in COLUMNS.items()}
+        return {
+            "type": row["type"],
+            "from": Sender(row["from_name"], row["from_email"]),
+            **stored,
+            **(row["settings"] or {}),
+            "login": _logs_in(row),
+        }
+
+    def all(self, stage: Stage) -> list[tuple[Names, RowMapping]]:
+        mine = access.granted(stage.connection, stage.actor.id)
+        rows = services.listed(stage.connection)
+        seen = [row for row in rows if stage.actor.is_admin or row["id"] in mine]
+        return [((row["name"],), row) for row in sorted(seen, key=lambda row: str(row["name"]))]
+
+    def differing(self, stage: Stage, row: RowMapping, entry: Entry) -> Portrait:
+        values = super().differing(stage, row, entry)
+        for target in ("username", "password_env", "token_env"):
+            values.pop(target, None)
+        if "login" in values and entry.values.keys() & {"password_env", "token_env"}:
+            values.pop("login")
+        login = _new_login(stage, row, entry)
+        return {**values, "credentials": login} if login is not None else values
+
+    def create(self, stage: Stage, entry: Entry) -> Settled:
+        require_admin(stage.actor, "add sender services")
+        values = entry.values
+        login = _given_login(stage, entry)
+        has_secret = login.password is not None or login.token is not None
+        awaits = not has_secret and bool(values.get("login") or values.get("username"))
+        form = _form(values, Login() if awaits else login, awaits=awaits)
+        enrolment.add(stage.connection, entry.names[0], values["type"], form, stage.keys(), stage.now)
+        if not awaits:
+            return Settled()
+        way_out = f"coldsend service update {entry.name!r} --username USER --password-stdin"
+        return Settled(notes=(f"frozen until its login is set: {way_out}",))
+
+    def change(self, stage: Stage, row: RowMapping, entry: Entry, values: Portrait) -> Settled:
+        require_admin(stage.actor, "change sender services")
+        if "type" in values:
+            raise WrongState(
+                f"a service of type {row['type']} cannot become one of type {values['type']}",
+                hint="describe another service under another name",
+            )
+        if values.get("login") is True:
+            raise WrongState(
+                "it has no login, and none is given here",
+                hint=f"set it: coldsend service update {entry.name!r} --username USER --password-stdin",
+            )
+        login = values.pop("credentials", Login())
+        if values.pop("login", None) is False:
+            login = Login(username="")
+        _id, thawed = enrolment.change(
+            stage.connection, row["name"], _form(values, login, awaits=False), stage.keys(), stage.now
+        )
+        fields = {"credentials": ("as before", "new")} if login.password or login.token else {}
+        return Settled(notes=("thawed by its new login",) if thawed else (), fields=fields)
+
+
+def _logs_in(row: RowMapping) -> bool:
+    awaits = row["frozen_code"] == FreezeCode.CREDENTIALS
+    return row["credentials"] is not None or awaits
+
+
+def _form(values: Mapping[str, Any], login: Login, *, awaits: bool) -> Form:
+    """The form of `service add` and `service update` for what a file gives."""
+    settings = {name: "" if values[name] is None else values[name] for name in SETTINGS if name in values}
+    stored = {field: values[target] for target, (field, _column) in COLUMNS.items() if target in values}
+    if "throttle_sec" in stored:
+        stored["throttle_sec"] = str(stored["throttle_sec"])
+    given = _from_text(values["from"]) if "from" in values else None
+    return Form(sender=given, **stored, settings=settings, login=login, awaits_login=awaits)
+
+
+def _given_login(stage: Stage, entry: Entry) -> Login:
+    """What the file and the environment give to log in with; a variable that is not set gives nothing."""
+    values = entry.values
+    password = stage.environ.get(values.get("password_env", "")) or None
+    token = stage.environ.get(values.get("token_env", "")) or None
+    return Login(values.get("username"), password, token)
+
+
+def _new_login(stage: Stage, row: RowMapping, entry: Entry) -> Login | None:
+    """The login to be stored, None where the stored one is the same or nothing is given."""
+    given = _given_login(stage, entry)
+    if given.password is None and given.token is None and given.username is None:
+        return None
+    if row["credentials"] is None:
+        return given
+    known = stage.keys().open(row["credentials"], service_owner(row["id"]))
+    stored = Login(
+        known.get("username") or known.get("api_user"),
+        known.get("password") or known.get("api_key"),
+        known.get("token"),
+    )
+    same = all(
+        getattr(given, name) in (None, getattr(stored, name)) for name in ("username", "password", "token")
+    )
+    return None if same else given
