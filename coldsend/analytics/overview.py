@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
+from coldsend.analytics import experiments
 from coldsend.database.engine import Connection
 from coldsend.domain.states import ROW_SENT, ROW_WAITING
 from coldsend.stores import campaigns, reports, tasks, template_sets, users
@@ -78,6 +79,7 @@ def of_tasks(
                 "recipient_rule": row["recipient_rule"],
                 "template_set": sets[row["template_set_id"]],
                 "services": services.get(row["id"], []),
+                "experiment": experiments.in_brief(connection, row),
                 "plan_time": row["plan_time"],
                 "actual_start_time": row["actual_start_time"],
                 "actual_end_time": row["actual_end_time"],

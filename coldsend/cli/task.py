@@ -12,7 +12,7 @@ from coldsend import clock
 from coldsend.analytics import overview, pace
 from coldsend.audience import rule
 from coldsend.audience.preview import preview as preview_rule
-from coldsend.cli import advice, moment
+from coldsend.cli import advice, experiment_options, moment
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
@@ -31,6 +31,7 @@ Task = Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or
     "coldsend task create spring intro --template-set intros --rule 'tag:lead and not tag:customer'",
     "coldsend task create spring intro --template-set intros --rule @leads.json --plan-time 2027-03-01",
     """coldsend task create spring intro --template-set intros --rule '{"tag":"lead"}' --service main""",
+    "coldsend task create spring intro --template-set intros --rule tag:lead --experiment replies",
 )
 def create(
     campaign: Annotated[str, typer.Argument(help="Name or id of the campaign.")],
@@ -50,6 +51,11 @@ def create(
         list[str] | None,
         typer.Option(metavar="SERVICE", help="Only through this sender service; may be repeated."),
     ] = None,
+    experiment: experiment_options.GoalOption = None,
+    min_sample: experiment_options.SampleOption = None,
+    wait_hours: experiment_options.HoursOption = None,
+    confidence: experiment_options.ConfidenceOption = None,
+    auto: experiment_options.AutoOption = None,
 ) -> None:
     """Create a task; in a campaign that has been started it is scheduled at once.
 
@@ -64,6 +70,7 @@ def create(
         _rule_text(rule_text),
         moment.read(run, plan_time, "plan time", now),
         tuple(service or ()),
+        experiment=experiment_options.wanted(experiment, min_sample, wait_hours, confidence, auto),
     )
     made = use.create(run.database, actor, wanted, run.settings, now)
     state = "in draft" if made.status == "draft" else made.status
@@ -145,6 +152,7 @@ def show(task: Task) -> None:
         "time left": found["pace"]["estimate"] or "-",
         "rule": rule.to_text(rule.load(found["recipient_rule"])),
         "template set": found["template_set"],
+        "experiment": _experiment(found["experiment"]),
         "services": found["services"] or "all that its creator may use",
         "planned (UTC)": found["plan_time"] or "with its campaign",
         "began (UTC)": found["actual_start_time"],
@@ -171,6 +179,16 @@ def _rate(found: dict[str, Any]) -> str:
         f"{shown_rate} a {unit} ({about['sent_last_minute']:,} in the last minute, "
         f"{more}{about['sent_last_hour']:,} in the last hour)"
     )
+
+
+def _experiment(found: dict[str, Any] | None) -> str | None:
+    """An experiment in a line; `experiment show` has the rest."""
+    if found is None:
+        return None
+    shown = f"{found['goal']}, {found['status']}"
+    if found["status"] == "decided":
+        return f"{shown}: {found['winner']} is sent alone"
+    return f"{shown}, {found['found']} has won" if found["found"] else shown
 
 
 def _service(one: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ plan      1 s     the leader  begin due tasks, make send lists, skip what was ca
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
 quota     60 s    the leader  roll quota days over into the mirrors that people read
 inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
+judge     10 s    the leader  judge experiments that it is time for, give winners to those who wait
 rollup    10 s    the leader  count the event log for reports
 alerts    10 s    the leader  see what is wrong or done, and tell the targets of [alerts]
 retention 10 min  the leader  delete what has been kept as long as [retention] says
@@ -34,12 +35,13 @@ from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
 from coldsend.inbox.polling import Poller
 from coldsend.pacing import quota
-from coldsend.planning import lifecycle
+from coldsend.planning import experiments, lifecycle
 from coldsend.stores import leases, mailboxes, workers
 
 LEADER = leases.SCHEDULER
 LEADER_SECONDS = 20.0  # at most; a lease when that is shorter
 BEAT_SECONDS = 5.0  # at most
+JUDGE_SECONDS = 10.0
 ROLLUP_SECONDS = 10.0
 ALERTS_SECONDS = 10.0
 RETENTION_SECONDS = 600.0
@@ -87,6 +89,7 @@ class Jobs:
             ("rescue", beat, self._guarded("rescue", self.rescue)),
             ("quota", 60.0, self._guarded("quota", self.roll_quota)),
             ("inbox", self.settings.inbox.poll_seconds, self._guarded("inbox", self.poll_mailboxes)),
+            ("judge", JUDGE_SECONDS, self._guarded("judge", self.judge_experiments)),
             ("rollup", ROLLUP_SECONDS, self._guarded("rollup", self.roll_up)),
             ("alerts", ALERTS_SECONDS, self._guarded("alerts", self.watch)),
             ("retention", RETENTION_SECONDS, self._guarded("retention", self.keep_or_delete)),
@@ -146,6 +149,11 @@ class Jobs:
                 return
         keys = load_key_ring(self.settings)
         Poller(self.database, self.settings, keys, clock.now, self.should_stop).poll_due()
+
+    def judge_experiments(self) -> None:
+        """Look at experiments, and let their winners be sent."""
+        if self.leads:
+            experiments.keep_up(self.database, clock.now(), self.should_stop)
 
     def roll_up(self) -> None:
         """Count what has come into the event log."""

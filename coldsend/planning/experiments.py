@@ -65,7 +65,7 @@ def look(database: Database, task_id: int, now: datetime) -> Experiment | None:
     """
     with database.read() as connection:
         task = tasks.get(connection, task_id)
-        before = as_of_now(connection, task)
+        before = experiments.of_now(connection, task)
         templates = before.templates(task["template_ids"])
         counts = experiments.counts(connection, task_id, before, templates, now)
         names = experiments.names(connection, templates)
@@ -101,15 +101,6 @@ def _log_look(task: RowMapping, experiment: Experiment, names: dict[int, str]) -
         level=last.level,
         conclusive=last.is_conclusive,
     )
-
-
-def as_of_now(connection: Connection, task: RowMapping) -> Experiment:
-    """The experiment of a task, which has one, with the texts its templates have now."""
-    experiment = experiments.of(task)
-    assert experiment is not None
-    if experiment.standing != Standing.RUNNING or not task["template_ids"]:
-        return experiment
-    return experiment.with_texts(*experiments.texts(connection, experiment.templates(task["template_ids"])))
 
 
 def move_waiting(
@@ -237,7 +228,7 @@ def _locked(connection: Connection, actor: Actor, given: str, now: datetime) -> 
     found = owned(connection, actor, given)
     experiments.lock(connection, found["id"], now)
     task = tasks.get(connection, found["id"])
-    return task, as_of_now(connection, task)
+    return task, experiments.of_now(connection, task)
 
 
 def owned(connection: Connection, actor: Actor, given: str) -> RowMapping:

@@ -30,6 +30,13 @@ def findings(connection: Connection, wanted: Sequence[RowMapping], settings: Set
             found.append(
                 Finding("error", subject, message, "add one: coldsend template-set add SET TEMPLATE")
             )
+        elif task["experiment"] is not None and len(items) < 2:
+            message = (
+                f"its experiment has nothing to compare: {_set_name(connection, task)!r} holds one template"
+            )
+            found.append(
+                Finding("warning", subject, message, "add one: coldsend template-set add SET TEMPLATE")
+            )
         templates += [item["template_id"] for item in items if item["template_id"] not in templates]
         found += _of_services(connection, task, subject)
     variables, fields = load.load_variables(connection), load.sampled_fields(connection)

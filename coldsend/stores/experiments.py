@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from coldsend.database.expressions import hours_between
 from coldsend.database.tables import task_contacts, tasks, templates
 from coldsend.domain import experiment as experiments
-from coldsend.domain.experiment import Count, Experiment
+from coldsend.domain.experiment import Count, Experiment, Standing
 from coldsend.domain.feedback import OUT
 from coldsend.domain.states import RowStatus
 
@@ -25,6 +25,15 @@ def of(task: sa.RowMapping) -> Experiment | None:
     """The experiment of a task, which was read with this column; None where it has none."""
     document = task["experiment"]
     return None if document is None else experiments.from_json(document)
+
+
+def of_now(connection: Connection, task: sa.RowMapping) -> Experiment:
+    """The experiment of a task, which has one, with the texts that its templates have now."""
+    experiment = of(task)
+    assert experiment is not None
+    if experiment.standing != Standing.RUNNING or not task["template_ids"]:
+        return experiment
+    return experiment.with_texts(*texts(connection, experiment.templates(task["template_ids"])))
 
 
 def begun(connection: Connection) -> list[tuple[int, Experiment]]:
