@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import UndefinedError
 
 from coldsend.composing import plain
 from coldsend.composing.grammar import Usage, examine
@@ -16,9 +19,24 @@ from coldsend.composing.instrument import (
     language_of,
     text_footer,
 )
-from coldsend.composing.language import HTML, TEXT, Broken, Fault, Rendering, parse
+from coldsend.composing.language import (
+    HTML,
+    TEXT,
+    Broken,
+    Fault,
+    Rendering,
+    TooMuch,
+    missing_name,
+    parse,
+)
 from coldsend.composing.skeleton import Piece, Skeleton, Start, pieces, skeleton
-from coldsend.composing.source import Site, TemplateSource
+from coldsend.composing.source import (
+    MISSING_VARIABLE,
+    TEMPLATE_ERROR,
+    CannotCompose,
+    Site,
+    TemplateSource,
+)
 from coldsend.composing.variables import Vocabulary
 
 SUBJECT, BODY, TEXT_BODY = "subject", "body", "text body"
@@ -187,3 +205,23 @@ def build(reading: Reading, site: Site) -> Parts:
         html=rendering(BODY, instrumented.source),
         instrumented=instrumented,
     )
+
+
+def rendered(part: Rendering, values: dict[str, Any]) -> str:
+    """A part with these values; CannotCompose names the line where it cannot be rendered."""
+    try:
+        return part.render(values)
+    except CannotCompose:
+        raise
+    except UndefinedError as error:
+        line = part.line_of(error.__traceback__)
+        name = missing_name(error)
+        detail = f"{name} is missing: {part.label} line {line} gives no default for it"
+        hint = f'write {{{{ {name} | default("..") }}}}, or give the contact a value'
+        raise CannotCompose(MISSING_VARIABLE, detail, hint=hint) from error
+    except TooMuch as error:
+        raise CannotCompose(TEMPLATE_ERROR, f"{part.label} renders to too much text") from error
+    except Exception as error:
+        # A template must not stop a worker, whatever it does.
+        line = part.line_of(error.__traceback__)
+        raise CannotCompose(TEMPLATE_ERROR, f"{part.label} line {line}: {error}") from error

@@ -12,10 +12,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from jinja2 import UndefinedError
-
-from coldsend.composing import headers
-from coldsend.composing.build import Parts, Reading, build, read
+from coldsend.composing import headers, threads
+from coldsend.composing.build import Parts, Reading, build, read, rendered
 from coldsend.composing.dkim import Signer
 from coldsend.composing.dynamic_links import DynamicLink
 from coldsend.composing.language import (
@@ -23,10 +21,7 @@ from coldsend.composing.language import (
     UNFIT,
     Broken,
     Missing,
-    Rendering,
-    TooMuch,
     flat_name,
-    missing_name,
 )
 from coldsend.composing.layout import Token
 from coldsend.composing.mime import Alternative, encoded, shorter, with_final_break
@@ -34,7 +29,6 @@ from coldsend.composing.own_addresses import OwnAddresses
 from coldsend.composing.plan import Filled, plan
 from coldsend.composing.source import (
     BAD_HEADER,
-    MISSING_VARIABLE,
     TEMPLATE_ERROR,
     CannotCompose,
     Site,
@@ -43,7 +37,7 @@ from coldsend.composing.source import (
 )
 from coldsend.composing.tokens import STRIDE, URL_LENGTH, Kind, Tokens
 from coldsend.composing.variables import Getter, Vocabulary, getter, tag_value
-from coldsend.domain.message import Contents, Message, Recipient
+from coldsend.domain.message import Contents, Message, Recipient, Thread
 from coldsend.domain.service import WEB_URL, Service
 from coldsend.domain.states import VariableSource
 from coldsend.errors import InvalidInput
@@ -181,14 +175,18 @@ class Composer:
         tokens, (own_token, *in_addresses) = self._issue(recipient.row_id)
         mail_from, reply_to, by_mail = self._own.of(in_addresses)
         subject, text, html = self._filled(recipient, now, tokens)
+        written, answers = (
+            self._answering(recipient.thread) if recipient.thread else (self._subject(subject), "")
+        )
         message_id = f"<{own_token}@{self._domain}>"
         head = (
             f"{self._from_field}"
             f"To: {headers.mailbox(name, rcpt_to, 4)}\r\n"
             f"{reply_to}"
-            f"Subject: {self._subject(subject)}\r\n"
+            f"Subject: {written}\r\n"
             f"Date: {self._date_field(now)}\r\n"
             f"Message-ID: {message_id}\r\n"
+            f"{answers}"
             f"List-Unsubscribe: <{self._unsubscribe}{tokens[:URL_LENGTH]}>{by_mail}\r\n"
             f"{self._last_fields}"
         )
@@ -202,7 +200,18 @@ class Composer:
             partial(self._contents, recipient, now),
             to_utf8 or self._own.smtputf8,
             clean=True,
+            heading=threads.subject_of(recipient.thread) if recipient.thread else subject.strip(),
         )
+
+    def subject(self, recipient: Recipient, now: datetime) -> str:
+        """The subject alone, as people read it; CannotCompose where there is none."""
+        tokens, _own_tokens = self._issue(recipient.row_id)
+        return self._checked_subject(self._filled(recipient, now, tokens)[0])
+
+    def _answering(self, thread: Thread) -> tuple[str, str]:
+        """Of a follow-up its subject as it is written, and the fields that refer to the messages before."""
+        subject = headers.unstructured(threads.subject_of(thread), len("Subject: "))
+        return subject, threads.fields(threads.message_ids(thread, self._tokens, self._domain))
 
     def _filled(self, recipient: Recipient, now: datetime, tokens: str) -> Filled:
         """Subject and encoded parts: from the plan where there is one that can be used, else rendered."""
@@ -216,7 +225,8 @@ class Composer:
             filled = planned.fill([values[slot.name] for slot in slots], tokens, values) if planned else None
         if filled:
             return filled
-        subject, text, html = self._rendered(values or self._values(recipient, now, tokens))
+        values = values or self._values(recipient, now, tokens)
+        subject, text, html = self._rendered(values, recipient.thread)
         return subject, encoded(text, self._transfers[0]), encoded(html, self._transfers[1])
 
     def _contents(self, recipient: Recipient, now: datetime) -> Contents:
@@ -224,13 +234,17 @@ class Composer:
         rcpt_to, _utf8 = headers.address(recipient.email, "the address")
         tokens, (_own_token, *in_addresses) = self._issue(recipient.row_id)
         _mail_from, reply_to, by_mail = self._own.of(in_addresses)
-        subject, text, html = self._rendered(self._values(recipient, now, tokens))
+        thread = recipient.thread
+        subject, text, html = self._rendered(self._values(recipient, now, tokens), thread)
         extra = {
             "List-Unsubscribe": f"<{self._unsubscribe}{tokens[:URL_LENGTH]}>{by_mail}",
             "List-Unsubscribe-Post": ONE_CLICK,
         }
         if reply_to:
             extra["Reply-To"] = reply_to.removeprefix("Reply-To: ").strip()
+        if thread:
+            found = threads.message_ids(thread, self._tokens, self._domain)
+            extra |= {"In-Reply-To": found[-1], "References": " ".join(found)}
         to_header = headers.readable_mailbox(self._to_name(recipient), rcpt_to)
         return Contents(self._from_readable, to_header, subject, html, text, extra)
 
@@ -277,30 +291,18 @@ class Composer:
             f"{name} of this recipient contains {what}, and template {self._template!r} uses it",
         )
 
-    def _rendered(self, values: dict[str, Any]) -> tuple[str, str, str]:
-        """Subject, text and HTML; CannotCompose names the line where one cannot be rendered."""
-        parts = self._parts
-        subject = self._checked_subject(self._part(parts.subject, values))
-        html, text = self._part(parts.html, values), self._part(parts.text, values)
-        return subject, with_final_break(text), with_final_break(html)
+    def _rendered(self, values: dict[str, Any], thread: Thread | None) -> tuple[str, str, str]:
+        """Subject, text and HTML; CannotCompose names the line where one cannot be rendered.
 
-    def _part(self, part: Rendering, values: dict[str, Any]) -> str:
-        try:
-            return part.render(values)
-        except CannotCompose:
-            raise
-        except UndefinedError as error:
-            line = part.line_of(error.__traceback__)
-            name = missing_name(error)
-            detail = f"{name} is missing: {part.label} line {line} gives no default for it"
-            hint = f'write {{{{ {name} | default("..") }}}}, or give the contact a value'
-            raise CannotCompose(MISSING_VARIABLE, detail, hint=hint) from error
-        except TooMuch as error:
-            raise CannotCompose(TEMPLATE_ERROR, f"{part.label} renders to too much text") from error
-        except Exception as error:
-            # A template must not stop a worker, whatever it does.
-            line = part.line_of(error.__traceback__)
-            raise CannotCompose(TEMPLATE_ERROR, f"{part.label} line {line}: {error}") from error
+        In a thread the subject is that of its first message: the template's own is not looked at.
+        """
+        parts = self._parts
+        if thread is None:
+            subject = self._checked_subject(rendered(parts.subject, values))
+        else:
+            subject = threads.subject_of(thread)
+        html, text = rendered(parts.html, values), rendered(parts.text, values)
+        return subject, with_final_break(text), with_final_break(html)
 
     def _subject(self, subject: str) -> str:
         """A subject as it is written."""

@@ -11,11 +11,25 @@ from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
+class Thread:
+    """The messages of a sequence that a follow-up answers.
+
+    earlier: (row id, Message-ID as it was noted, or None), the oldest first, at least one. subject: of the
+    first, as it was sent; None: it was not noted, and is rendered once more from ``template_id``.
+    """
+
+    earlier: tuple[tuple[int, str | None], ...]
+    subject: str | None
+    template_id: int | None = None
+
+
+@dataclass(slots=True)
 class Recipient:
     """One row of a send list together with its contact.
 
     row_id: task_contacts.id; link tokens and the Message-ID carry it (0 in previews).
-    email: as stored, domain possibly in Unicode. fields: custom fields, text to text.
+    email: as stored, domain possibly in Unicode. fields: custom fields, text to text. thread: what the
+    message answers; None: it is the first.
     """
 
     row_id: int
@@ -26,6 +40,7 @@ class Recipient:
     tags: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict)
     time_zone: str | None = None
+    thread: Thread | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +66,8 @@ class Message:
     data: the RFC 5322 message with CRLF line ends, not dot-stuffed; SMTP sends exactly this.
     mail_from / rcpt_to: envelope addresses, domains as A-labels; smtputf8: one of them has a non-ASCII
     local part. clean: by construction every line of data ends in CRLF and none begins with a dot.
-    tell: gives what it says apart; asked at most once, and by SMTP never.
+    tell: gives what it says apart; asked at most once, and by SMTP never. heading: the subject, for the
+    ledger; "" where the message is of no send list.
     """
 
     row_id: int
@@ -62,6 +78,7 @@ class Message:
     tell: Callable[[], Contents] = field(repr=False, compare=False)
     smtputf8: bool = False
     clean: bool = False
+    heading: str = ""
     _contents: Contents | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
