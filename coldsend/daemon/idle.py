@@ -1,7 +1,7 @@
 """Whether anything can still be sent soon: what `scheduler run --until-idle` waits for.
 
-Rows that wait for a quota day, a frozen or resting service, or a retry more than a minute away do not keep
-it; neither do rows that a process elsewhere holds.
+Rows that wait for a quota day or hour, a send window, a frozen or resting service, or a retry more than a
+minute away do not keep it; neither do rows that a process elsewhere holds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from coldsend.database.engine import Database
 from coldsend.delivery import view as views
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TaskStatus
-from coldsend.pacing.facts import service_facts
 from coldsend.planning import followups
 from coldsend.stores import ledger, tasks
 
@@ -49,12 +48,14 @@ def _planning_ahead(connection: Connection, now: datetime) -> bool:
 
 def _sending_ahead(connection: Connection, now: datetime) -> bool:
     """A row is on its way, or due soon with a service that can carry it soon."""
-    facts = service_facts(connection, now)
-    usable = {service_id for service_id, each in facts.items() if _opens_soon(each, now)}
-    for task in views.open_tasks(connection):
+    view = views.read(connection, now)
+    usable = {service_id for service_id, each in view.services.items() if _opens_soon(each, now)}
+    for task in view.tasks:
         if ledger.has_sending(connection, task.id):
             return True
-        carriers = sorted(task.services & usable)
+        carriers = [] if task.new_left == 0 else sorted(task.services & usable)
+        if not task.goes_first:
+            carriers = [service_id for service_id in carriers if view.services[service_id].left_for_first]
         if carriers and ledger.candidates(
             connection, task.id, range(ledger.BUCKETS), carriers, now + SOON, limit=1
         ):
@@ -71,6 +72,6 @@ def _opens_soon(facts: ServiceFacts, now: datetime) -> bool:
         if blocked.gate != Gate.THROTTLE
     ]
     return all(
-        blocked.gate != Gate.QUOTA and blocked.until is not None and blocked.until <= soon
+        blocked.gate not in (Gate.QUOTA, Gate.RAMP) and blocked.until is not None and blocked.until <= soon
         for blocked in gates
     )

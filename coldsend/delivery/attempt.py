@@ -67,6 +67,7 @@ class Result:
 
     render_error: composing failed. cannot_send: nothing can be sent for now, by no fault of row or service.
     broken: why nobody's message can be composed from this template for this service; its task pauses.
+    gap: seconds until the service's next message, jitter included; 0 where it is not throttled.
     """
 
     claim: Claim
@@ -76,6 +77,7 @@ class Result:
     render_error: bool = False
     cannot_send: bool = False
     broken: str = ""
+    gap: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

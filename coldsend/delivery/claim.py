@@ -13,18 +13,23 @@ from sqlalchemy.engine import Connection
 
 from coldsend import clock
 from coldsend.delivery.attempt import Claim
-from coldsend.delivery.decline import decline, provider_pause
+from coldsend.delivery.decline import decline
+from coldsend.delivery.sift import Sifted, sift
 from coldsend.delivery.view import OpenTask, View
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
-from coldsend.domain.replies import provider_of
 from coldsend.domain.states import HealthStatus
+from coldsend.pacing import limits
 from coldsend.pacing import services as health
 from coldsend.pacing.choose import Offer, allocate
-from coldsend.stores import ledger, quota
+from coldsend.stores import ledger
 
 # Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
 ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
 LONGEST_DRY = 2.0
+
+# Where rows are due that must wait: how many more are looked at together, and at most in one turn.
+LOOK = 500
+MOST_PASSED = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,20 +53,19 @@ class Claimer:
         token: int,
         now: datetime,
     ) -> Claimed:
-        """Claim up to ``wants`` (service id -> rows) for this worker.
-
-        Each batch begins with another task, so that a long one does not keep others waiting for its end.
-        """
+        """Claim up to ``wants`` (service id -> rows) for this worker."""
         offers = {sid: Offer(view.services[sid], want) for sid, want in wants.items() if want > 0}
-        claimed = Claimed()
+        claimed = Claimed(
+            token, now, {task.campaign_id: task.new_left for task in view.tasks if not task.follows}
+        )
         for task_id in self.dry.keys() - {task.id for task in view.tasks}:
             del self.dry[task_id]
-        first = token % max(1, len(view.tasks))
-        for task in [*view.tasks[first:], *view.tasks[:first]]:
-            able = [offers[sid] for sid in sorted(task.services & offers.keys()) if offers[sid].room > 0]
-            if not able or self._is_dry(task, able):
+        for task in _in_turn(view.tasks, token):
+            able = [offers[sid] for sid in sorted(task.services & offers.keys())]
+            able = [offer for offer in able if offer.room_for(follows=task.goes_first) > 0]
+            if not able or self._is_dry(task, able) or claimed.room(task, able) <= 0:
                 continue
-            if not self._claim_from_task(connection, task, able, view, buckets, token, now, claimed):
+            if not self._claim_from_task(connection, task, able, view, buckets, claimed):
                 rest = min(LONGEST_DRY, ASK_EACH * len(view.tasks))
                 self.dry[task.id] = (clock.monotonic() + rest, frozenset(o.service_id for o in able))
         rows = ledger.claimed(connection, claimed.row_ids, token)
@@ -71,7 +75,7 @@ class Claimer:
         for service_id in {outcome.service_id for outcome in refused}:
             if view.services[service_id].service.health_status == HealthStatus.FROZEN:
                 self._probe_again(connection, service_id, now)
-        claimed.claims = self._reserve(connection, claims, view, now)
+        claimed.claims = self._reserve(connection, claims, view)
         return claimed
 
     def _is_dry(self, task: OpenTask, able: Sequence[Offer]) -> bool:
@@ -88,46 +92,44 @@ class Claimer:
         able: list[Offer],
         view: View,
         buckets: Sequence[int],
-        token: int,
-        now: datetime,
         claimed: Claimed,
     ) -> int:
         """Write intents for due rows of one task; returns how many rows were due and fitted."""
-        found = 0
-        while able:
-            limit = sum(offer.room for offer in able)
+        found = looked_past = 0
+        while able and looked_past <= MOST_PASSED:
+            room = claimed.room(task, able)
+            if room <= 0:
+                break
+            # Rows that were left to other services are due still, and stand before the others.
+            limit = room + (looked_past + LOOK if looked_past else 0)
             ids = [offer.service_id for offer in able]
-            rows = ledger.candidates(connection, task.id, buckets, ids, now, limit)
+            rows = ledger.candidates(connection, task.id, buckets, ids, claimed.now, limit)
             if len(rows) < limit and len(buckets) < ledger.BUCKETS:
                 # Our own buckets run dry: help the others with theirs.
                 others = [bucket for bucket in range(ledger.BUCKETS) if bucket not in set(buckets)]
-                rows += ledger.candidates(connection, task.id, others, ids, now, limit - len(rows))
-            self._intend(connection, task, rows, able, view, token, now, claimed)
+                rows += ledger.candidates(connection, task.id, others, ids, claimed.now, limit - len(rows))
+            sifted = sift(connection, task, rows, able, view, claimed.now)
+            self._intend(connection, task, sifted, able, claimed)
             found += len(rows)
-            if len(rows) < limit or sum(offer.room for offer in able) == limit:
+            looked_past += sifted.passed
+            if len(rows) < limit or (not sifted.passed and claimed.room(task, able) == room):
                 break
             # Rows that keep a service which has no room left may stand before rows that others could take.
-            able = [offer for offer in able if offer.room > 0]
+            able = [offer for offer in able if offer.room_for(follows=task.goes_first) > 0]
         return found
 
     def _intend(
-        self,
-        connection: Connection,
-        task: OpenTask,
-        rows: Sequence[tuple[int, int | None]],
-        able: list[Offer],
-        view: View,
-        token: int,
-        now: datetime,
-        claimed: Claimed,
+        self, connection: Connection, task: OpenTask, sifted: Sifted, able: list[Offer], claimed: Claimed
     ) -> None:
         by_id = {offer.service_id: offer for offer in able}
-        rows, barred = _barred(connection, task, rows, able, view, now)
-        for service_id, row_ids in allocate(rows, able, barred).items():
+        rows = sifted.rows[: claimed.room(task, able)]
+        given = allocate(rows, able, sifted.barred, follows=task.goes_first)
+        for service_id, row_ids in given.items():
+            claimed.taken(task, len(row_ids))
             facts = by_id[service_id].facts
-            probe = health.may_probe(facts.service, now)
+            probe = health.may_probe(facts.service, claimed.now)
             if probe and not health.begin_probe(
-                connection, service_id, now, probe_minutes=self.probe_minutes
+                connection, service_id, claimed.now, probe_minutes=self.probe_minutes
             ):
                 continue
             intended = ledger.intend(
@@ -135,76 +137,79 @@ class Claimer:
                 row_ids=row_ids,
                 task_id=task.id,
                 service_id=service_id,
-                token=token,
-                now=now,
+                token=claimed.token,
+                now=claimed.now,
                 owner=self.worker_id if facts.service.throttled else None,
                 probe=probe,
             )
             if probe and not intended:
-                self._probe_again(connection, service_id, now)
+                self._probe_again(connection, service_id, claimed.now)
             claimed.row_ids.extend(row_ids)
 
     def _probe_again(self, connection: Connection, service_id: int, now: datetime) -> None:
         """The row that was to be the probe is none: the next one may be."""
         health.probe_again(connection, service_id, now, now, probe_minutes=self.probe_minutes)
 
-    def _reserve(self, connection: Connection, claims: list[Claim], view: View, now: datetime) -> list[Claim]:
-        """Reserve quota, last of all so that its row is locked briefly; put back what it does not cover."""
-        by_service: dict[int, list[Claim]] = {}
-        for claim in claims:
-            by_service.setdefault(claim.row.service_id, []).append(claim)
-        kept: list[Claim] = []
-        for service_id, mine in sorted(by_service.items()):
-            service = view.services[service_id].service
-            day = service.quota_day(now)
-            granted = quota.reserve(connection, service_id, day, len(mine), service.daily_quota)
-            ledger.put_back(connection, [claim.row.id for claim in mine[granted:]], mine[0].token)
-            kept += mine[:granted]
-        return kept
+    def _reserve(self, connection: Connection, claims: list[Claim], view: View) -> list[Claim]:
+        """Reserve all limits, last of all so that their rows are locked briefly; put back what they do not
+        cover."""
+        tasks = {task.id: task for task in view.tasks}
+        units = [unit_of(claim, tasks[claim.row.task_id], view) for claim in claims]
+        granted = limits.reserve(connection, units, view.services, view.new_today)
+        refused = [claim for claim in claims if claim.row.id not in granted]
+        if refused:
+            ledger.put_back(connection, [claim.row.id for claim in refused], refused[0].token)
+        return [claim for claim in claims if claim.row.id in granted]
+
+
+def unit_of(claim: Claim, task: OpenTask, view: View) -> limits.Unit:
+    """What a claim takes of the limits."""
+    limited = not task.follows and task.campaign_id in view.new_today
+    return limits.Unit(
+        claim.row.id,
+        claim.row.service_id,
+        claim.attempt_at,
+        claim.row.email_domain,
+        task.goes_first,
+        task.campaign_id if limited else None,
+    )
 
 
 @dataclass(slots=True)
 class Claimed:
-    """row_ids: every row an intent was tried for. claims: those that may be sent after the commit."""
+    """row_ids: every row an intent was tried for. claims: those that may be sent after the commit.
 
+    new_left: campaign id -> first messages it may still send today; None: not limited.
+    """
+
+    token: int
+    now: datetime
+    new_left: dict[int, int | None] = field(default_factory=dict)
     row_ids: list[int] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
 
+    def room(self, task: OpenTask, offers: Sequence[Offer]) -> int:
+        """How many rows of a task these services can take now."""
+        room = sum(max(0, offer.room_for(follows=task.goes_first)) for offer in offers)
+        left = None if task.follows else self.new_left[task.campaign_id]
+        return room if left is None else min(room, left)
 
-def _barred(
-    connection: Connection,
-    task: OpenTask,
-    rows: Sequence[tuple[int, int | None]],
-    able: Sequence[Offer],
-    view: View,
-    now: datetime,
-) -> tuple[Sequence[tuple[int, int | None]], dict[int, frozenset[int]]]:
-    """The rows to allocate, and for which services not: those that rest for the row's provider.
-
-    A row that another of the task's services may carry, one that has no room this moment, is left to it.
-    """
-    resting = [offer.facts for offer in able if offer.facts.paused_providers]
-    if not resting:
-        return rows, {}
-    domains = ledger.domains(connection, [row_id for row_id, keeps in rows if keeps is None])
-    barred = {
-        row_id: frozenset(f.service.id for f in resting if provider_pause(f, domain, now) is not None)
-        for row_id, domain in domains.items()
-    }
-    hungry = {offer.service_id for offer in able}
-    others = [view.services[sid] for sid in task.services - hungry if sid in view.services]
-    left = {
-        row_id
-        for row_id, services in barred.items()
-        if services == hungry and any(_may_carry(facts, domains[row_id], now) for facts in others)
-    }
-    return [row for row in rows if row[0] not in left], barred
+    def taken(self, task: OpenTask, count: int) -> None:
+        """Intents were written for so many rows of a task."""
+        left = None if task.follows else self.new_left[task.campaign_id]
+        if left is not None:
+            self.new_left[task.campaign_id] = left - count
 
 
-def _may_carry(facts: ServiceFacts, domain: str, now: datetime) -> bool:
-    """Whether a service is open to a domain's provider, once its throttle lets it."""
-    gates = service_gates(facts, now, provider_of(domain))
-    return all(blocked.gate == Gate.THROTTLE for blocked in gates)
+def _in_turn(tasks: Sequence[OpenTask], token: int) -> list[OpenTask]:
+    """Each batch begins with another task, so that a long one does not keep others waiting for its end;
+    follow-ups with precedence before all others."""
+    found: list[OpenTask] = []
+    for goes_first in (True, False):
+        mine = [task for task in tasks if task.goes_first is goes_first]
+        begin = token % max(1, len(mine))
+        found += [*mine[begin:], *mine[:begin]]
+    return found
 
 
 def sendable(facts: ServiceFacts, now: datetime) -> bool:

@@ -9,6 +9,7 @@ longer each time before it asks for one more row, until one is accepted.
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -44,7 +45,10 @@ class _Queued:
 
 
 class Lane:
-    """See the module. ``report`` is called with every result, in the event loop."""
+    """See the module. ``report`` is called with every result, in the event loop.
+
+    fraction: chance, 0 to 1; decides how much of a service's jitter is added to each gap.
+    """
 
     def __init__(
         self,
@@ -53,8 +57,13 @@ class Lane:
         attempter: Attempter,
         report: Callable[[Result], None],
         last_answer: float = float("-inf"),
+        gap: float = 0.0,
+        fraction: Callable[[], float] = random.random,
     ) -> None:
         self.service = service
+        self.gap = gap  # least seconds between two messages today, by the spread over hours
+        self._fraction = fraction
+        self._drawn = self._draw()  # the gap after the latest message
         self.channel = channel
         self._attempter = attempter
         self._report = report
@@ -90,7 +99,15 @@ class Lane:
     @property
     def next_send_at(self) -> float:
         """End of the throttle gap on the steady clock."""
-        return max(self._held_until, self.last_answer + self.service.throttle_sec)
+        return max(self._held_until, self.last_answer + max(self._drawn, self._least))
+
+    @property
+    def _least(self) -> float:
+        return max(self.service.throttle_sec, self.gap)
+
+    def _draw(self) -> float:
+        """Seconds from one message to the next; the jitter is another each time."""
+        return self._least + self._fraction() * self.service.jitter_sec
 
     def want(self) -> int:
         """How many more rows this lane should claim now: up to a second of work, 1 if throttled."""
@@ -170,6 +187,7 @@ class Lane:
         moment = clock.monotonic()
         if not result.render_error:
             self.last_answer = moment
+            self._drawn = result.gap = self._draw()
         self._done_since += 1
         if moment - self._measured_at >= 0.25:
             latest = self._done_since / (moment - self._measured_at)

@@ -24,6 +24,7 @@ from coldsend.delivery.view import View
 from coldsend.domain import dkim
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.dkim import DkimKey
+from coldsend.domain.gates import ServiceFacts
 from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
 from coldsend.pacing import services as health
@@ -40,13 +41,17 @@ LONGEST_TEST = trial.WAIT_SECONDS + trial.DEADLINE_SECONDS
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a lane was opened with; when it changes, the lane is opened anew."""
+    """What a lane was opened with; when it changes, the lane is opened anew.
+
+    gap: least seconds between two messages today, without jitter; a lane takes another one over as it is.
+    """
 
     type: str
     settings: Mapping[str, Any]
-    throttle_sec: float
+    throttled: bool
     sealed: Mapping[str, Any] | None
     signs_with: tuple[DkimKey, ...] = ()
+    gap: float = field(default=0.0, compare=False)
 
 
 @dataclass
@@ -116,13 +121,15 @@ class Lanes:
         sealed = services.sealed_credentials(connection)
         active = dkim_keys.active(connection)
         for service_id in view.wanted() & sealed.keys():
-            service = view.services[service_id].service
+            facts = view.services[service_id]
+            service = facts.service
             opening = Opening(
                 service.type,
                 service.settings,
-                service.throttle_sec,
+                service.throttled,
                 sealed[service_id],
                 dkim.keys_for(service, active),
+                _least_gap(facts),
             )
             found[service_id] = (service, opening)
         return found
@@ -147,25 +154,28 @@ class Lanes:
                 break
             if service_id in mine or view.owners.get(service_id) in others:
                 continue
-            if leases.take_sender(
-                connection, service_id, self.worker_id, now, view.services[service_id].service.throttle_sec
-            ):
+            gap = _least_gap(view.services[service_id])
+            if leases.take_sender(connection, service_id, self.worker_id, now, gap):
                 mine.append(service_id)
         gaps = leases.sender_leases_all(connection)
         return {
-            sid: self._gap(connection, view.services[sid].service, gaps[sid]["next_send_at"], now)
-            for sid in mine
+            sid: self._gap(connection, view.services[sid], gaps[sid]["next_send_at"], now) for sid in mine
         }
 
-    def _gap(self, connection: Connection, service: Service, ends: datetime | None, now: datetime) -> float:
+    def _gap(
+        self, connection: Connection, facts: ServiceFacts, ends: datetime | None, now: datetime
+    ) -> float:
         """Seconds until a service that is ours may send.
 
         An end too far ahead was written before the clock was set back, or by a host whose clock is wrong: the
         gap begins anew, and is written so, or it would begin anew each time somebody looks.
         """
         seconds = (ends - now).total_seconds() if ends is not None else 0.0
-        if seconds > service.throttle_sec + LONGEST_TEST:
-            seconds = service.throttle_sec
+        gap, service = _least_gap(facts), facts.service
+        # Yesterday's gap may have been longer: a ramp allowed less then, to be spread over the same hours.
+        longest = max(gap, (service.spread_hours or 0.0) * 3600) + service.jitter_sec
+        if seconds > longest + LONGEST_TEST:
+            seconds = gap
             begun_anew = now + timedelta(seconds=seconds)
             leases.set_next_send(connection, service.id, self.worker_id, begun_anew)
         return seconds
@@ -184,6 +194,7 @@ class Lanes:
                 self._close(service_id)
             else:
                 self._lanes[service_id].service = wanted[0]
+                self._lanes[service_id].gap = wanted[1].gap
         closing = {lane.service.id for lane in self._closing.values()}
         for service_id, (service, opening) in openings.items():
             if service_id in self._lanes or service_id in closing:
@@ -208,7 +219,9 @@ class Lanes:
             return
         self._unusable.pop(service.id, None)
         last_answer = self._last_answers.get(service.id, float("-inf"))
-        self._lanes[service.id] = Lane(service, channel, self.attempter, self.report, last_answer)
+        self._lanes[service.id] = Lane(
+            service, channel, self.attempter, self.report, last_answer, opening.gap
+        )
         self._openings[service.id] = opening
         self._signers[service.id] = signer
 
@@ -259,6 +272,10 @@ class Lanes:
             "held": sum(lane.waiting + lane.in_flight for lane in self._lanes.values()),
             "rate": round(sum(lane.rate for lane in self._lanes.values()), 3),
         }
+
+
+def _least_gap(facts: ServiceFacts) -> float:
+    return facts.service.gap(facts.limit_today)
 
 
 def rest_unusable(connection: Connection, complaints: Mapping[int, str], now: datetime) -> None:

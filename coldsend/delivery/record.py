@@ -6,7 +6,6 @@ connection was lost at COMMIT) writes nothing the second time, events included.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -31,8 +30,10 @@ from coldsend.domain.states import (
 )
 from coldsend.feedback import breaker
 from coldsend.feedback.consequences import is_repeated
+from coldsend.pacing import limits
 from coldsend.pacing import services as health
-from coldsend.stores import campaigns, events, leases, ledger, quota, row_outcomes, suppressions, tasks
+from coldsend.pacing.calendar import Calendar
+from coldsend.stores import campaigns, events, leases, ledger, row_outcomes, suppressions, tasks, waiting
 
 
 class StaleOutcomes(Exception):
@@ -152,14 +153,38 @@ def _details(outcome: RowOutcome) -> dict[str, Any]:
 def _refund(
     connection: Connection, outcomes: Iterable[RowOutcome], services: Mapping[int, ServiceFacts]
 ) -> None:
-    """Give quota back for recipients that were never accepted, on the day it was reserved."""
-    back: Counter[tuple[int, Any]] = Counter()
-    for outcome in outcomes:
-        facts = services.get(outcome.service_id)
-        if outcome.refund and facts is not None:
-            back[outcome.service_id, facts.service.quota_day(outcome.attempt_at or outcome.at)] += 1
-    for (service_id, day), count in sorted(back.items()):
-        quota.refund(connection, service_id, day, count)
+    """Give back what was reserved for recipients that were never accepted, where it was reserved."""
+    refused = [outcome for outcome in outcomes if outcome.refund and outcome.service_id in services]
+    if not refused:
+        return
+    units, campaigns = _units(connection, refused)
+    limits.refund(connection, units, services, campaigns)
+
+
+def _units(
+    connection: Connection, refused: Sequence[RowOutcome]
+) -> tuple[list[limits.Unit], dict[int, limits.NewToday]]:
+    """What these rows had taken; and the campaigns whose new recipients are limited."""
+    whose = waiting.limited(connection, [outcome.row_id for outcome in refused])
+    campaigns = {
+        row["campaign_id"]: limits.NewToday(row["new_per_day"], Calendar.of(row).day_of)
+        for row in whose.values()
+        if row["new_per_day"] is not None
+    }
+    units = []
+    for outcome in refused:
+        row = whose[outcome.row_id]
+        first = row["follows_task_id"] is None and row["campaign_id"] in campaigns
+        units.append(
+            limits.Unit(
+                outcome.row_id,
+                outcome.service_id,
+                outcome.attempt_at or outcome.at,
+                row["email_domain"],
+                campaign_id=row["campaign_id"] if first else None,
+            )
+        )
+    return units, campaigns
 
 
 def consequences(
@@ -288,17 +313,18 @@ def _throttle_gaps(
     results: Sequence[Result],
     services: Mapping[int, ServiceFacts],
 ) -> None:
-    """Write next_send_at = final reply + throttle of each throttled service that has sent."""
-    last: dict[int, datetime] = {}
+    """Write next_send_at = final reply + gap of each throttled service that has sent."""
+    last: dict[int, tuple[datetime, float]] = {}
     for result in results:
         if result.outcome.tried:
             service_id = result.claim.row.service_id
-            last[service_id] = max(result.outcome.at, last.get(service_id, result.outcome.at))
-    for service_id, at in sorted(last.items()):
+            ended = (result.outcome.at, result.gap)
+            last[service_id] = max(ended, last.get(service_id, ended))
+    for service_id, (at, gap) in sorted(last.items()):
         facts = services.get(service_id)
         if facts is not None and facts.service.throttled:
-            gap = timedelta(seconds=facts.service.throttle_sec)
-            leases.set_next_send(connection, service_id, recorder.worker_id, at + gap)
+            seconds = max(gap, facts.service.gap(facts.limit_today))
+            leases.set_next_send(connection, service_id, recorder.worker_id, at + timedelta(seconds=seconds))
 
 
 def _note(recorded: Recorded, change: health.HealthChange | None) -> None:

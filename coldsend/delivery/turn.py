@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from sqlalchemy.engine import Connection
@@ -29,9 +29,11 @@ from coldsend.delivery.record import Recorded, Recorder, StaleOutcomes
 from coldsend.delivery.refusals import Refusals
 from coldsend.delivery.view import View, own_buckets
 from coldsend.domain import outcome as outcomes
+from coldsend.domain.outcome import RowOutcome
 from coldsend.domain.states import RowStatus
 from coldsend.feedback.breaker import Limits
 from coldsend.pacing import services as health
+from coldsend.pacing.calendar import Calendar, Whereabouts
 from coldsend.stores import claims, ledger
 
 REPEATS = 20
@@ -142,7 +144,8 @@ class Turns:
     def _record(self, connection: Connection, results: Sequence[Result], view: View) -> Recorded:
         if not results:
             return Recorded()
-        decided = [result.outcome for result in results]
+        calendars = {task.id: task.calendar for task in view.tasks}
+        decided = [_within_window(result, calendars.get(result.claim.row.task_id)) for result in results]
         open_keys = record.outcomes_of_rows(connection, decided, view.services, check=self._check)
         mine = [result for result in results if (result.outcome.row_id, result.outcome.token) in open_keys]
         now = clock.now()
@@ -180,3 +183,13 @@ class Turns:
         for kind, row_id, reason in recorded.paused:
             logbook.paused_by_engine(kind, row_id, reason)
         self._refusals.look(recorded.refused)
+
+
+def _within_window(result: Result, calendar: Calendar | None) -> RowOutcome:
+    """The outcome of an attempt; a retry that would fall outside the campaign's window moves into it."""
+    outcome, row = result.outcome, result.claim.row
+    if outcome.scheduled_send_at is None or calendar is None or calendar.any_time:
+        return outcome
+    contact = Whereabouts.of(row.contact_id, row.time_zone, row.fields)
+    opens = calendar.open(outcome.scheduled_send_at, contact)
+    return outcome if opens is None else replace(outcome, scheduled_send_at=opens)

@@ -42,6 +42,7 @@ from coldsend.domain.service import Service
 from coldsend.domain.states import RowStatus
 from coldsend.errors import ColdsendError, Unreachable
 from coldsend.feedback.applier import limits_of
+from coldsend.pacing.followups import FollowupsDue
 from coldsend.stores import signing_keys, workers
 
 T = TypeVar("T")
@@ -77,6 +78,7 @@ class Worker:
     worker_id: int = 0
     _results: list[Result] = field(default_factory=list)
     _view: View = field(default_factory=View)
+    _followups: FollowupsDue = field(default_factory=FollowupsDue)
     _lease_ends: float = 0.0
     _declared_dead: bool = False
     _wake_at: int = 1  # results in hand that end a sleep
@@ -262,11 +264,11 @@ class Worker:
             if not workers.beat(connection, self.worker_id, now, lease, summary):
                 return None
             rest_unusable(connection, complaints, now)
-            view = views.read(connection, now)
+            view = views.read(connection, now, self._followups)
             gaps = self._lanes.own_throttled(connection, view, now, busy)
             # Owners may have changed just now: read the view again only where they did.
             if any(view.owners.get(service_id) != self.worker_id for service_id in gaps):
-                view = views.read(connection, now)
+                view = views.read(connection, now, self._followups)
             edited = self._composers.edited(connection, known)
             return Seen(view, self._lanes.load_openings(connection, view), gaps, edited)
 

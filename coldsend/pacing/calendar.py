@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from sqlalchemy.engine import RowMapping
 
 from coldsend.domain.window import ALWAYS, IsHoliday, SendWindow, Span, never, point_in, share_of
 from coldsend.pacing import countries
@@ -49,7 +51,7 @@ class Calendar:
     spread: bool = False
 
     @classmethod
-    def of(cls, campaign: Mapping[str, Any]) -> Calendar:
+    def of(cls, campaign: Mapping[str, Any] | RowMapping) -> Calendar:
         """The calendar of a row of ``campaigns``, or of anything that has its settings under their names."""
         window, holidays = campaign["send_window"], campaign["holidays"]
         return _calendar(
@@ -103,13 +105,14 @@ class Calendar:
         zone = self.zone_of(time_zone, country)
         return (self.window or ALWAYS).rest_of_day(due, zone, self._holidays(country))
 
-    def day_of(self, moment: datetime) -> tuple[date, datetime, datetime]:
-        """The campaign's day at ``moment``: its date, and when it and the next one begin (UTC)."""
-        day = moment.astimezone(self.zone).date()
-        return day, self._midnight(day), self._midnight(day + _DAY)
+    def day_of(self, moment: datetime) -> date:
+        """The campaign's day at ``moment``, in its own zone."""
+        return moment.astimezone(self.zone).date()
 
-    def _midnight(self, day: date) -> datetime:
-        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(UTC)
+    def next_day(self, moment: datetime) -> datetime:
+        """When the campaign's next day begins (UTC)."""
+        midnight = datetime.combine(self.day_of(moment) + _DAY, time.min, self.zone)
+        return midnight.astimezone(UTC)
 
     def _opens(self, moment: datetime, contact: Whereabouts) -> datetime:
         if self.any_time:

@@ -98,16 +98,6 @@ def candidates(
     return [(row[0], row[1]) for row in found]
 
 
-def domains(connection: Connection, row_ids: Sequence[int]) -> dict[int, str]:
-    """row id -> domain of its contact's address."""
-    found = sa.select(rows.id, contacts.c.email_domain).select_from(
-        task_contacts.join(contacts, contacts.c.id == rows.contact_id)
-    )
-    return {
-        row[0]: row[1] for ids in chunks(row_ids) for row in connection.execute(found.where(rows.id.in_(ids)))
-    }
-
-
 def row_of(connection: Connection, task_id: int, contact_id: int) -> RowMapping | None:
     """A contact's row in a task's send list."""
     found = sa.select(task_contacts).where(rows.task_id == task_id, rows.contact_id == contact_id)
@@ -156,23 +146,24 @@ def intend(
         )
         .exists()
     )
-    throttled = sender_services.c.throttle_sec > 0
+    of = sender_services.c
+    throttled = sa.or_(of.throttle_sec > 0, of.jitter_sec > 0, sa.func.coalesce(of.spread_hours, 0) > 0)
     healthy = (
         [
-            sender_services.c.health_status == HealthStatus.FROZEN.value,
-            sender_services.c.frozen_code == FreezeCode.ERRORS.value,
+            of.health_status == HealthStatus.FROZEN.value,
+            of.frozen_code == FreezeCode.ERRORS.value,
         ]
         if probe
         else [
-            sender_services.c.health_status == HealthStatus.ACTIVE.value,
-            sa.or_(sender_services.c.cool_down_until.is_(None), sender_services.c.cool_down_until <= now),
+            of.health_status == HealthStatus.ACTIVE.value,
+            sa.or_(of.cool_down_until.is_(None), of.cool_down_until <= now),
         ]
     )
     service_open = (
         sa.select(sa.literal(1))
         .select_from(sender_services)
         .where(
-            sender_services.c.id == service_id,
+            of.id == service_id,
             throttled if owner is not None else sa.not_(throttled),
             *healthy,
         )

@@ -58,7 +58,7 @@ class SmtpChannel:
         if self._route.tls != "none" and tls_context is None:
             self._context = trusting(settings.ca_file, "smtp")
         # The next message's envelope travels with the body of the one before: one more for each is welcome.
-        self.appetite = 2 * self.capacity if service.throttle_sec == 0 else self.capacity
+        self.appetite = self.capacity if service.throttled else 2 * self.capacity
         self._behind = Behind(allowed=settings.idle_seconds > 0)
         self._connections = 0  # open or being opened
         self._waiting: deque[Delivery] = deque()
