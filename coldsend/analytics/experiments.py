@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.domain.experiment import Count, Experiment, Look, Standing, is_whole, verdict
-from coldsend.domain.experiment_words import sentences
+from coldsend.domain.experiment_words import rules, sentences
 from coldsend.domain.states import TASK_ENDED
 from coldsend.domain.statistics import rate_interval
 from coldsend.stores import experiments, reports, tasks, template_sets
@@ -32,7 +32,7 @@ class Results:
     def said(self) -> list[str]:
         """How it stands, for people."""
         if not self.begun:
-            return ["The task has not begun: nothing has been sent yet."]
+            return [*rules(self.experiment), "The task has not begun: nothing has been sent yet."]
         return sentences(
             self.experiment,
             self.counts,

@@ -24,7 +24,7 @@ def sentences(
 
     has_ended: of the task; all that it has sent is counted.
     """
-    said = list(_rules(experiment))
+    said = list(rules(experiment))
     if len(counts) > 1 and all(count.counted for count in counts):
         seen = verdict(counts, experiment.next_level)
         said += _lead(experiment, seen, names)
@@ -36,7 +36,8 @@ def sentences(
     return said
 
 
-def _rules(experiment: Experiment) -> Iterator[str]:
+def rules(experiment: Experiment) -> Iterator[str]:
+    """What is counted."""
     hours = _hours(experiment.wait_hours)
     yield (
         f"Counted is who was sent it at least {hours} ago; "
