@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+from coldsend.database.types import UtcDateTime
 
 
 class json_text(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
@@ -162,3 +165,25 @@ def _hours_between_sqlite(element: hours_between, compiler: Any, **options: Any)
 def _hours_between_mysql(element: hours_between, compiler: Any, **options: Any) -> str:
     earlier, later = (compiler.process(one, **options) for one in element.clauses)
     return f"(TIMESTAMPDIFF(SECOND, {earlier}, {later}) / 3600)"
+
+
+class later_by(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """``later_by(moment, number, divisor)``: the moment so many whole seconds (number / divisor) later."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "later_by"
+
+
+@compiles(later_by, "sqlite")
+def _later_by_sqlite(element: later_by, compiler: Any, **options: Any) -> str:
+    moment, number, divisor = (compiler.process(one, **options) for one in element.clauses)
+    seconds = f"(({number}) / ({divisor})) || ' seconds'"
+    return f"(strftime('%Y-%m-%d %H:%M:%S', substr({moment}, 1, 19), {seconds}) || substr({moment}, 20))"
+
+
+@compiles(later_by, "mysql")
+@compiles(later_by, "mariadb")
+def _later_by_mysql(element: later_by, compiler: Any, **options: Any) -> str:
+    moment, number, divisor = (compiler.process(one, **options) for one in element.clauses)
+    return f"TIMESTAMPADD(SECOND, ({number}) DIV ({divisor}), CAST({moment} AS DATETIME(6)))"

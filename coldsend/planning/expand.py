@@ -12,13 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
+from sqlalchemy import Select
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.audience import rule
 from coldsend.audience.rule_sql import RuleQuery, Span
 from coldsend.database.engine import Database
 from coldsend.errors import NotFound, Refused
-from coldsend.stores import expansion, tasks
+from coldsend.pacing.calendar import Calendar
+from coldsend.stores import campaigns, due_times, expansion, tasks
+from coldsend.stores.due_times import DueTimes
 
 CHUNK = 20_000  # rows one transaction adds: a fraction of a second
 
@@ -84,16 +87,17 @@ def _step(connection: Connection, task_id: int, now: datetime, chunk: int) -> _S
     to, lead = query.lead_between(connection, rest, chunk)
     if not expansion.advance(connection, task_id, (rest.after, to), task["expanded_count"], now):
         return _Step()  # moved meanwhile: the next step sees where to
+    recipients = query.recipients(lead, Span(rest.after, to))
     added = expansion.add_rows(
         connection,
-        query.recipients(lead, Span(rest.after, to)),
+        recipients,
         task_id=task_id,
         campaign_id=task["campaign_id"],
         after=rest.after,
         # Read behind the lock: an experiment may have been decided since.
         template_ids=tasks.get(connection, task_id)["template_ids"],
         turns=task["expanded_count"],
-        due=_due(task, now),
+        due=_due_times(connection, task, recipients, now),
     )
     done = to >= rest.upto
     expansion.count(connection, task_id, added, now, done=done)
@@ -126,6 +130,18 @@ def round_for(connection: Connection, task: RowMapping) -> list[int]:
             hint="add one: coldsend template-set add SET --template TEMPLATE",
         )
     return list(templates)
+
+
+def _due_times(connection: Connection, task: RowMapping, recipients: Select[int], now: datetime) -> DueTimes:
+    """The due time of each recipient, within the campaign's window where they live."""
+    calendar = Calendar.of(campaigns.find(connection, task["campaign_id"]))
+    if calendar.any_time:
+        return DueTimes.at(_due(task, now))
+    due = max(_due(task, now), now)  # what is left of a window begins now
+    places = {
+        place: calendar.rest_of_day(due, *place) for place in due_times.places_of(connection, recipients)
+    }
+    return DueTimes(calendar.rest_of_day(due, None, None), places, calendar.spread)
 
 
 def _due(task: RowMapping, now: datetime) -> datetime:

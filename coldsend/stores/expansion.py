@@ -17,10 +17,10 @@ from sqlalchemy.engine import Connection
 
 from coldsend.database.dialect import text_of
 from coldsend.database.tables import contacts, task_contacts, tasks, template_set_items
-from coldsend.database.types import UtcDateTime
 from coldsend.domain.gates import Gate
 from coldsend.domain.rotation import Turn, round_of
 from coldsend.domain.states import RowStatus, TaskStatus
+from coldsend.stores.due_times import DueTimes, place_columns
 from coldsend.stores.ledger import BUCKETS
 from coldsend.stores.suppressions import suppressed_condition
 
@@ -83,7 +83,7 @@ def add_rows(
     after: int,
     template_ids: Sequence[int],
     turns: int,
-    due: datetime,
+    due: DueTimes,
 ) -> int:
     """Add a row for every recipient that is not on the task's list; how many were added.
 
@@ -95,14 +95,16 @@ def add_rows(
         recipients = recipients.where(~_is_listed(task_id))
     turn = (turns - 1 + sa.func.row_number().over(order_by=contacts.c.id)) % len(template_ids)
     suppressed = sa.case((suppressed_condition(campaign_id), 1), else_=0)
-    chosen = recipients.add_columns(suppressed.label("suppressed"), turn.label("turn")).subquery("chosen")
+    places = place_columns() if due.places else []
+    wanted = recipients.add_columns(suppressed.label("suppressed"), turn.label("turn"), *places)
+    chosen = wanted.subquery("chosen")
     rows = _rows(chosen, task_id, template_ids, due, connection.dialect.name)
     insert = sa.insert(task_contacts).from_select([column.name for column in rows.selected_columns], rows)
     return connection.execute(insert).rowcount
 
 
 def _rows(
-    chosen: sa.Subquery, task_id: int, template_ids: Sequence[int], due: datetime, dialect_name: str
+    chosen: sa.Subquery, task_id: int, template_ids: Sequence[int], due: DueTimes, dialect_name: str
 ) -> sa.Select[Any]:
     """Rows of ``task_contacts`` for the chosen contacts, columns named as there."""
     skipped = chosen.c.suppressed == 1
@@ -114,7 +116,7 @@ def _rows(
         sa.case((skipped, RowStatus.SKIPPED.value), else_=RowStatus.PENDING.value).label("status"),
         sa.case((skipped, Gate.SUPPRESSED.value)).label("reason"),
         template.label("selected_template_id"),
-        sa.literal(due, UtcDateTime()).label("scheduled_send_at"),
+        due.expression(chosen).label("scheduled_send_at"),
         uid.label("event_tracking_uid"),
         (chosen.c.id % BUCKETS).label("bucket"),
     )
