@@ -8,9 +8,9 @@ from coldsend.logbook.line import event
 
 
 def experiment_looked(
-    task: str, task_id: int, template: str, *, look: int, chance: float, level: float, conclusive: bool
+    task: str, task_id: int, template: str, *, look: int, chance: float, limit: float, conclusive: bool
 ) -> None:
-    """An experiment was judged: ``template`` leads; it wins where the chance is within the look's level."""
+    """An experiment was judged: ``template`` leads; it wins where the chance is within the limit."""
     event(
         logging.INFO,
         "experiment_looked",
@@ -19,7 +19,7 @@ def experiment_looked(
         template=template,
         look=look,
         chance=round(chance, 6),
-        level=round(level, 6),
+        limit=round(limit, 6),
         conclusive=conclusive,
     )
 

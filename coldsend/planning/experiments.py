@@ -98,7 +98,7 @@ def _log_look(task: RowMapping, experiment: Experiment, names: dict[int, str]) -
         names[last.leader],
         look=len(experiment.looks),
         chance=last.chance,
-        level=last.level,
+        limit=last.level,
         conclusive=last.is_conclusive,
     )
 
