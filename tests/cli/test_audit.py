@@ -1,4 +1,4 @@
-"""The audit log: every change leaves a row, refused ones too; reading and usage errors do not, nor secrets."""
+"""The audit log: every change leaves a row, refused ones too; reading, usage errors and secrets do not."""
 
 from __future__ import annotations
 
