@@ -23,8 +23,8 @@ SHORTEST_SPAN = 5.0  # seconds; over less than this a rate is a guess
 class Tally:
     """Recipients counted from several sides; names are those of templates and services.
 
-    by_template counts every expanded row; by_service those a server accepted from it. later: pending rows
-    that are due only in the future, the first of them at ``next_due_at``.
+    by_template counts every expanded row; by_service those a server accepted from it. replies: by what they
+    want. later: pending rows that are due only in the future, the first of them at ``next_due_at``.
     """
 
     by_status: Counter[str] = field(default_factory=Counter)
@@ -32,6 +32,7 @@ class Tally:
     by_service: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     feedback: Counter[str] = field(default_factory=Counter)
+    replies: Counter[str] = field(default_factory=Counter)
     later: int = 0
     next_due_at: datetime | None = None
     first_sent_at: datetime | None = None
@@ -59,7 +60,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Add another task's counts to these."""
-        for name in ("by_status", "by_template", "by_service", "reasons", "feedback"):
+        for name in ("by_status", "by_template", "by_service", "reasons", "feedback", "replies"):
             getattr(self, name).update(getattr(other, name))
         self.later += other.later
         self.next_due_at = _earliest(self.next_due_at, other.next_due_at)
@@ -78,6 +79,7 @@ class Tally:
                     self.reasons.items(), key=lambda item: (-item[1], item[0])
                 )
             ],
+            "replies": dict(self.replies.most_common()),
             "feedback": {name: self.feedback[name] for name in ("accepted", *reports.FEEDBACK)},
             "first_sent_at": self.first_sent_at,
             "last_sent_at": self.last_sent_at,
@@ -98,11 +100,17 @@ def names(connection: Connection) -> Names:
 
 
 def of_task(
-    connection: Connection, task_id: int, now: datetime, known: Names, service_id: int | None = None
+    connection: Connection,
+    task_id: int,
+    now: datetime,
+    known: Names,
+    *,
+    service_id: int | None = None,
+    template_id: int | None = None,
 ) -> Tally:
-    """The counts of one task, all from one pass over its rows; only one service's with ``service_id``."""
+    """The counts of one task, all from one pass over its rows; only one service's, or one template's."""
     tally = Tally()
-    for group in reports.breakdown(connection, task_id, now, service_id):
+    for group in reports.breakdown(connection, task_id, now, service_id=service_id, template_id=template_id):
         count, status = group["rows"], group["status"]
         tally.by_status[status] += count
         if group["reason"] is not None:
@@ -115,6 +123,8 @@ def of_task(
                 tally.by_service[known.services[group["sender_service_id"]]] += count
         for name in reports.FEEDBACK:
             tally.feedback[name] += group[name]
+        if group["reply_category"] is not None:
+            tally.replies[group["reply_category"]] += count
         if status == RowStatus.PENDING:
             tally.later += group["later"]
             tally.next_due_at = _earliest(tally.next_due_at, group["next_due_at"])

@@ -23,7 +23,7 @@ NOUNS: dict[str, str] = {
     "task": "Tasks of a campaign: who gets which templates, and when.",
     "experiment": "Experiments: which template of a task brings more replies or clicks.",
     "unknown": "Recipients whose outcome is unknown: list them, and decide what becomes of each.",
-    "report": "Reports: what became of a campaign, a task, a sender service.",
+    "report": "Reports: what became of a campaign, a task, a template, a service, a recipient domain.",
     "event": "The event log: what was tried, accepted and refused, and what came back.",
     "feedback": "What came back and is about no recipient, as far as anybody can tell.",
     "scheduler": "The daemon: plans campaigns and keeps sender processes running.",

@@ -45,6 +45,10 @@ _BY_NAME = {
     for domain in domains
     if domain.endswith(".*")
 }
+# How the domains above are found: by name, and by what national domains of a name begin with.
+NAMES = frozenset(_PROVIDERS)
+DOMAINS = frozenset(_BY_DOMAIN)
+BEGINNINGS = frozenset(_BY_NAME)
 # What stands after the name of a provider in its national domains: "de", "co.uk", "com.br".
 _NATIONAL = re.compile(r"(?:(?:com?|net)\.)?[a-z]{2}|com|net|eu")
 

@@ -48,16 +48,23 @@ def in_order(counts: dict[str, int]) -> dict[str, int]:
 
 
 def breakdown(
-    connection: Connection, task_id: int, now: datetime, service_id: int | None = None
+    connection: Connection,
+    task_id: int,
+    now: datetime,
+    *,
+    service_id: int | None = None,
+    template_id: int | None = None,
 ) -> list[RowMapping]:
-    """Rows of one task counted by status, reason, template and service, in one pass.
+    """Rows of one task counted by status, reason, template, service and what replies want, in one pass.
 
     Also per group: first and last acceptance, how many are due only later and the first of these moments,
-    and how many have each feedback time. ``service_id``: only rows that went to this service last.
+    and how many have each feedback time. service_id: only rows that went to this service last. template_id:
+    only rows with this template.
     """
     rows = task_contacts
     later = rows.c.scheduled_send_at > now
     keys = [rows.c.status, rows.c.reason, rows.c.selected_template_id, rows.c.sender_service_id]
+    keys.append(rows.c.reply_category)
     query = (
         sa.select(
             *keys,
@@ -73,11 +80,34 @@ def breakdown(
     )
     if service_id is not None:
         query = query.where(rows.c.sender_service_id == service_id)
+    if template_id is not None:
+        query = query.where(rows.c.selected_template_id == template_id)
     return list(connection.execute(query).mappings())
 
 
 def template_names(connection: Connection) -> dict[int, str]:
     return {row.id: row.name for row in connection.execute(sa.select(templates.c.id, templates.c.name))}
+
+
+def tasks_with_template(
+    connection: Connection, template_id: int, owner: int | None = None
+) -> list[RowMapping]:
+    """Tasks whose rotation this template is in, the oldest first. owner: of this user's campaigns."""
+    columns = (tasks.c.id, tasks.c.name, campaigns.c.name.label("campaign"), tasks.c.template_ids)
+    query = sa.select(*columns).join_from(tasks, campaigns).where(tasks.c.template_ids.is_not(None))
+    if owner is not None:
+        query = query.where(campaigns.c.created_by == owner)
+    found = connection.execute(query.order_by(tasks.c.id)).mappings()
+    return [task for task in found if template_id in task["template_ids"]]
+
+
+def all_tasks(connection: Connection, owner: int | None = None) -> list[RowMapping]:
+    """Every task, the oldest first. owner: of this user's campaigns."""
+    columns = (tasks.c.id, tasks.c.name, campaigns.c.name.label("campaign"))
+    query = sa.select(*columns).join_from(tasks, campaigns)
+    if owner is not None:
+        query = query.where(campaigns.c.created_by == owner)
+    return list(connection.execute(query.order_by(tasks.c.id)).mappings())
 
 
 def service_names(connection: Connection) -> dict[int, str]:

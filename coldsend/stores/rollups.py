@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from coldsend.database import bulk
 from coldsend.database.dialect import insert_ignore
 from coldsend.database.tables import contacts, cursors, event_counts, event_domains, event_links
+from coldsend.domain.happening import Nature
 from coldsend.domain.states import EventType
 
 COUNTED = "events"  # cursor: up to which id events are in the roll-ups
@@ -21,10 +22,10 @@ ERASED_DOMAIN = "erased.invalid"
 
 class Cell(NamedTuple):
     """Events that are alike. recipients: for whom it was the first of its type and nature; firsts: of its
-    type. hour: when it begins. domain: of the recipients, "" where cells are not told apart by it."""
+    type. hour: when it begins. hour, domain: None and "" where cells are not told apart by them."""
 
     task_id: int
-    hour: datetime
+    hour: datetime | None
     type: str
     nature: str
     template_id: int
@@ -128,3 +129,61 @@ def forget_domain(connection: Connection, domain: str) -> bool:
     bulk.insert_many(connection, event_domains, names, rows, adding=("events", "recipients", "firsts"))
     connection.execute(sa.delete(event_domains).where(mine))
     return True
+
+
+def counted(connection: Connection, task_ids: Collection[int]) -> list[Cell]:
+    """What the roll-ups say of these tasks, not told apart by domain."""
+    c = event_counts.c
+    columns = (c.task_id, c.hour, _plain(c.type), _plain(c.nature), c.template_id, c.sender_service_id)
+    statement = sa.select(*columns, sa.literal(""), c.events, c.recipients, c.firsts)
+    mine = statement.where(bulk.among(c.task_id, sorted(task_ids)))
+    return [Cell(*found) for found in connection.execute(mine)]
+
+
+def largest_domains(connection: Connection, task_ids: Collection[int], count: int) -> list[str]:
+    """The domains that most messages of these tasks were accepted for, or refused, by the roll-ups."""
+    c = event_domains.c
+    answered = sa.or_(
+        c.type == EventType.SEND_API_SUCCESS.value,
+        sa.and_(
+            c.type == EventType.SEND_API_FAIL.value, c.nature.in_([Nature.HARD.value, Nature.SOFT.value])
+        ),
+    )
+    statement = sa.select(c.domain).where(bulk.among(c.task_id, sorted(task_ids)), answered)
+    most = sa.func.sum(c.recipients).desc()
+    statement = statement.group_by(c.domain).order_by(most, c.domain).limit(count)
+    return list(connection.execute(statement).scalars())
+
+
+def of_domains(
+    connection: Connection,
+    task_ids: Collection[int],
+    names: Collection[str],
+    beginnings: Collection[str] = (),
+    *,
+    by_task: bool = False,
+) -> list[Cell]:
+    """What the roll-ups say of domains with these names, or that begin with one of these words and a dot."""
+    c = event_domains.c
+    named = [bulk.among(c.domain, sorted(names))] if names else []
+    named += [c.domain.like(f"{word}.%") for word in sorted(beginnings)]
+    keys = (c.task_id if by_task else sa.literal(0), c.domain, _plain(c.type), _plain(c.nature))
+    sums = [sa.func.sum(column) for column in (c.events, c.recipients, c.firsts)]
+    statement = sa.select(*keys, *sums).where(bulk.among(c.task_id, sorted(task_ids)), sa.or_(*named))
+    statement = statement.group_by(*([c.task_id] if by_task else []), c.domain, c.type, c.nature)
+    return [
+        Cell(task_id, None, kind, nature, 0, 0, domain, *map(int, numbers))
+        for task_id, domain, kind, nature, *numbers in connection.execute(statement)
+    ]
+
+
+def links(connection: Connection, task_ids: Collection[int]) -> list[Link]:
+    """What the roll-ups say of the links in these tasks' messages."""
+    c = event_links.c
+    columns = (c.task_id, c.template_id, c.digest, _plain(c.nature), c.url, c.clicks, c.recipients)
+    statement = sa.select(*columns).where(bulk.among(c.task_id, sorted(task_ids)))
+    return [Link(*found) for found in connection.execute(statement)]
+
+
+def _plain(column: sa.Column[str]) -> sa.ColumnElement[str]:
+    return sa.type_coerce(column, sa.String)

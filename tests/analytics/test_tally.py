@@ -13,7 +13,7 @@ MINUTE = timedelta(minutes=1)
 
 def of_task(world: World, task: int, service: int | None = None) -> Tally:
     with world.database.read() as connection:
-        return tally.of_task(connection, task, NOW, tally.names(connection), service)
+        return tally.of_task(connection, task, NOW, tally.names(connection), service_id=service)
 
 
 def test_an_empty_task_counts_nothing(world: World) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from coldsend.analytics import reporting
+from coldsend.analytics.reports import documents
 from coldsend.analytics.rollup import RollUp
 from coldsend.audience import erasing, retention
 from coldsend.audience.retention import Dropped, Keeper
@@ -170,7 +170,7 @@ def test_reports_count_as_before(kept: Kept) -> None:
 
     def report() -> object:
         with kept.database.read() as connection:
-            return reporting.campaign_report(connection, campaigns_store.find(connection, "spring"), NOW)
+            return documents.campaign_report(connection, campaigns_store.find(connection, "spring"), NOW)
 
     before = report()
     assert kept.run().events == 1

@@ -57,7 +57,6 @@ def test_people_read_tables(project: Project, world: World) -> None:
     lines = [line.split() for line in out.splitlines()]
     assert ["pending", "3", "30.0", "%"] in lines
     assert ["template1.1", "4", "40.0", "%"] in lines
-    assert ["main", "4", "66.7", "%"] in lines
     assert ["skipped", "suppressed", "1"] in lines
     assert "waiting: 3" in out
     assert "the daily quota of service 'main' is used up: used 4 of 4" in out

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from coldsend.analytics import reporting
+from coldsend.analytics.reports import documents
 from coldsend.database.engine import Database
 from coldsend.database.tables import event_log, provider_pauses, sender_quota, workers
 from coldsend.stores import campaigns, services, tasks
@@ -28,12 +28,12 @@ def world(database: Database) -> World:
 
 def campaign_report(world: World, campaign: int) -> dict[str, Any]:
     with world.database.read() as connection:
-        return reporting.campaign_report(connection, campaigns.find(connection, campaign), NOW)
+        return documents.campaign_report(connection, campaigns.find(connection, campaign), NOW)
 
 
 def task_report(world: World, task: int) -> dict[str, Any]:
     with world.database.read() as connection:
-        return reporting.task_report(connection, tasks.get(connection, task), NOW)
+        return documents.task_report(connection, tasks.get(connection, task), NOW)
 
 
 def used(world: World, service: int, count: int) -> None:
@@ -164,7 +164,7 @@ def test_a_service_reports_its_quota_days_and_what_it_sent_for_which_task(world:
     world.rows(task, "sent", 3, sender_service_id=other, sent_at=NOW)
     with world.database.read() as connection:
         row = services.find(connection, "main")
-        report = reporting.service_report(connection, row, NOW, 30)
+        report = documents.service_report(connection, row, NOW, 30)
     assert (report["service"], report["used_today"], report["daily_quota"]) == ("main", 7, 100)
     assert report["days"] == [{"quota_day": NOW.date(), "used": 7}]
     assert report["by_status"] == {"sent": 2}
@@ -179,5 +179,5 @@ def test_a_service_report_leaves_out_tasks_that_ended_long_ago(world: World) -> 
         task = world.task(campaign, name, "finished", actual_start_time=old, actual_end_time=end)
         world.rows(task, "sent", 1, sender_service_id=service)
     with world.database.read() as connection:
-        report = reporting.service_report(connection, services.find(connection, "main"), NOW, 30)
+        report = documents.service_report(connection, services.find(connection, "main"), NOW, 30)
     assert [part["task"] for part in report["tasks"]] == ["spring/new", "spring/going on"]
