@@ -205,25 +205,24 @@ def test_a_look_at_what_was_stopped_meanwhile_decides_nothing(
     assert lab.templates_of(waiting) == {lab.b}
 
 
+@pytest.mark.parametrize("meanwhile", ["last_contact", "advance"])
 def test_rows_that_are_added_while_it_is_decided_get_the_winner(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, meanwhile: str
 ) -> None:
     """Decided after the expansion has read its task, and before it holds the lock."""
     lab.look_again_at(expanded_at=None, expanded_count=0)
     people = lab.world.contacts(4)
 
-    def decided_first(do: Any) -> Any:
-        def instead(connection: sa.Connection, *arguments: Any, **options: Any) -> Any:
-            experiment = store.of(task_store.get(connection, lab.task))
-            assert experiment is not None
-            after = experiment.decided(lab.b, "anna", [lab.a, lab.b], NOW)
-            store.save(connection, lab.task, after, [lab.b])
-            return do(connection, *arguments, **options)
+    do = getattr(expansion, meanwhile)
 
-        return instead
+    def decided_first(connection: sa.Connection, *arguments: Any, **options: Any) -> Any:
+        experiment = store.of(task_store.get(connection, lab.task))
+        assert experiment is not None
+        after = experiment.decided(lab.b, "anna", [lab.a, lab.b], NOW)
+        store.save(connection, lab.task, after, [lab.b])
+        return do(connection, *arguments, **options)
 
-    monkeypatch.setattr(expansion, "last_contact", decided_first(expansion.last_contact))
-    monkeypatch.setattr(expansion, "advance", decided_first(expansion.advance))
+    monkeypatch.setattr(expansion, meanwhile, decided_first)
     assert expand.expand_task(lab.database, lab.task, NOW).count == len(people)
     assert lab.all_templates() == {lab.b: 4}
     assert lab.round == [lab.b]
