@@ -7,7 +7,9 @@ it is committed only where it made exactly the changes that were shown.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -23,7 +25,7 @@ from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.domain.access import Actor
 from coldsend.domain.finding import Finding
-from coldsend.errors import ColdsendError, InvalidInput, Unreachable, WrongState
+from coldsend.errors import ChangedMeanwhile, ColdsendError, InvalidInput, Unreachable, WrongState
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,23 +125,61 @@ def _settle_all(stage: Stage, document: Document) -> Outcome:
     """Make everything what the file says; Mistaken, with all mistakes, where any of it cannot be."""
     outcome = Outcome()
     mistakes = list(document.mistakes)
-    broken: set[Reference] = set()
+    broken: set[Reference] = set()  # what will not be there: what needs it cannot be judged
     for kind in KINDS:
         for entry in kind.in_order([entry for entry in document.entries if entry.kind is kind]):
-            # What needs a broken thing cannot be judged: its own mistakes, if any, show when that is mended.
-            if not entry.sound or not broken.isdisjoint(kind.needs(entry)):
+            found = list(_judged(stage, entry, broken, outcome))
+            mistakes += found
+            if (found or not entry.sound) and not _exists(stage, entry):
                 broken.add(entry.reference)
-                continue
-            try:
-                _settle(stage, entry, outcome)
-            except Unreachable:
-                raise
-            except ColdsendError as error:
-                broken.add(entry.reference)
-                mistakes += _mistakes(entry, error)
     if mistakes:
         raise Mistaken(document.name, mistakes)
     return outcome
+
+
+def _judged(stage: Stage, entry: Entry, broken: set[Reference], outcome: Outcome) -> Iterator[Mistake]:
+    """Settle one thing, or tell everything that is wrong with it."""
+    needs = list(entry.kind.needs(entry))
+    absent = list(_absent(stage, entry, needs))
+    yield from absent
+    if not broken.isdisjoint(reference for _, reference in needs):
+        entry.sound = False
+    if absent or not entry.sound:
+        return
+    try:
+        _settle(stage, entry, outcome)
+    except (Unreachable, ChangedMeanwhile):
+        raise
+    except ColdsendError as error:
+        yield from _mistakes(entry, error)
+
+
+def _exists(stage: Stage, entry: Entry) -> bool:
+    try:
+        return entry.kind.find(stage, entry.names) is not None
+    except ColdsendError:
+        return True  # another user's
+
+
+def _absent(stage: Stage, entry: Entry, needs: Iterable[tuple[str, Reference]]) -> Iterator[Mistake]:
+    """What an entry names and that is neither in the file nor in the database."""
+    kinds = {kind.section: kind for kind in KINDS}
+    for target, (section, names) in dict.fromkeys(needs):
+        if (section, names) in stage.declared:
+            continue
+        line, where = entry.place(target)
+        try:
+            if kinds[section].find(stage, names) is not None:
+                continue
+        except ColdsendError as error:
+            yield Mistake.of(line, where, error)
+            continue
+        known = {"/".join(declared): None for other, declared in stage.declared if other == section}
+        near = difflib.get_close_matches("/".join(names), known, n=1)
+        noun = kinds[section].noun
+        message = f"there is no {noun} {'/'.join(names)!r}, neither in the file nor in the database"
+        hint = f"did you mean {near[0]!r}?" if near else f"see: coldsend {noun.replace(' ', '-')} list"
+        yield Mistake(line, where, message, hint)
 
 
 def _settle(stage: Stage, entry: Entry, outcome: Outcome) -> None:
@@ -147,7 +187,7 @@ def _settle(stage: Stage, entry: Entry, outcome: Outcome) -> None:
     row = kind.find(stage, entry.names)
     if row is None:
         if missing := kind.missing(entry.values):
-            raise InvalidInput(f"to create it, {' and '.join(missing)} must be given")
+            raise InvalidInput(f"to create it, {', '.join(missing)} must be given")
         settled = kind.create(stage, entry)
         _note(outcome, entry, "create", _created(entry, _after(stage, entry)), settled)
         return
@@ -211,20 +251,22 @@ def _of_option(entry: Entry, problem: str) -> Mistake:
     option = about.removeprefix("--").rstrip(":").replace("-", "_")
     line, where = entry.place(option)
     named = about.startswith("--") and about.endswith(":") and option in entry.lines
-    return Mistake(line, where, _as_keys(rest if named else problem))
+    return Mistake(line, where, as_keys(rest if named else problem))
 
 
-def _as_keys(words: str) -> str:
+# What an operator types, and what stands in a file instead.
+_IN_A_FILE = {
+    "--password-stdin, --password-env VARIABLE or --token-stdin": "password_env, token_env or login = true",
+    "--password-stdin or --password-env VARIABLE": "password_env or login = true",
+    "--token-stdin": "token_env",
+}
+
+
+def as_keys(words: str) -> str:
     """Options in a sentence as the keys they are in a file: ``--daily-quota`` is ``daily_quota``."""
-    return " ".join(_as_key(word) for word in words.split(" "))
-
-
-def _as_key(word: str) -> str:
-    start = word.find("--")
-    if start < 0:
-        return word
-    option = word[start + 2 :]
-    return word[:start] + option.replace("-", "_")
+    for typed, written in _IN_A_FILE.items():
+        words = words.replace(typed, written)
+    return re.sub(r"--([a-z-]+[a-z])", lambda option: option[1].replace("-", "_"), words)
 
 
 def document_of(outcome: Outcome, *, applied: bool) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from coldsend.blueprint.applying import World
 from coldsend.blueprint.kind import Kind, Names, Portrait, Reference, Stage
 from coldsend.blueprint.kinds import CAMPAIGNS, KINDS, TASKS
 from coldsend.blueprint.services import Services
-from coldsend.blueprint.tasks import FOLLOWING
+from coldsend.blueprint.tasks import FOLLOWING, tasks_in
 from coldsend.blueprint.template_sets import TemplateSets
 from coldsend.blueprint.templates import Templates
 from coldsend.blueprint.variables import Variables
@@ -26,7 +26,6 @@ from coldsend.composing.build import read
 from coldsend.composing.load import load_variables, template_of
 from coldsend.composing.variables import Vocabulary
 from coldsend.domain.access import require_owner
-from coldsend.domain.rule import Event, Sent, leaves
 from coldsend.stores import campaigns
 
 HEAD = """\
@@ -191,10 +190,8 @@ def _strangers(things: Sequence[Thing]) -> Iterator[str]:
     """Tasks that rules name and that are not in the file: it can only be applied where they are."""
     there = {thing.names for thing in things if thing.kind is TASKS}
     for thing in things:
-        for leaf in leaves(thing.portrait["rule"]) if thing.kind is TASKS else ():
-            if not isinstance(leaf, Event | Sent) or leaf.task is None:
-                continue
-            named = tuple(leaf.task.split("/", 1)) if "/" in leaf.task else (thing.names[0], leaf.task)
+        for given in tasks_in(thing.portrait["rule"]) if thing.kind is TASKS else ():
+            named = tuple(given.split("/", 1)) if "/" in given else (thing.names[0], given)
             if named not in there:
                 task = "/".join(thing.names)
-                yield f"task {task!r}: its rule names {leaf.task!r}, which is not in the file"
+                yield f"task {task!r}: its rule names {given!r}, which is not in the file"

@@ -18,6 +18,8 @@ from coldsend.blueprint import toml_text
 from coldsend.domain import when
 from coldsend.errors import InvalidInput
 
+EXAMPLE = "write it like 2027-03-01T09:00:00+01:00, 2027-03-01T08:00:00Z or 2027-03-01 (midnight UTC)"
+
 SHOWN = 60  # characters of a value in a sentence
 
 Read = Callable[[Any], Any]
@@ -119,9 +121,12 @@ def moment(what: str) -> Read:
         elif isinstance(given, date):
             given = datetime.combine(given, time.min, UTC)
         elif not isinstance(given, str):
-            raise ValueError(f"must be a time such as 2027-03-01T09:00:00+01:00, not {_quoted(given)}")  # noqa: TRY004
-        stays = datetime.max.replace(tzinfo=UTC)  # "now" is refused above
-        return when.parse(given if isinstance(given, str) else given.isoformat(), stays, what)
+            raise InvalidInput(f"{_quoted(given)} is not a {what}", hint=EXAMPLE)
+        now = datetime.max.replace(tzinfo=UTC)  # not asked for: "now" is refused above
+        try:
+            return when.parse(given if isinstance(given, str) else given.isoformat(), now, what)
+        except InvalidInput as error:
+            raise InvalidInput(error.message, hint=EXAMPLE) from error
 
     return read
 

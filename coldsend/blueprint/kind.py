@@ -101,8 +101,8 @@ class Kind(ABC):
         """Entries of this kind as they can be made one after another."""
         return list(entries)
 
-    def needs(self, entry: Entry) -> Iterator[Reference]:
-        """What else must be sound before anything can be said of this."""
+    def needs(self, entry: Entry) -> Iterator[tuple[str, Reference]]:
+        """Target and reference of what else there must be before anything can be said of this."""
         return iter(())
 
     def wanted(self, stage: Stage, entry: Entry) -> Portrait:

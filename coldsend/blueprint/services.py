@@ -7,6 +7,7 @@ true``, and they are given later. A service without what it logs in with is froz
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from shlex import quote
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
@@ -154,6 +155,14 @@ class Services(Kind):
         if "password_env" in values and "token_env" in values:
             yield "token_env", "give a password or a token, not both"
 
+    def missing(self, values: Mapping[str, Any]) -> list[str]:
+        kind = registry.TYPES.get(values.get("type", ""))
+        settings = kind.settings if kind else ()
+        wanted = [
+            setting.name for setting in settings if setting.required and values.get(setting.name) is None
+        ]
+        return [*super().missing(values), *wanted]
+
     def find(self, stage: Stage, names: Names) -> RowMapping | None:
         try:
             row = services.find(stage.connection, names[0])
@@ -198,8 +207,10 @@ class Services(Kind):
         enrolment.add(stage.connection, entry.names[0], values["type"], form, stage.keys(), stage.now)
         if not awaits:
             return Settled()
-        way_out = f"coldsend service update {entry.name!r} --username USER --password-stdin"
-        return Settled(notes=(f"frozen until its login is set: {way_out}",))
+        variables = [values[target] for target in ("password_env", "token_env") if target in values]
+        unset = f"{variables[0]} is not set here: " if variables else ""
+        way_out = f"coldsend service update {quote(entry.name)} --username USER --password-stdin"
+        return Settled(notes=(f"{unset}frozen until its login is set: {way_out}",))
 
     def change(self, stage: Stage, row: RowMapping, entry: Entry, values: Portrait) -> Settled:
         require_admin(stage.actor, "change sender services")
@@ -211,7 +222,7 @@ class Services(Kind):
         if values.get("login") is True:
             raise WrongState(
                 "it has no login, and none is given here",
-                hint=f"set it: coldsend service update {entry.name!r} --username USER --password-stdin",
+                hint=f"set it: coldsend service update {quote(entry.name)} --username USER --password-stdin",
             )
         login = values.pop("credentials", Login())
         if values.pop("login", None) is False:
@@ -252,7 +263,8 @@ def _new_login(stage: Stage, row: RowMapping, entry: Entry) -> Login | None:
     if given.password is None and given.token is None and given.username is None:
         return None
     if row["credentials"] is None:
-        return given
+        still_waits = _logs_in(row) and given.password is None and given.token is None
+        return None if still_waits else given
     known = stage.keys().open(row["credentials"], service_owner(row["id"]))
     stored = Login(
         known.get("username") or known.get("api_user"),

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
 from coldsend.audience import rule
-from coldsend.blueprint.keys import Key, checked, flag, moment, name, names, texts, whole
+from coldsend.blueprint.keys import Key, checked, flag, moment, name, names, number, text, texts, whole
 from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Reference, Settled, Stage
 from coldsend.blueprint.services import Services
 from coldsend.blueprint.template_sets import TemplateSets
 from coldsend.domain import sequence
 from coldsend.domain.access import require_owner
-from coldsend.domain.rule import All, AnyOf, Event, Not, Rule, Sent
+from coldsend.domain.experiment import Experiment, planned
+from coldsend.domain.rule import All, AnyOf, Event, Not, Rule, Sent, leaves
 from coldsend.domain.states import TaskStatus
 from coldsend.errors import ColdsendError, NotFound
 from coldsend.planning import revising
 from coldsend.planning import tasks as use
 from coldsend.planning.wanted import Following, NewTask
-from coldsend.stores import campaigns, tasks, template_sets
+from coldsend.stores import campaigns, experiments, tasks, template_sets
 from coldsend.stores.lookup import checked_name
 
 FOLLOWING = ("days", "business_days", "if")
@@ -49,6 +50,48 @@ def rule_text(found: Rule) -> str:
 
 def _conditions(given: list[str]) -> tuple[str, ...]:
     return tuple(sequence.stored(sequence.read_conditions(given)) or ())
+
+
+def _days(given: Any) -> int:
+    if not 1 <= (number := whole(given)) <= sequence.MOST_DAYS:
+        raise ValueError(f"must be from 1 to {sequence.MOST_DAYS}, not {number}")
+    return number
+
+
+EXPERIMENT: dict[str, Callable[[Any], Any]] = {
+    "goal": text,
+    "min_sample": whole,
+    "wait_hours": whole,
+    "confidence": number,
+    "auto": flag,
+}
+
+
+def _experiment(given: Any) -> Experiment:
+    if not isinstance(given, Mapping) or "goal" not in given:
+        raise ValueError(f'must be a table such as {{ goal = "replies" }}, not {given!r}')
+    if strange := [name for name in given if name not in EXPERIMENT]:
+        raise ValueError(f"{strange[0]} says nothing about an experiment; possible: {', '.join(EXPERIMENT)}")
+    values = {name: EXPERIMENT[name](one) for name, one in given.items()}
+    return planned(
+        values["goal"],
+        values.get("min_sample"),
+        values.get("wait_hours"),
+        values.get("confidence"),
+        auto=values.get("auto", True),
+    )
+
+
+def _experiment_table(found: Experiment) -> dict[str, Any]:
+    return {name: getattr(found, name) for name in EXPERIMENT} | {"goal": found.goal.value}
+
+
+def _experiment_of(row: RowMapping) -> Experiment | None:
+    """The experiment of a task as it was asked for; how it stands is not a part of a file."""
+    found = experiments.of(row)
+    if found is None:
+        return None
+    return planned(found.goal, found.min_sample, found.wait_hours, found.confidence, auto=found.auto)
 
 
 class Tasks(Kind):
@@ -80,13 +123,22 @@ class Tasks(Kind):
             checked(names, lambda found: tuple(sorted(set(found)))),
         ),
         Key("after", "text", "the task of this campaign that it follows", name, clears=True),
-        Key("days", "whole number", "so many days after each recipient's own message", whole),
+        Key("days", "whole number", "so many days after each recipient's own message", _days),
         Key("business_days", "true or false", "count only days on which the recipient's country works", flag),
         Key(
             "if",
             "list of texts",
             'what must hold when it is due, such as `["no reply", "no click"]`',
             checked(texts, _conditions),
+        ),
+        Key(
+            "experiment",
+            "table",
+            'which template brings more: `{ goal = "replies", min_sample = 200, wait_hours = 72, '
+            "confidence = 95, auto = true }`; only `goal`, `replies` or `clicks`, must be given",
+            _experiment,
+            clears=True,
+            write=_experiment_table,
         ),
     )
 
@@ -108,15 +160,18 @@ class Tasks(Kind):
             found.append("days")
         return found
 
-    def needs(self, entry: Entry) -> Iterator[Reference]:
+    def needs(self, entry: Entry) -> Iterator[tuple[str, Reference]]:
         campaign, values = entry.names[0], entry.values
-        yield "campaigns", (campaign,)
+        yield "", ("campaigns", (campaign,))
         if "template_set" in values:
-            yield TemplateSets.section, (values["template_set"],)
+            yield "template_set", (TemplateSets.section, (values["template_set"],))
         for service in values.get("services", ()):
-            yield Services.section, (service,)
+            yield "services", (Services.section, (service,))
         if values.get("after") is not None:
-            yield self.section, (campaign, values["after"])
+            yield "after", (self.section, (campaign, values["after"]))
+        for named in tasks_in(values["rule"]) if "rule" in values else ():
+            if not named.isdecimal() and (names := _names(named, campaign)) != entry.names:
+                yield "rule", (self.section, names)
 
     def in_order(self, entries: Sequence[Entry]) -> list[Entry]:
         """What a task follows comes before it; otherwise as they stand."""
@@ -169,6 +224,7 @@ class Tasks(Kind):
             "days": row["follows_days"],
             "business_days": bool(row["follows_business_days"]),
             "if": tuple(row["follows_condition"] or ()),
+            "experiment": _experiment_of(row),
         }
 
     def all(self, stage: Stage) -> list[tuple[Names, RowMapping]]:
@@ -199,15 +255,16 @@ def _new_task(names: Names, values: Mapping[str, Any]) -> NewTask:
     if values.get("after") is not None:
         business_days, conditions = values.get("business_days", False), values.get("if", ())
         follows = Following(f"{names[0]}/{values['after']}", values["days"], business_days, conditions)
-    text = json.dumps(rule.to_json(values["rule"])) if "rule" in values else ""
+    rule_as_json = json.dumps(rule.to_json(values["rule"])) if "rule" in values else ""
     return NewTask(
         names[0],
         names[1],
         values["template_set"],
-        text,
+        rule_as_json,
         values.get("plan_time"),
         values.get("services", ()),
         follows,
+        values.get("experiment"),
     )
 
 
@@ -220,13 +277,24 @@ def _resolver(stage: Stage, campaign: str) -> rule.TaskResolver:
         try:
             return there_are(given)
         except NotFound:
-            first, slash, second = given.partition("/")
-            names = (first, second) if slash else (campaign, first)
-            if (Tasks.section, names) not in stage.declared:
+            if (Tasks.section, _names(given, campaign)) not in stage.declared:
                 raise
             return 0  # it comes later; only whether there is one is asked
 
     return resolve
+
+
+def tasks_in(found: Rule) -> Iterator[str]:
+    """The tasks a rule names, as it names them."""
+    for leaf in leaves(found):
+        if isinstance(leaf, Event | Sent) and leaf.task is not None:
+            yield leaf.task.strip()
+
+
+def _names(given: str, campaign: str) -> Names:
+    """``spring/intro``, or ``intro`` of the rule's own campaign."""
+    first, slash, second = given.partition("/")
+    return (first.strip(), second.strip()) if slash else (campaign, first.strip())
 
 
 def _named(stage: Stage, found: Rule, campaign: str) -> Rule:

@@ -48,9 +48,9 @@ class TemplateSets(Kind):
             if "templates" in values and name not in held:
                 yield "weights", f"{name!r} is not among its templates"
 
-    def needs(self, entry: Entry) -> Iterator[Reference]:
+    def needs(self, entry: Entry) -> Iterator[tuple[str, Reference]]:
         for name in entry.values.get("templates", ()):
-            yield Templates.section, (name,)
+            yield "templates", (Templates.section, (name,))
 
     def find(self, stage: Stage, names: Names) -> RowMapping | None:
         found = owned(use.owned, stage, names[0])
