@@ -40,6 +40,7 @@ def of_campaigns(connection: Connection, rows: Sequence[RowMapping]) -> list[dic
                 "start_time": row["start_time"],
                 "created_by": creators[row["created_by"]],
                 "created_at": row["created_at"],
+                **{name: row[name] for name in campaigns.SETTINGS},
                 "recipients": by_status.total(),
                 "by_status": reports.in_order(by_status),
                 "tasks": mine,

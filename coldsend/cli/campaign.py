@@ -10,13 +10,16 @@ import typer
 from coldsend import clock
 from coldsend.analytics import overview
 from coldsend.cli import advice, moment
+from coldsend.cli import campaign_options as option
 from coldsend.cli import plan as plan_shown
 from coldsend.cli.context import current
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.domain.access import require_owner
+from coldsend.errors import UsageError
 from coldsend.installation import web
+from coldsend.planning import campaign_settings, forecast
 from coldsend.planning import campaigns as use
-from coldsend.planning import forecast
+from coldsend.planning.campaign_settings import Wanted
 from coldsend.stores import campaigns, services
 
 app = noun("Campaigns: create, start, pause, resume, cancel.")
@@ -24,26 +27,84 @@ app = noun("Campaigns: create, start, pause, resume, cancel.")
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name or id of the campaign.")]
 
 
+StartAt = Annotated[
+    str | None,
+    typer.Option(metavar="ISO|now", help="Earliest time of the first message; without zone: UTC."),
+]
+
+
 @changes(
     app,
     "coldsend campaign create spring",
     "coldsend campaign create spring --start-at 2027-03-01T09:00+01:00",
+    "coldsend campaign create spring --window 'mon-fri 09:00-17:00' --time-zone Europe/Berlin --spread",
 )
 def create(
     name: Annotated[str, typer.Argument(help="Name of the new campaign.")],
-    start_at: Annotated[
-        str | None,
-        typer.Option(metavar="ISO|now", help="Earliest time of the first message; without zone: UTC."),
-    ] = None,
+    start_at: StartAt = None,
+    time_zone: option.TimeZone = None,
+    window: option.Window = None,
+    holidays: option.Holidays = None,
+    spread: option.Spread = None,
+    stop_on_reply: option.StopOnReply = None,
+    stop_domain_on_reply: option.StopDomainOnReply = None,
+    followups_first: option.FollowupsFirst = None,
+    new_per_day: option.NewPerDay = None,
 ) -> None:
     """Create a campaign, in draft: nothing is sent before `campaign start`."""
     run, now = current(), clock.now()
     actor = run.actor
     start_time = moment.read(run, start_at, "start time", now)
-    made = use.create(run.database, actor, name, start_time, now)
+    wanted = Wanted(
+        None, time_zone, window, holidays, spread, stop_on_reply, stop_domain_on_reply, followups_first,
+        new_per_day,
+    )  # fmt: skip
+    made = use.create(run.database, actor, name, start_time, now, campaign_settings.columns(wanted))
     run.out.done(f"campaign {made.name!r} created, in draft", _document(made, start_time=start_time))
     task = f"coldsend task create {quote(made.name)} NAME --template-set TS --rule 'tag:x'"
     advice.next_step(run, f"add a task: {task}")
+
+
+@changes(
+    app,
+    "coldsend campaign update spring --window 'mon-fri 10:00-16:00' --new-per-day 200",
+    "coldsend campaign update spring --window '' --holidays ''     (at any time)",
+)
+def update(
+    campaign: Name,
+    start_at: StartAt = None,
+    time_zone: option.TimeZone = None,
+    window: option.Window = None,
+    holidays: option.Holidays = None,
+    spread: option.Spread = None,
+    stop_on_reply: option.StopOnReply = None,
+    stop_domain_on_reply: option.StopDomainOnReply = None,
+    followups_first: option.FollowupsFirst = None,
+    new_per_day: option.NewPerDay = None,
+) -> None:
+    """Change when recipients are written to, also while it runs; what is not given stays, '' takes it away.
+
+    Recipients that wait are looked at again when their turn comes: a new window only ever makes them later.
+    """
+    run, now = current(), clock.now()
+    actor = run.actor
+    start_time = moment.read(run, start_at, "start time", now)
+    wanted = Wanted(
+        start_time, time_zone, window, holidays, spread, stop_on_reply, stop_domain_on_reply, followups_first,
+        new_per_day,
+    )  # fmt: skip
+    values = campaign_settings.columns(wanted)
+    if not values:
+        raise UsageError(
+            "nothing is given that could be changed",
+            hint=f"for example: coldsend campaign update {quote(campaign)} --window 'mon-fri 09:00-17:00'",
+        )
+    row = campaign_settings.update(run.database, actor, campaign, values, now)
+    document = {"id": row["id"], "name": row["name"], "status": row["status"]}
+    document |= {name: row[name] for name in ("start_time", *campaigns.SETTINGS)}
+    run.out.done(f"campaign {row['name']!r} changed", document)
+    if row["status"] != "draft":
+        advice.next_step(run, "it holds at once, also for who waits: put off to the new window in their turn")
 
 
 @reads(app, "coldsend campaign list", name="list")
@@ -74,6 +135,9 @@ def show(campaign: Name) -> None:
         return
     labels = {"name": "campaign", "id": "id", "status": "status", "status_reason": "why"}
     labels |= {"start_time": "start (UTC)", "created_by": "created by", "created_at": "created (UTC)"}
+    labels |= {"time_zone": "time zone", "send_window": "window", "holidays": "holidays", "spread": "spread"}
+    labels |= {"new_per_day": "new a day", "followups_first": "follow-ups first"}
+    labels |= {"stop_on_reply": "stop on reply", "stop_domain_on_reply": "and its domain"}
     run.out.fields(found, {key: label for key, label in labels.items() if found[key] is not None})
     columns = {"id": "ID#", "name": "TASK", "status": "STATUS", "shown_recipients": "RECIPIENTS#"}
     columns |= {"shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#", "plan_time": "PLANNED (UTC)"}

@@ -6,10 +6,11 @@ cancelling need no word to the workers: the transaction that commits a row to se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from shlex import quote
+from typing import Any
 
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -42,18 +43,33 @@ class Changed:
     warnings: tuple[Finding, ...] = ()
 
 
+NO_SETTINGS: Mapping[str, Any] = {}
+
+
 def create(
-    database: Database, actor: Actor, name: str, start_time: datetime | None, now: datetime
+    database: Database,
+    actor: Actor,
+    name: str,
+    start_time: datetime | None,
+    now: datetime,
+    settings: Mapping[str, Any] = NO_SETTINGS,
 ) -> Changed:
-    """A new campaign in draft, owned by ``actor``."""
-    return database.run(lambda connection: add(connection, actor, name, start_time, now))
+    """A new campaign in draft, owned by ``actor``. settings: columns, checked by campaign_settings.py."""
+    return database.run(lambda connection: add(connection, actor, name, start_time, now, settings))
 
 
 def add(
-    connection: Connection, actor: Actor, name: str, start_time: datetime | None, now: datetime
+    connection: Connection,
+    actor: Actor,
+    name: str,
+    start_time: datetime | None,
+    now: datetime,
+    settings: Mapping[str, Any] = NO_SETTINGS,
 ) -> Changed:
     """What :func:`create` does, in the caller's transaction."""
     campaign_id = campaigns.insert(connection, name, start_time, actor.id, now)
+    if settings:
+        campaigns.change(connection, campaign_id, dict(settings), now)
     return Changed(campaign_id, name.strip(), CampaignStatus.DRAFT)
 
 

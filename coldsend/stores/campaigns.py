@@ -15,6 +15,18 @@ from coldsend.domain.states import TASK_ENDED, CampaignStatus
 from coldsend.errors import Refused
 from coldsend.stores import lookup
 
+# What a campaign says of time and pace, and of how its tasks follow each other.
+SETTINGS = (
+    "time_zone",
+    "send_window",
+    "holidays",
+    "spread",
+    "stop_on_reply",
+    "stop_domain_on_reply",
+    "followups_first",
+    "new_per_day",
+)
+
 
 def find(connection: Connection, given: str | int) -> RowMapping:
     return lookup.by_name_or_id(connection, campaigns, given, "campaign")
