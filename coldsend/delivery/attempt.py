@@ -18,7 +18,7 @@ from coldsend.composing.compose import CannotCompose, Composer
 from coldsend.delivery.journal import Journal
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.answers import Answer, Verdict
-from coldsend.domain.message import Message, Recipient
+from coldsend.domain.message import Message, Recipient, Thread
 from coldsend.domain.outcome import Attempt, RetryPolicy, RowOutcome
 from coldsend.domain.replies import ACCEPTED, accepted, judge, provider_of, repeated
 from coldsend.domain.retry import next_attempt
@@ -40,12 +40,13 @@ class JournalFailed(Exception):
 # The values of the hot path are not frozen, which would double the cost of making one; nobody changes them.
 @dataclass(slots=True)
 class Claim:
-    """A row in ``sending`` under our token, committed."""
+    """A row in ``sending`` under our token, committed. thread: what it answers, if it is a follow-up."""
 
     row: ClaimedRow
     token: int
     campaign_id: int
     attempt_at: datetime
+    thread: Thread | None = None
 
     @property
     def attempt(self) -> Attempt:
@@ -91,7 +92,7 @@ class Attempter:
     def composed(self, claim: Claim, composer: Composer) -> Message | Exception:
         """The message for a claim, or why there is none: a template must not stop what sends others."""
         try:
-            return composer.compose(_recipient(claim.row), claim.attempt_at)
+            return composer.compose(recipient_of(claim), claim.attempt_at)
         except Exception as error:
             return error
 
@@ -107,15 +108,15 @@ class Attempter:
         message: see :meth:`composed`. may_commit: asked just before the step whose outcome may stay open;
         False: the row is given back.
         """
-        message_id = None
+        made: Message | None = None
         try:
             if not self.lease_valid():
                 return self._released(claim, "lease_lost")
             if isinstance(message, Exception):
                 return self._not_made(claim, message, None)
-            message_id = message.message_id
+            made = message
             answer = await channel.send(message, lambda: self._before_commit(claim, may_commit))
-            return self._judged(claim, answer, message_id)
+            return self._judged(claim, answer, message)
         except LeaseLost:
             return self._released(claim, "lease_lost")
         except HeldBack:
@@ -127,9 +128,9 @@ class Attempter:
             logbook.journal_failed(str(error.__cause__))
             return replace(self._released(claim, "journal_failed"), cannot_send=True)
         except asyncio.CancelledError:
-            return self._interrupted(claim, "stopped while the server had not answered yet", message_id)
+            return self._interrupted(claim, "stopped while the server had not answered yet", made)
         except Exception as error:
-            return self._not_made(claim, error, message_id)
+            return self._not_made(claim, error, made)
 
     def _before_commit(self, claim: Claim, may_commit: Callable[[], bool]) -> None:
         if not self.lease_valid():
@@ -141,11 +142,11 @@ class Attempter:
         except OSError as error:
             raise JournalFailed from error
 
-    def _judged(self, claim: Claim, answer: Answer, message_id: str) -> Result:
-        now = clock.now()
+    def _judged(self, claim: Claim, answer: Answer, message: Message) -> Result:
+        now, about = clock.now(), (message.message_id, message.heading)
         if accepted(answer):
             verdict = ACCEPTED
-            decided = outcomes.accepted(claim.attempt, answer, now, message_id)
+            decided = outcomes.accepted(claim.attempt, answer, now, *about)
         else:
             verdict = judge(answer, provider=provider_of(claim.row.email_domain))
             if claim.row.first_attempt_at is not None:
@@ -159,32 +160,36 @@ class Attempter:
                 verdict,
                 fraction=_spread(claim.row.id),
             )
-            decided = outcomes.decide(claim.attempt, answer, verdict, now, again, message_id)
+            decided = outcomes.decide(claim.attempt, answer, verdict, now, again, *about)
         self.journal.outcome(decided)
         return Result(claim, decided, answer, verdict)
 
     def _released(self, claim: Claim, reason: str) -> Result:
         return Result(claim, outcomes.released(claim.attempt, clock.now(), reason))
 
-    def _interrupted(self, claim: Claim, detail: str, message_id: str | None) -> Result:
+    def _interrupted(self, claim: Claim, detail: str, made: Message | None) -> Result:
         """Stopped half-way: only a row whose dot went out is in doubt."""
         if self.journal.has_dot(claim.row.id, claim.token):
-            return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
+            return self._unknown(claim, detail, made)
         return self._released(claim, "interrupted")
 
-    def _not_made(self, claim: Claim, error: Exception, message_id: str | None) -> Result:
+    def _unknown(self, claim: Claim, detail: str, made: Message | None) -> Result:
+        about = (made.message_id, made.heading) if made is not None else ()
+        return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, *about))
+
+    def _not_made(self, claim: Claim, error: Exception, made: Message | None) -> Result:
         """No message, or not to its end: its recipient's or template's fault, or ours."""
         if isinstance(error, CannotCompose):
             skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
             return Result(claim, skipped, render_error=True)
         logbook.unexpected_error(f"attempt at row {claim.row.id}", error)
-        return self._failed_unexpectedly(claim, error, message_id)
+        return self._failed_unexpectedly(claim, error, made)
 
-    def _failed_unexpectedly(self, claim: Claim, error: Exception, message_id: str | None) -> Result:
+    def _failed_unexpectedly(self, claim: Claim, error: Exception, made: Message | None) -> Result:
         """A bug of ours must neither send twice nor loop: in doubt unknown, else skipped with its reason."""
         detail = f"{type(error).__name__}: {error}"
         if self.journal.has_dot(claim.row.id, claim.token):
-            return Result(claim, outcomes.unknown(claim.attempt, clock.now(), detail, message_id))
+            return self._unknown(claim, detail, made)
         skipped = outcomes.skipped(claim.attempt, clock.now(), "internal_error", detail)
         return Result(claim, skipped, render_error=True)
 
@@ -194,7 +199,9 @@ def _spread(row_id: int) -> float:
     return row_id * 0.6180339887 % 1
 
 
-def _recipient(row: ClaimedRow) -> Recipient:
+def recipient_of(claim: Claim) -> Recipient:
+    """Whom a claim is for, as composing sees it."""
+    row = claim.row
     return Recipient(
         row_id=row.id,
         task_id=row.task_id,
@@ -204,4 +211,5 @@ def _recipient(row: ClaimedRow) -> Recipient:
         tags=row.tags,
         fields=row.fields,
         time_zone=row.time_zone,
+        thread=claim.thread,
     )

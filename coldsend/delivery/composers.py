@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from coldsend.composing.compose import Composer, composer
 from coldsend.composing.dkim import Signer
 from coldsend.composing.load import load_template, load_variables
-from coldsend.composing.source import Site, TemplateSource, Variable
+from coldsend.composing.source import TEMPLATE_ERROR, CannotCompose, Site, TemplateSource, Variable
 from coldsend.database.engine import Connection
+from coldsend.delivery.attempt import Claim, recipient_of
 from coldsend.domain.service import Service
 from coldsend.errors import ColdsendError
 from coldsend.stores import templates
@@ -72,3 +73,32 @@ class Composers:
                 self.drop([template_id])  # it, or a variable, may have been mended when it is asked for again
                 return error.message
         return self._compiled[key]
+
+    def first_subject(self, claim: Claim, service: Service, signer: Signer | None) -> str | None:
+        """The subject of the thread a claim answers, rendered once more from the template of its first
+        message; None where that was not read. CannotCompose where it cannot be made again."""
+        thread = claim.thread
+        if thread is None or thread.template_id is None:
+            return None
+        first = self.get(thread.template_id, service, signer)
+        if first is None:
+            return None
+        what = "the subject of the message it follows cannot be made again"
+        if isinstance(first, str):
+            raise CannotCompose(TEMPLATE_ERROR, f"{what}: {first}")
+        row_id, _message_id = thread.earlier[0]
+        try:
+            return first.subject(replace(recipient_of(claim), row_id=row_id, thread=None), claim.attempt_at)
+        except CannotCompose as error:
+            raise CannotCompose(error.reason, f"{what}: {error.detail}", hint=error.hint) from error
+
+
+def templates_of(claims: Iterable[Claim]) -> set[int]:
+    """Those that claims are composed from, and those that the subjects of their threads come from."""
+    wanted: set[int] = set()
+    for claim in claims:
+        wanted.add(claim.row.template_id)
+        thread = claim.thread
+        if thread is not None and thread.subject is None and thread.template_id is not None:
+            wanted.add(thread.template_id)
+    return wanted

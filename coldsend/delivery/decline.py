@@ -11,7 +11,9 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection
 
+from coldsend.delivery import sequences
 from coldsend.delivery.attempt import Claim
+from coldsend.delivery.sequences import Sequel
 from coldsend.delivery.view import View
 from coldsend.domain import outcome as outcomes
 from coldsend.domain.gates import ServiceFacts
@@ -27,13 +29,15 @@ def decline(
 ) -> tuple[list[Claim], list[RowOutcome]]:
     """The claims that may go on, and what became of the others: written already.
 
-    pepper: key of hashed suppressions. Reasons: consent, removed or absent contacts, paused providers.
+    pepper: key of hashed suppressions. Reasons: consent, removed or absent contacts, paused providers,
+    what ended a sequence. Claims that go on have the thread they answer.
     """
     suppressed = _suppressed(connection, claims, pepper)
+    sequel = sequences.look(connection, claims)
     kept: list[Claim] = []
     refused: list[RowOutcome] = []
     for claim in claims:
-        outcome = _refusal(claim, view, now, suppressed.get(claim.row.id))
+        outcome = _refusal(claim, view, now, suppressed.get(claim.row.id), sequel)
         if outcome is None:
             kept.append(claim)
         else:
@@ -43,17 +47,24 @@ def decline(
     return kept, refused
 
 
-def _refusal(claim: Claim, view: View, now: datetime, suppressed: str | None) -> RowOutcome | None:
+def _refusal(
+    claim: Claim, view: View, now: datetime, suppressed: str | None, sequel: Sequel
+) -> RowOutcome | None:
     row = claim.row
     if suppressed is not None:
         return outcomes.skipped(claim.attempt, now, "suppressed", f"suppressed: {suppressed}")
     if row.contact_removed:
         return outcomes.skipped(claim.attempt, now, "contact_removed", "the contact was removed")
+    if row.id in sequel.stopped:
+        return outcomes.skipped(claim.attempt, now, *sequel.stopped[row.id])
     if row.away_until is not None and row.away_until > now:
         return outcomes.postponed(claim.attempt, now, row.away_until, RowReason.AWAY)
     paused = provider_pause(view.services[row.service_id], row.email_domain, now)
     if paused is not None:
         return outcomes.postponed(claim.attempt, now, paused, "provider_paused")
+    if row.id in sequel.unmet:
+        # Last: what has to wait anyway is asked when its wait is over.
+        return outcomes.skipped(claim.attempt, now, *sequel.unmet[row.id])
     return None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,7 @@ from coldsend import clock, logbook
 from coldsend.channels import registry
 from coldsend.composing.dkim import Signer
 from coldsend.composing.load import open_signer
+from coldsend.composing.source import CannotCompose
 from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
@@ -257,7 +258,27 @@ class Lanes:
             given_back = outcomes.released(claim.attempt, clock.now(), "template_error")
             self.report(Result(claim, given_back, broken=composer))
             return
-        lane.put(claim, composer)
+        if claim.thread is None or claim.thread.subject is not None or self._has_subject(claim, lane):
+            lane.put(claim, composer)
+
+    def _has_subject(self, claim: Claim, lane: Lane) -> bool:
+        """Whether the subject of a thread whose first message never noted it could be rendered once more.
+
+        Else the row is reported: given back where the template was not read, skipped where it cannot be.
+        """
+        signer = self._signers[lane.service.id]
+        try:
+            subject = self.composers.first_subject(claim, lane.service, signer)
+        except CannotCompose as error:
+            skipped = outcomes.skipped(claim.attempt, clock.now(), error.reason, error.detail)
+            self.report(Result(claim, skipped, render_error=True))
+            return False
+        if subject is None:
+            self.report(Result(claim, outcomes.released(claim.attempt, clock.now(), "template_not_read")))
+            return False
+        assert claim.thread is not None
+        claim.thread = replace(claim.thread, subject=subject)
+        return True
 
     async def close(self) -> None:
         """Close all lanes; everything they held is reported."""

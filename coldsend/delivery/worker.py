@@ -29,7 +29,7 @@ from coldsend.delivery import loop
 from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Attempter, Result
 from coldsend.delivery.claim import Claimer
-from coldsend.delivery.composers import Composers
+from coldsend.delivery.composers import Composers, templates_of
 from coldsend.delivery.enlisting import enlist, keep_journal
 from coldsend.delivery.journal import Journal, StateFolder
 from coldsend.delivery.lanes import Lanes, Opening, rest_unusable
@@ -180,7 +180,7 @@ class Worker:
         meter.turn(results, len(taken.claims), clock.monotonic() - started)
         self._settle_journal(taken)
         self.sent += sum(result.outcome.status == RowStatus.SENT for result in results)
-        await self._load_templates({claim.row.template_id for claim in taken.claims})
+        await self._load_templates(templates_of(taken.claims))
         for claim in taken.claims:
             self._lanes.put(claim)
         if wants and not taken.claims:

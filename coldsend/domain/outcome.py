@@ -72,6 +72,7 @@ class RowOutcome:
     first_attempt_at: datetime | None = (
         None  # the first one that concerned the recipient: lifetimes start there
     )
+    subject: str | None = None  # as it was sent: what a follow-up answers
 
     @property
     def plain(self) -> bool:
@@ -95,7 +96,8 @@ class RowOutcome:
                 f'{{"row_id":{self.row_id},"token":{self.token},"service_id":{self.service_id},"status":"sent",'
                 f'"at":"{self.at.isoformat()}","retries":{self.retries},"code":{self.code},'
                 f'"enhanced":{_quoted(self.enhanced)},"message_id":{_quoted(self.message_id or "")},'
-                f'"keep_service":{self.keep_service or "null"},"first_attempt_at":"{first}",'
+                f'"keep_service":{self.keep_service or "null"},"subject":{_quoted(self.subject or "")},'
+                f'"first_attempt_at":"{first}",'
                 f'"attempt_at":"{_iso(self.attempt_at) if self.attempt_at else ""}"}}'
             )
         # Not dataclasses.asdict: its deep copies cost more than sending the message.
@@ -116,6 +118,7 @@ def outcome_from_json(document: dict[str, Any]) -> RowOutcome:
         if values.get(name) is not None:
             values[name] = datetime.fromisoformat(values[name]) if values[name] else None
     values["status"] = RowStatus(values["status"])
+    values["subject"] = values.get("subject") or None
     return RowOutcome(**values)
 
 
@@ -134,10 +137,12 @@ def decide(
     now: datetime,
     next_attempt: datetime | None,
     message_id: str,
+    subject: str | None = None,
 ) -> RowOutcome:
     """The outcome of one answered (or failed) attempt.
 
-    next_attempt: when the retry policy would try again, None where the row's lifetime is over.
+    next_attempt: when the retry policy would try again, None where the row's lifetime is over. subject: of
+    the message.
     """
 
     def outcome(status: RowStatus, **values: Any) -> RowOutcome:
@@ -155,11 +160,12 @@ def decide(
             code=answer.code,
             enhanced=answer.enhanced,
             attempt_at=attempt.attempt_at,
+            subject=subject,
             **values,
         )
 
     if verdict.outcome == Outcome.ACCEPTED:
-        return accepted(attempt, answer, now, message_id)
+        return accepted(attempt, answer, now, message_id, subject)
     if verdict.outcome == Outcome.UNKNOWN:
         return outcome(RowStatus.UNKNOWN, reason="no_final_answer", error_message=str(answer))
     refund = answer.phase not in (Phase.DATA, Phase.FINAL)
@@ -191,7 +197,9 @@ def decide(
     )
 
 
-def accepted(attempt: Attempt, answer: Answer, now: datetime, message_id: str) -> RowOutcome:
+def accepted(
+    attempt: Attempt, answer: Answer, now: datetime, message_id: str, subject: str | None = None
+) -> RowOutcome:
     """The server has taken the message over."""
     return RowOutcome(
         attempt.row_id,
@@ -207,6 +215,7 @@ def accepted(attempt: Attempt, answer: Answer, now: datetime, message_id: str) -
         enhanced=answer.enhanced,
         attempt_at=attempt.attempt_at,
         first_attempt_at=attempt.first_attempt_at or attempt.attempt_at,
+        subject=subject,
     )
 
 
@@ -269,7 +278,9 @@ def skipped(attempt: Attempt, now: datetime, reason: str, detail: str) -> RowOut
     )
 
 
-def unknown(attempt: Attempt, now: datetime, detail: str, message_id: str | None = None) -> RowOutcome:
+def unknown(
+    attempt: Attempt, now: datetime, detail: str, message_id: str | None = None, subject: str | None = None
+) -> RowOutcome:
     """May have been delivered: never sent again by itself."""
     return RowOutcome(
         attempt.row_id,
@@ -283,4 +294,5 @@ def unknown(attempt: Attempt, now: datetime, detail: str, message_id: str | None
         message_id=message_id,
         attempt_at=attempt.attempt_at,
         first_attempt_at=attempt.first_attempt_at or attempt.attempt_at,
+        subject=subject,
     )

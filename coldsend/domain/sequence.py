@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from coldsend.domain.reply_category import ReplyCategory
 from coldsend.domain.states import RowReason, StopReason
@@ -80,7 +81,7 @@ class Chain:
         return self.replied and condition.category in self.categories
 
 
-def chain_of(messages: Iterable[Mapping[str, object]]) -> Chain:
+def chain_of(messages: Iterable[Mapping[Any, Any]]) -> Chain:
     """The chain of these rows of send lists: their times of opens, clicks and replies, ``reply_category``."""
     known = list(messages)
     return Chain(

@@ -34,6 +34,7 @@ _ASSIGNMENTS = {
     "first_attempt_at": "v.first_attempt_at",
     "sender_service_id": "v.sender_service_id",
     "message_id": "COALESCE(v.message_id, t.message_id)",
+    "subject": "COALESCE(v.subject, t.subject)",
 }
 # A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
 # pending again depends on its task, see still_open().
@@ -55,6 +56,7 @@ _COLUMNS = (
     "first_attempt_at",
     "sender_service_id",
     "message_id",
+    "subject",
 )
 # What a plain acceptance changes; the rest stands in the row since its intent.
 _ACCEPTED = {
@@ -64,6 +66,7 @@ _ACCEPTED = {
     "first_attempt_at": "COALESCE(first_attempt_at, attempt_at)",
 }
 _ACCEPTED_CHUNK = 500
+_SUBJECT = 998  # characters a row has room for: a line of a message has no more
 
 
 def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
@@ -94,6 +97,7 @@ def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowO
         {
             "sent_at": [outcome.at for outcome in accepted],
             "message_id": [outcome.message_id for outcome in accepted],
+            "subject": [outcome.subject and outcome.subject[:_SUBJECT] for outcome in accepted],
         },
         [outcome.row_id for outcome in accepted],
         f"claim_token = {token} AND status IN ('sending', 'unknown')",
@@ -164,4 +168,5 @@ def _values(outcome: RowOutcome) -> tuple[Any, ...]:
         outcome.first_attempt_at,
         outcome.keep_service if pending else outcome.service_id,
         outcome.message_id,
+        outcome.subject and outcome.subject[:_SUBJECT],
     )
