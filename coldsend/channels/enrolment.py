@@ -8,24 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import ROUND_UP, Decimal, InvalidOperation
+from datetime import UTC, date, datetime, time
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from coldsend.channels import registry, webhooks
+from coldsend.channels import pace_options, registry, webhooks
 from coldsend.channels.registry import Login
 from coldsend.config.secrets import KeyRing, service_owner, webhook_owner
 from coldsend.database.engine import Connection
 from coldsend.domain import contact, sender
 from coldsend.domain.service import Service
-from coldsend.domain.states import FreezeCode
+from coldsend.domain.states import CountKind, FreezeCode
 from coldsend.domain.webhook_provider import provider_of
 from coldsend.errors import ColdsendError, InvalidInput, WrongState
-from coldsend.stores import access, mailboxes, provider_pauses, quota, services
+from coldsend.stores import access, mailboxes, provider_pauses, quota, send_counts, services
 from coldsend.stores.lookup import checked_name
 
 MAX_QUOTA = 2_000_000_000
-MAX_THROTTLE = 86_400  # seconds
 MAX_ERRORS = 1_000_000
 
 
@@ -35,7 +34,8 @@ class Form:
 
     sender: ``Name <address>``. throttle_sec: seconds as text, exact to the millisecond. settings: by name,
     what each type takes is in ``registry.TYPES``. webhook_secret: what it is, is in ``webhooks.PROVIDERS``.
-    awaits_login: a new service has a login that is given later, and is frozen until then.
+    awaits_login: a new service has a login that is given later, and is frozen until then. ramp and all after
+    it: text, as ``pace_options.py`` reads it; "" takes a limit away.
     """
 
     sender: str | None = None
@@ -47,6 +47,11 @@ class Form:
     login: Login = field(default_factory=Login)
     webhook_secret: str | None = field(default=None, repr=False)
     awaits_login: bool = False
+    ramp: str | None = None
+    hourly_quota: str | None = None
+    domain_quota: str | None = None
+    jitter_sec: str | None = None
+    spread_hours: str | None = None
 
 
 class InvalidForm(InvalidInput):
@@ -74,6 +79,9 @@ def add(connection: Connection, name: str, type_name: str, form: Form, keys: Key
     has_login = bool(credentials) or form.awaits_login
     settings, still_more = registry.checked(type_name, form.settings, has_credentials=has_login)
     _raise(f"service {name!r} cannot be added", "add", [*problems, *more, *still_more])
+    if "ramp" in values:
+        today = now.astimezone(ZoneInfo(values.get("time_zone", "UTC"))).date()
+        values["ramp"] = pace_options.since(values["ramp"], None, today)
     row = {"name": name, "type": type_name, "settings": settings, **values}
     service_id = services.add(connection, row, now)
     if credentials:
@@ -106,13 +114,21 @@ def change(connection: Connection, given: str, form: Form, keys: KeyRing, now: d
         values["webhook_secret"], still_more = _webhook_secret(form.webhook_secret, after, keys)
         more = [*more, *still_more]
     _raise(f"service {row['name']!r} cannot be changed so", "update", [*problems, *more])
-    services.change(connection, service_id, values, now)
     today = replace(before, time_zone=values.get("time_zone", before.time_zone)).quota_day(now)
-    if today != before.quota_day(now):
-        # What went out this very day must not be allowed once more because the day has another date now.
-        quota.carry_over(connection, service_id, before.quota_day(now), today)
+    if "ramp" in values:
+        values["ramp"] = pace_options.since(values["ramp"], row["ramp"], today)
+    services.change(connection, service_id, values, now)
+    _carry_over(connection, service_id, before.quota_day(now), today)
     thawed = form.login and services.thaw(connection, service_id, now, FreezeCode.CREDENTIALS)
     return service_id, bool(thawed)
+
+
+def _carry_over(connection: Connection, service_id: int, before: date, today: date) -> None:
+    """What went out this very day must not be allowed once more because the day has another date now."""
+    if today != before:
+        quota.carry_over(connection, service_id, before, today)
+        periods = [datetime.combine(day, time.min, UTC) for day in (before, today)]
+        send_counts.carry_over(connection, CountKind.SERVICE_DOMAIN, service_id, *periods)
 
 
 def remove(connection: Connection, given: str) -> Service:
@@ -133,6 +149,7 @@ def remove(connection: Connection, given: str) -> Service:
     access.revoke_all(connection, service.id)
     provider_pauses.remove(connection, service.id)
     quota.remove(connection, service.id)
+    send_counts.remove_service(connection, service.id)
     services.remove(connection, service.id)
     return service
 
@@ -168,8 +185,13 @@ def columns(form: Form) -> tuple[dict[str, Any], list[str]]:
 
     take("--from", form.sender, _sender)
     take("--daily-quota", form.daily_quota, lambda n: {"daily_quota": _between(n, 0, MAX_QUOTA)})
-    take("--throttle-sec", form.throttle_sec, lambda text: {"throttle_sec": _throttle(text)})
+    take("--throttle-sec", form.throttle_sec, lambda text: {"throttle_sec": pace_options.seconds(text)})
     take("--time-zone", form.time_zone, lambda text: {"time_zone": contact.checked_time_zone(text) or "UTC"})
+    take("--ramp", form.ramp, lambda text: {"ramp": pace_options.ramp(text)})
+    take("--hourly-quota", form.hourly_quota, lambda text: {"hourly_quota": pace_options.quota(text)})
+    take("--domain-quota", form.domain_quota, lambda text: {"domain_quota": pace_options.quota(text)})
+    take("--jitter-sec", form.jitter_sec, lambda text: {"jitter_sec": pace_options.seconds(text)})
+    take("--spread-hours", form.spread_hours, lambda text: {"spread_hours": pace_options.hours(text)})
     take("--max-errors", form.max_errors, lambda n: {"max_consecutive_errors": _between(n, 1, MAX_ERRORS)})
     return values, problems
 
@@ -183,17 +205,6 @@ def _between(number: int, minimum: int, maximum: int) -> int:
     if not minimum <= number <= maximum:
         raise ValueError(f"must be from {minimum} to {maximum}, not {number}")
     return number
-
-
-def _throttle(text: str) -> float:
-    """Seconds, rounded up to the millisecond that the column keeps: a gap is never undercut."""
-    try:
-        seconds = Decimal(text.strip())
-    except InvalidOperation:
-        raise ValueError(f"must be a number of seconds such as 0.5, not {text!r}") from None
-    if not seconds.is_finite() or not 0 <= seconds <= MAX_THROTTLE:
-        raise ValueError(f"must be from 0 to {MAX_THROTTLE} seconds, not {text}")
-    return float(seconds.quantize(Decimal("0.001"), rounding=ROUND_UP))
 
 
 def _completed(login: Login, sealed: Mapping[str, Any] | None, keys: KeyRing, owner: str) -> Login:

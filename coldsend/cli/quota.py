@@ -29,7 +29,8 @@ Name = Annotated[
 def show(name: Name = None) -> None:
     """Show today's limit, what is used and left, and when the next quota day begins.
 
-    A service's day runs from midnight to midnight in its own time zone.
+    A service's day runs from midnight to midnight in its own time zone. With a ramp today's limit is what
+    the ramp allows of the daily quota. Hours are those of the clock.
     """
     run = current()
     now = clock.now()
@@ -37,7 +38,8 @@ def show(name: Name = None) -> None:
         days = quota.quota_days(connection, _visible(run, connection, name), now)
     documents = [_document(day, now) for day in days]
     columns = {
-        "service": "SERVICE", "used": "USED#", "limit": "QUOTA#", "left": "LEFT#", "quota_day": "DAY",
+        "service": "SERVICE", "used": "USED#", "limit": "TODAY#", "daily_quota": "QUOTA#", "left": "LEFT#",
+        "used_this_hour": "THIS HOUR#", "hourly_quota": "AN HOUR#", "quota_day": "DAY",
         "next_day_begins": "NEXT DAY (UTC)", "time_zone": "TIME ZONE",
     }  # fmt: skip
     run.out.table(
@@ -94,10 +96,14 @@ def _document(day: quota.QuotaDay, now: datetime) -> dict[str, Any]:
     return {
         "service": day.service.name,
         "limit": day.limit,
+        "daily_quota": day.service.daily_quota,
         "used": day.used,
         "left": day.left,
         "quota_day": day.day,
         "next_day_begins": day.next_day_begins,
         "seconds_to_next_day": round((day.next_day_begins - now).total_seconds()),
         "time_zone": day.service.time_zone,
+        "hourly_quota": day.service.hourly_quota,
+        "used_this_hour": day.hour_used if day.service.hourly_quota is not None else None,
+        "ramp": day.service.ramp.document() if day.service.ramp else None,
     }

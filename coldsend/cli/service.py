@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock
-from coldsend.channels import enrolment
+from coldsend.channels import enrolment, pace_options
 from coldsend.channels.enrolment import Form
-from coldsend.cli import login
+from coldsend.cli import login, service_grants
 from coldsend.cli import service_options as option
 from coldsend.cli.advice import next_step
-from coldsend.cli.context import Run, current
+from coldsend.cli.context import current
 from coldsend.cli.login import LoginOptions
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
@@ -23,7 +23,7 @@ from coldsend.domain.states import HealthStatus
 from coldsend.errors import Refused, Unreachable, UsageError
 from coldsend.pacing import portrait
 from coldsend.pacing import services as health
-from coldsend.stores import access, services, users
+from coldsend.stores import access, services
 from coldsend.web.webhooks import identity as webhooks
 
 app = noun("Sender services: the accounts that mail goes out through.")
@@ -51,6 +51,11 @@ def add(
     sender: option.From = None,
     daily_quota: option.DailyQuota = None,
     throttle_sec: option.ThrottleSec = None,
+    jitter_sec: option.JitterSec = None,
+    spread_hours: option.SpreadHours = None,
+    ramp: option.Ramp = None,
+    hourly_quota: option.HourlyQuota = None,
+    domain_quota: option.DomainQuota = None,
     time_zone: option.TimeZone = None,
     connections: option.Connections = None,
     max_errors: option.MaxErrors = None,
@@ -87,15 +92,12 @@ def add(
         "connections": connections, "reply_to": reply_to, "bounce_address": bounce_address,
         "unsubscribe_address": unsubscribe_address, "web_url": web_url, "dkim": dkim, "webhook": webhook,
     }  # fmt: skip
+    given = login.read(options, may_prompt=True)
     form = Form(
-        sender,
-        daily_quota,
-        throttle_sec,
-        time_zone,
-        max_errors,
-        settings,
-        login.read(options, may_prompt=True),
-    )
+        sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given, ramp=ramp,
+        hourly_quota=hourly_quota, domain_quota=domain_quota, jitter_sec=jitter_sec,
+        spread_hours=spread_hours,
+    )  # fmt: skip
     keys, now = run.keys, clock.now()
 
     def work(connection: Connection) -> dict[str, Any]:
@@ -110,7 +112,8 @@ def add(
 
 @changes(
     app,
-    "coldsend service update main --daily-quota 800",
+    "coldsend service update main --daily-quota 800 --hourly-quota 100 --domain-quota 20",
+    "coldsend service update main --ramp 20+10 --spread-hours 8 --jitter-sec 30",
     "coldsend service update main --password-stdin < password.txt",
     "coldsend service update main --username ''     (no login any more)",
     "coldsend service update main --webhook-secret-stdin < key.txt",
@@ -120,6 +123,11 @@ def update(
     sender: option.From = None,
     daily_quota: option.DailyQuota = None,
     throttle_sec: option.ThrottleSec = None,
+    jitter_sec: option.JitterSec = None,
+    spread_hours: option.SpreadHours = None,
+    ramp: option.Ramp = None,
+    hourly_quota: option.HourlyQuota = None,
+    domain_quota: option.DomainQuota = None,
     time_zone: option.TimeZone = None,
     connections: option.Connections = None,
     max_errors: option.MaxErrors = None,
@@ -159,7 +167,11 @@ def update(
     }  # fmt: skip
     given = login.read(options, may_prompt=False)
     secret = login.read_webhook_secret(options) if webhook_secret_stdin else None
-    form = Form(sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given, secret)
+    form = Form(
+        sender, daily_quota, throttle_sec, time_zone, max_errors, settings, given, secret, ramp=ramp,
+        hourly_quota=hourly_quota, domain_quota=domain_quota, jitter_sec=jitter_sec,
+        spread_hours=spread_hours,
+    )  # fmt: skip
     if form == Form(settings=dict.fromkeys(settings)):
         raise UsageError(
             "nothing is given that could be changed",
@@ -190,7 +202,7 @@ def list_services() -> None:
         shown = portrait.of_all(connection, rows, now)
     columns = {
         "id": "ID#", "name": "SERVICE", "type": "TYPE", "from": "FROM", "health": "HEALTH",
-        "used_today": "USED#", "daily_quota": "QUOTA#", "throttle_sec": "THROTTLE s#",
+        "used_today": "USED#", "limit_today": "TODAY#", "daily_quota": "QUOTA#", "gap_sec": "GAP s#",
     }  # fmt: skip
     empty = "no services yet: coldsend service add --help"
     if not actor.is_admin:
@@ -216,6 +228,7 @@ def show(name: option.Name) -> None:
     for key in ("health_status", "frozen_code", "frozen_reason", "cool_down_until", "cool_down_reason"):
         document.pop(key)
     lines = {"health": document.pop("health"), **document, **settings}
+    lines["ramp"] = pace_options.ramp_text(document["ramp"])
     lines["provider_pauses"] = [
         f"{one['provider']}: {one['reason']}" for one in document.get("provider_pauses", [])
     ]
@@ -296,7 +309,7 @@ def grant(name: option.Name, user: Annotated[str, typer.Argument(help="Name or i
     """Let a user send through a service (admins only); admins need no grant."""
     run = current()
     require_admin(run.actor, "grant sender services")
-    _change_grant(run, name, user, granted=True)
+    service_grants.change(run, name, user, granted=True)
 
 
 @changes(app, "coldsend service revoke main anna")
@@ -304,7 +317,7 @@ def revoke(name: option.Name, user: Annotated[str, typer.Argument(help="Name or 
     """Take a service from a user (admins only)."""
     run = current()
     require_admin(run.actor, "revoke sender services")
-    _change_grant(run, name, user, granted=False)
+    service_grants.change(run, name, user, granted=False)
 
 
 @changes(app, "coldsend service remove old")
@@ -328,23 +341,3 @@ def _failed(result: trial.Trial) -> Refused | Unreachable:
         )
     said = " ".join(part for part in (str(answer.code or ""), answer.enhanced, answer.text) if part)
     return Refused(about, hint=f"what that means: coldsend explain {said!r} --phase {answer.phase}")
-
-
-def _change_grant(run: Run, name: str, user: str, *, granted: bool) -> None:
-    now = clock.now()
-
-    def work(connection: Connection) -> tuple[str, str, bool]:
-        service, person = services.find(connection, name), users.find(connection, user)
-        if granted:
-            changed = access.grant(connection, person["id"], service["id"], now)
-        else:
-            changed = access.revoke(connection, person["id"], service["id"])
-        return service["name"], person["username"], changed
-
-    service, person, changed = run.database.run(work)
-    may = "may" if granted else "may no longer"
-    already = "" if changed else ": so it was already"
-    run.out.done(
-        f"{person!r} {may} send through service {service!r}{already}",
-        {"service": service, "user": person, "granted": granted, "changed": changed},
-    )

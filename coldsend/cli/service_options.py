@@ -31,6 +31,32 @@ ThrottleSec = Annotated[
         metavar="SECONDS", help="Least time between two messages, such as 0.5; 0: as fast as it goes."
     ),
 ]
+Ramp = Annotated[
+    str | None,
+    typer.Option(
+        metavar="START+STEP",
+        help="For a new account: START messages on the first day it sends, STEP more on each day after that "
+        "it does, up to the daily quota; such as 20+10.",
+    ),
+]
+HourlyQuota = Annotated[
+    str | None, typer.Option(metavar="N", help="Messages in an hour of the clock at most.")
+]
+DomainQuota = Annotated[
+    str | None, typer.Option(metavar="N", help="Messages a day to one recipient domain at most.")
+]
+JitterSec = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SECONDS", help="Up to so much is added to each gap between two messages, by chance."
+    ),
+]
+SpreadHours = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOURS", help="Spread a day's messages over so many hours, by longer gaps between them."
+    ),
+]
 Connections = Annotated[
     int | None, typer.Option(help="Connections a worker may open; a throttled service uses one.")
 ]
