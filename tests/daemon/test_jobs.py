@@ -11,6 +11,7 @@ from coldsend.daemon.jobs import Jobs
 from coldsend.database.engine import Database
 from coldsend.database.tables import sender_quota, sender_services, tasks, workers
 from coldsend.planning import lifecycle
+from tests.planning.test_experiments import Lab
 from tests.planning.world import NOW, SETTINGS, World
 
 
@@ -73,6 +74,17 @@ def test_the_quota_job_brings_the_mirror_up_to_date(database: Database, tmp_path
     assert world.row(sender_services, service)["used_today"] == 0
     world.insert(sender_quota, sender_service_id=service, quota_day=NOW.date(), used=5)
     one.sign_off()
+
+
+def test_only_the_leader_judges_experiments(database: Database, tmp_path: Path) -> None:
+    lab = Lab(World(database))
+    one, two = jobs(database, tmp_path), jobs(database, tmp_path)
+    two.judge_experiments()
+    assert lab.experiment.look_after is None
+    {name: job for name, _seconds, job in one.table()}["judge"]()
+    assert lab.experiment.look_after is not None
+    one.sign_off()
+    two.sign_off()
 
 
 def test_a_job_that_fails_is_logged_once_and_tried_again(
