@@ -53,8 +53,9 @@ class Feedback:
     brackets, of messages it may be about) and recipient (an address) are used to find it.
     hard: of bounces: the address is no good; None: judge by status (an RFC 3463 code) and diagnostic (the
     words of the server). service_id: whose mailbox or account told of it, if that is known. campaign_only:
-    of unsubscribes: this campaign, not all. away_until: of auto-replies. details: whatever else is known, as
-    JSON can hold it.
+    of unsubscribes: this campaign, not all. away_until: of auto-replies. category: of replies, what they want
+    (domain/reply_category.py); "" where nobody has looked. details: whatever else is known, as JSON can hold
+    it.
     """
 
     kind: Kind
@@ -71,6 +72,7 @@ class Feedback:
     diagnostic: str = ""
     campaign_only: bool = False
     away_until: datetime | None = None
+    category: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -19,9 +19,9 @@ from coldsend import logbook, meter
 from coldsend.domain.answers import Verdict
 from coldsend.domain.feedback import EVENT_OF, OUT, VISITS, Feedback, Kind, earliest, furthest, happened_at
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import RowReason, RowStatus, SuppressionReason
+from coldsend.domain.states import RowReason, RowStatus, StopReason, SuppressionReason
 from coldsend.domain.suppression import Suppression
-from coldsend.feedback import bounces, breaker, consequences, entries
+from coldsend.feedback import bounces, breaker, consequences, entries, sequences
 from coldsend.feedback.applier import Applier
 from coldsend.feedback.matching import rows_of
 from coldsend.pacing import services as health
@@ -46,7 +46,8 @@ class Applied:
 
     matches: for each item, in order, its row or None. fates: how many of each kind were "matched",
     "unmatched" or "repeated". promoted: rows that were unknown and were sent after all. postponed: waiting
-    recipients who wait longer now. paused: (campaign id, reason).
+    recipients who wait longer now. paused: (campaign id, reason). stopped: waiting recipients for whom a
+    sequence has ended.
     """
 
     matches: list[Match | None] = field(default_factory=list)
@@ -56,6 +57,7 @@ class Applied:
     changes: list[health.HealthChange] = field(default_factory=list)
     paused: list[tuple[int, str]] = field(default_factory=list)
     postponed: int = 0
+    stopped: Counter[StopReason] = field(default_factory=Counter)
 
     @property
     def matched(self) -> int:
@@ -110,6 +112,8 @@ def apply(connection: Connection, items: Sequence[Feedback], now: datetime, appl
     wanted += _keep(connection, strangers, now, applier)
     suppressions.add(connection, wanted, now)
     applied.suppressed.update(entry.reason for entry in wanted)
+    happened = [(row, [one.item for one in found]) for row, found in of_rows]
+    applied.stopped = sequences.follow(connection, happened, now)
     _break(connection, of_rows, now, applier, applied)
     return applied
 
@@ -124,6 +128,8 @@ def announce(applied: Applied) -> None:
         logbook.unknown_settled(len(applied.promoted))
     for reason, count in applied.suppressed.items():
         logbook.suppressed_by_feedback(reason.value, count)
+    for stop, count in applied.stopped.items():
+        logbook.sequences_stopped(stop.value, count)
     if applied.unmatched:
         logbook.feedback_unmatched(applied.unmatched)
     for (kind, fate), count in applied.fates.items():

@@ -13,6 +13,11 @@ def suppressed_by_feedback(reason: str, count: int) -> None:
     event(logging.INFO, "suppressed_by_feedback", reason=reason, count=count)
 
 
+def sequences_stopped(reason: str, count: int) -> None:
+    """Waiting recipients are skipped: they, or somebody of their domain, replied, or a message bounced."""
+    event(logging.INFO, "sequences_stopped", reason=reason, count=count)
+
+
 def feedback_unmatched(count: int) -> None:
     """Something came back that is about no message of ours: ``coldsend feedback list``."""
     event(logging.INFO, "feedback_unmatched", count=count)

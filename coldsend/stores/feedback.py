@@ -152,6 +152,11 @@ def move_many(connection: Connection, moved: Mapping[int, tuple[str, Mapping[str
             bulk.update_each(connection, task_contacts, {"status": f"'{status}'"}, each, some, "1 = 1")
 
 
+def reply_category(connection: Connection, row_id: int) -> str | None:
+    """What the replies to a row's message want, as far as it is known; the caller has locked the row."""
+    return connection.execute(sa.select(rows.reply_category).where(rows.id == row_id)).scalar()
+
+
 def postpone(connection: Connection, contact_id: int, until: datetime, now: datetime) -> int:
     """Let a contact's waiting rows wait until then, never shorter; returns how many wait longer now."""
     connection.execute(
