@@ -95,8 +95,7 @@ def check() -> None:
         run.out.warn(f"{finding.subject}: {finding.message}")
     done = Watch(run.database, run.settings).round()
     told = done.delivered
-    if not done.seen and not told.done:
-        auditing.unchanged(run)
+    auditing.changed(run, anything=bool(done.seen or told.done))
     with run.database.read() as connection:
         lasting = sum(alerts.open_by_kind(connection).values())
     document = {"open": lasting, "raised": list(done.seen.raised), "cleared": list(done.seen.cleared)}

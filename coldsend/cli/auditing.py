@@ -25,9 +25,9 @@ def begun(run: Run) -> None:
     _write(run, 0, None)
 
 
-def unchanged(run: Run) -> None:
-    """Nothing was there to be changed: what cron calls every minute leaves no row every minute."""
-    run.audited = True
+def changed(run: Run, *, anything: bool) -> None:
+    """Where there was nothing to change, what cron calls every minute leaves no row every minute."""
+    run.audited = not anything
 
 
 def ended(run: Run, exit_code: int, error: str | None) -> None:

@@ -90,8 +90,7 @@ def poll(
             run.database, run.settings, run.keys, clock.now, stop.is_set, lambda: advance(next(read))
         )
         polled = poller.poll(list(dict.fromkeys(ids)))
-    if not any(one.read for one in polled):
-        auditing.unchanged(run)
+    auditing.changed(run, anything=any(one.read for one in polled))
     documents = [_polled(one) for one in polled]
     columns = {"mailbox": "MAILBOX", "state": "STATE", "read": "READ#", "ours": "OURS#"}
     columns |= {kind.value: f"{kind.value.replace('_', ' ').upper()}#" for kind in MessageKind}
@@ -219,10 +218,8 @@ def _require_files(files: Sequence[Path]) -> None:
         if file.stat().st_size > LARGEST:
             raise Refused(f"{file} is too large for a message", hint="name files with one message each")
         if _is_binary(file):
-            raise Refused(
-                f"{file} is neither a message nor a text: there are zero bytes in it, and no header",
-                hint="name messages as they were received (.eml), or texts in UTF-8",
-            )
+            what = f"{file} is neither a message nor a text: there are zero bytes in it, and no header"
+            raise Refused(what, hint="name messages as they were received (.eml), or texts in UTF-8")
 
 
 def _is_binary(file: Path) -> bool:

@@ -72,8 +72,7 @@ def reset(name: Name = None) -> None:
     ]
     changed = sum(one.mirror_changed for one in rolled)
     closed = sum(one.days_closed for one in rolled)
-    if not changed and not closed:
-        auditing.unchanged(run)
+    auditing.changed(run, anything=bool(changed or closed))
     run.out.done(
         f"services: {len(rolled)}, counters brought up to date: {changed}, past days closed: {closed}",
         documents,

@@ -59,7 +59,7 @@ def run_worker(
         hosts.require_fit(run.database, run.settings)
         auditing.begun(run)
     else:
-        auditing.unchanged(run)
+        auditing.changed(run, anything=False)
     raise_file_limit()
     stop = threading.Event()
     with Stopping(stop.set) as stopping, _metrics(run.settings, parent, report_to):
