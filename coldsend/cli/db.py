@@ -157,7 +157,7 @@ def restore(
 @changes(
     app,
     "coldsend db copy --to mysql://coldsend@db.example.com/coldsend",
-    "echo mysql://coldsend:PASSWORD@db.example.com/coldsend | coldsend db copy --to -",
+    "coldsend db copy --to - < url.txt",
     private=True,
 )
 def copy(

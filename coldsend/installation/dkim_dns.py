@@ -12,19 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import dns.exception
-import dns.nameserver
-import dns.resolver
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
-from coldsend.config import checking
 from coldsend.domain.dkim import DkimKey
 from coldsend.domain.finding import Finding
 from coldsend.errors import Unreachable
+from coldsend.installation.names import Names
 
-LIMIT_SECONDS = 5.0  # for one name, all name servers and repetitions together
 AT_ONCE = 8
 
 
@@ -50,46 +46,16 @@ def examine(keys: Sequence[DkimKey], dns_servers: str) -> list[Verdict]:
     """Look all keys up at once. ``dns_servers``: as in the settings; empty: those of the system."""
     if not keys:
         return []
-    try:
-        resolver = _resolver(dns_servers)
-    except dns.exception.DNSException as error:
-        return [Verdict(key, trouble=_unreachable(key.record_name, error)) for key in keys]
+    names = Names(dns_servers)
 
     def ask(key: DkimKey) -> Verdict:
         try:
-            return Verdict(key, judge(key, _texts(resolver, key.record_name)))
-        except dns.exception.DNSException as error:
-            return Verdict(key, trouble=_unreachable(key.record_name, error))
+            return Verdict(key, judge(key, names.texts(key.record_name)))
+        except Unreachable as trouble:
+            return Verdict(key, trouble=trouble)
 
     with ThreadPoolExecutor(min(AT_ONCE, len(keys))) as threads:
         return list(threads.map(ask, keys))
-
-
-def _resolver(dns_servers: str) -> dns.resolver.Resolver:
-    servers = checking.name_servers(dns_servers)
-    resolver = dns.resolver.Resolver(configure=not servers)
-    if servers:
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(host, port) for host, port in servers]
-    resolver.lifetime = LIMIT_SECONDS
-    return resolver
-
-
-def _texts(resolver: dns.resolver.Resolver, name: str) -> list[str]:
-    try:
-        answer = resolver.resolve(f"{name}.", "TXT")
-    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return []
-    return [b"".join(record.strings).decode("latin-1") for record in answer]
-
-
-def _unreachable(name: str, error: dns.exception.DNSException) -> Unreachable:
-    reason = (
-        f"no answer within {LIMIT_SECONDS:g} s" if isinstance(error, dns.exception.Timeout) else str(error)
-    )
-    return Unreachable(
-        f"the DNS cannot be asked for {name}: {reason}",
-        hint="check the network, or name other servers in [dkim] dns_servers",
-    )
 
 
 def findings(keys: Sequence[DkimKey], dns_servers: str) -> Iterator[Finding]:

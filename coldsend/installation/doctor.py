@@ -22,17 +22,19 @@ from coldsend.database import checks
 from coldsend.database.engine import Database, parse_url
 from coldsend.domain.finding import Finding
 from coldsend.errors import ColdsendError
-from coldsend.installation import contents, dkim, dkim_dns, hosts, versions
+from coldsend.installation import contents, dkim, dkim_dns, hosts, network, versions
+from coldsend.stores import services
 
 _KEYS_HINT = "every key is documented in coldsend.toml.example"
 
 
 class Patient(NamedTuple):
-    """What is examined: the options of the command line and the environment."""
+    """What is examined: options of the command line, and the environment. over_network: servers, too."""
 
     config: str | None
     acting_as: str | None
     environ: Mapping[str, str]
+    over_network: bool = True
 
 
 def findings(
@@ -168,7 +170,10 @@ def _database(
             found += contents.findings(connection, keys, patient.acting_as or settings.user or None, now)
             found += dkim.unsigned(connection)
             signing = dkim.in_use(connection)
-        found += dkim_dns.findings(signing, settings.dkim.dns_servers)
+            known = services.all_services(connection)
+        if patient.over_network:
+            found += dkim_dns.findings(signing, settings.dkim.dns_servers)
+            found += network.findings(known, signing, settings)
     except ColdsendError as error:
         found.append(_as_finding("database", error))
     finally:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
@@ -26,6 +28,8 @@ WARN_SECONDS = 1.0
 REFUSE_SECONDS = 30.0
 _SAMPLES = 3
 _NTP = "keep the clocks of all hosts right with NTP: timedatectl set-ntp true, or install chrony"
+
+_DATE = re.compile(r"[A-Z][a-z]{2}, \d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d (?:[+-]\d{4}|GMT)")
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -95,6 +99,27 @@ def clock_findings(
         "due times come from the clock of the host that works",
         _NTP,
     )
+
+
+def told_time(who: str, text: str, now: datetime) -> Iterator[Finding]:
+    """A warning where the time in a text, of a server that says it, is far from ``now``."""
+    found = _DATE.search(text)
+    if not found:
+        return
+    try:
+        theirs = parsedate_to_datetime(found[0])
+    except ValueError:
+        return
+    apart = (now - theirs).total_seconds()
+    if abs(apart) > REFUSE_SECONDS:
+        ahead = "ahead of" if apart > 0 else "behind"
+        yield Finding(
+            "warning",
+            "clock",
+            f"this host is {abs(apart):.0f} s {ahead} {who}: quota days, windows and the dates of messages "
+            "come from this clock",
+            _NTP,
+        )
 
 
 def neighbour_findings(connection: Connection, now: datetime) -> Iterator[Finding]:

@@ -9,17 +9,16 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from coldsend import clock
 from coldsend.domain.finding import Finding
+from coldsend.domain.reserved import is_reserved
 from coldsend.domain.service import WEB_URL, Service
+from coldsend.installation.hosts import told_time
 
 SECONDS = 3.0
 AT_ONCE = 16
 
-# Nobody has these (RFC 2606, RFC 6761): asking for them would only take time.
 _NUMBER = re.compile(r"^\[Errno -?\d+\] ")
-_RESERVED = re.compile(
-    r"(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid))", re.IGNORECASE
-)
 
 
 def findings(base_url: str, services: Sequence[Service] = ()) -> Iterator[Finding]:
@@ -35,7 +34,7 @@ def findings(base_url: str, services: Sequence[Service] = ()) -> Iterator[Findin
 
 def _asked(subject: str, base_url: str) -> list[Finding]:
     host = urlsplit(base_url).hostname or ""
-    if not host or _RESERVED.fullmatch(host):
+    if not host or is_reserved(host):
         return []
     address = f"{base_url}/healthz"
     try:
@@ -45,7 +44,7 @@ def _asked(subject: str, base_url: str) -> list[Finding]:
         words = _NUMBER.sub("", str(error)) or type(error).__name__
         trouble = f"cannot be reached from here ({words})"
     if not trouble:
-        return []
+        return list(told_time(base_url, answer.headers.get("date", ""), clock.unshifted_now()))
     message = f"{address} {trouble}: links, pixels and unsubscribe pages of messages lead there"
     hint = "run it, behind a proxy that knows this address: coldsend web run (docs/web.md)"
     return [Finding("warning", subject, message, hint)]

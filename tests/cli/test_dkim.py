@@ -140,6 +140,7 @@ def test_doctor_is_content_where_another_signs_or_nothing_is_sent(project: Proje
         *("--username", "u", "--password-stdin"),
         stdin="sesame",
     )
+    project.run("service", "update", "api", "--webhook-secret-stdin", stdin="its app key")
     assert doctor(project) == {}
     project.run("service", "update", "relay", "--dkim", "")
     assert list(doctor(project)) == ["service 'relay'"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from coldsend.domain.dkim import Algorithm, DkimKey, KeyStatus
-from coldsend.installation import dkim_dns
+from coldsend.installation import dkim_dns, names
 from coldsend.installation.dkim import generated
 from coldsend.installation.dkim_dns import Verdict
 from tests.composing import keys
@@ -138,7 +138,7 @@ def test_an_answer_too_long_for_udp_is_asked_for_again_over_tcp(dns: DnsServer) 
 def test_a_server_that_does_not_answer_is_trouble_within_the_limit(
     dns: DnsServer, behave: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dkim_dns, "LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(names, "LIMIT_SECONDS", 0.5)
     dns.behave = behave
     began = time.monotonic()
     found = verdict(dns)
@@ -150,7 +150,7 @@ def test_a_server_that_does_not_answer_is_trouble_within_the_limit(
 
 
 def test_many_keys_are_asked_for_at_once(dns: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dkim_dns, "LIMIT_SECONDS", 0.8)
+    monkeypatch.setattr(names, "LIMIT_SECONDS", 0.8)
     dns.behave = "silent"
     began = time.monotonic()
     verdicts = dkim_dns.examine([KEY] * dkim_dns.AT_ONCE, dns.address)
@@ -159,7 +159,7 @@ def test_many_keys_are_asked_for_at_once(dns: DnsServer, monkeypatch: pytest.Mon
 
 
 def test_a_host_that_is_off_line_gets_one_warning_for_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dkim_dns, "LIMIT_SECONDS", 0.5)
+    monkeypatch.setattr(names, "LIMIT_SECONDS", 0.5)
     found = list(dkim_dns.findings([KEY, KEY], f"127.0.0.1:{free_port()}"))
     assert [(one.severity, one.subject) for one in found] == [("warning", "DKIM")]
     assert "example.com/cs1, example.com/cs1" in found[0].message

@@ -1,4 +1,4 @@
-"""A DNS server on loopback, UDP and TCP, that serves the TXT records it is given."""
+"""A DNS server on loopback, UDP and TCP, that serves the records it is given."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ class DnsServer:
     """``with DnsServer({"a.example": ["text"]}) as server:`` answers at ``server.address``.
 
     records: name -> texts of its TXT records; a name without any exists and has other records. May be changed
-    at any time. behave: "well", "silent" (answers nothing), "servfail", "refused".
+    at any time. others: (name, "MX") -> what such records say, as zone files write it. behave: "well",
+    "silent" (answers nothing), "servfail", "refused".
     """
 
     def __init__(self, records: Mapping[str, Sequence[str]] | None = None) -> None:
         self.records = dict(records or {})
+        self.others: dict[tuple[str, str], list[str]] = {}
         self.behave = "well"
         self.asked: list[tuple[str, str]] = []  # ("udp" or "tcp", name)
         # TCP first: the port it is given is then taken for UDP as well, which is all but always free.
@@ -66,9 +68,11 @@ class DnsServer:
         reply = dns.message.make_response(query)
         if self.behave in {"servfail", "refused"}:
             reply.set_rcode(dns.rcode.from_text(self.behave.upper()))
-        elif name not in self.records:
+        elif others := self.others.get((name, dns.rdatatype.to_text(question.rdtype))):
+            reply.answer.append(dns.rrset.from_text(question.name, TTL, "IN", question.rdtype, *others))
+        elif name not in self.records and not any(name == known for known, _kind in self.others):
             reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif question.rdtype == dns.rdatatype.TXT and self.records[name]:
+        elif question.rdtype == dns.rdatatype.TXT and self.records.get(name):
             reply.answer.append(_rrset(question.name, self.records[name]))
         whole = reply.to_wire()
         if way == "tcp" or len(whole) <= 512:
