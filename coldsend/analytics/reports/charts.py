@@ -116,8 +116,11 @@ def shares_of(section: Section) -> list[float]:
 
 
 def spans_of(section: Section, key: str) -> list[Span | None]:
-    """Each row's rate on a scale from nothing to the highest end of an interval."""
-    found = [row.get(key) for row in section.rows]
+    """Each row's rate on a scale from nothing to the highest end of an interval.
+
+    Rows that say ``undrawn`` have none: what is so much larger would press the others together.
+    """
+    found = [None if row.get("undrawn") else row.get(key) for row in section.rows]
     most = max((rate["high"] for rate in found if rate and rate["rate"] is not None), default=0)
     return [
         Span(*(round(100 * rate[end] / most, 3) for end in ("low", "high", "rate")))

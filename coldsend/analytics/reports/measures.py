@@ -136,7 +136,9 @@ def links(found: Iterable[Link], template_names: Mapping[int, str]) -> list[dict
         {"url": url, "template": template_names.get(template_id)} | {name: counts[name] for name in names}
         for (url, template_id), counts in sums.items()
     ]
-    return sorted(listed, key=lambda link: (-link["recipients"], -link["clicks"], link["url"]))
+    return sorted(
+        listed, key=lambda link: (-link["recipients"], -link["clicks"], link["url"], link["template"] or "")
+    )
 
 
 def named(parts: Mapping[Any, Sequence[Cell]], names: Mapping[Any, str]) -> list[dict[str, Any]]:

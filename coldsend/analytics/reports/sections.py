@@ -133,7 +133,7 @@ def _lost(funnel: Mapping[str, Any]) -> Section:
     return Section("lost", "what came in between", _COUNTED, rows)
 
 
-_COUNTED = (Column("step", "recipients", "text"), Column("count", "count"), Column("share", "share", "share"))
+_COUNTED = (Column("step", "step", "text"), Column("count", "count"), Column("share", "share", "share"))
 
 
 def _step(funnel: Mapping[str, Any], key: str, words: str, of: str | None) -> dict[str, Any]:
@@ -159,6 +159,7 @@ def _not_sent(document: Mapping[str, Any]) -> Section:
 def _rates(rates: Mapping[str, Mapping[str, Any]]) -> Section:
     rows = [
         {"what": words, "count": rates[key]["count"], "of": rates[key]["of"], "rate": rates[key]}
+        | {"undrawn": key == "open"}
         for key, words in _RATES.items()
         if rates[key]["of"]
     ]
