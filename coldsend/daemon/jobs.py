@@ -4,7 +4,7 @@ name      every   who         what
 lead      5 s *   everyone    renew the heartbeat and the leader lease
 plan      1 s     the leader  begin due tasks, make send lists, skip what was cancelled, close what has ended
 rescue    5 s *   everyone    settle rows of dead processes of this host; the leader also of silent ones
-quota     60 s    the leader  roll quota days over into the mirrors that people read
+quota     60 s    the leader  roll quota days over into the mirrors that people read, forget old counts
 inbox     60 s +  the leader  read the mailboxes that are enabled, and act on what is about mail of ours
 judge     10 s    the leader  judge experiments that it is time for, give winners to those who wait
 rollup    10 s    the leader  count the event log for reports
@@ -136,9 +136,10 @@ class Jobs:
             self._rescuer.rescue_orphans()
 
     def roll_quota(self) -> None:
-        """Bring the mirrors of the quota days up to date."""
+        """Bring the mirrors of the quota days up to date, and delete counts of limits that are long past."""
         if self.leads:
             self.database.run(lambda connection: quota.roll_days(connection, clock.now()))
+            quota.forget_counts(self.database, clock.now(), self.should_stop)
 
     def poll_mailboxes(self) -> None:
         """Read what came back by mail; nothing happens where no mailbox is enabled."""

@@ -29,13 +29,15 @@ from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.domain import address
 from coldsend.domain.answers import Answer, Outcome, Phase, Verdict
+from coldsend.domain.gates import ServiceFacts, limit_gates
 from coldsend.domain.message import Contents, Message
 from coldsend.domain.replies import judge
 from coldsend.domain.service import Service
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound, Refused, WrongState
-from coldsend.pacing.quota import next_quota_day_start
-from coldsend.stores import gaps, quota, services, signing_keys, suppressions
+from coldsend.pacing import limits
+from coldsend.pacing.facts import service_facts
+from coldsend.stores import gaps, services, signing_keys, suppressions
 
 DEADLINE_SECONDS = 60.0  # the whole test: somebody is waiting for it
 WAIT_SECONDS = 60.0  # the longest wait for a throttle gap
@@ -77,14 +79,23 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Permit:
-    """The right to send one message: its day's quota, and the throttle gap held (None: not throttled)."""
+    """The right to send one message: what it took of the limits, the throttle gap held (None: none)."""
 
-    service: Service
+    facts: ServiceFacts
+    unit: limits.Unit
     credentials: dict[str, Any]
     signer: Signer | None
     tokens: Sequence[str]
     wait: float = 0.0
     gap_held: datetime | None = None
+
+    @property
+    def service(self) -> Service:
+        return self.facts.service
+
+    @property
+    def gap(self) -> timedelta:
+        return _gap(self.facts)
 
 
 def run_trial(
@@ -113,7 +124,7 @@ def run_trial(
     )
     answer = asyncio.run(_send(channel, message, permit.wait))
     ended = clock_now()
-    database.run(lambda connection: _settle(connection, permit, answer, started, ended))
+    database.run(lambda connection: _settle(connection, permit, answer, ended))
     return Trial(permit.service, recipient.email, answer, judge(answer), message.message_id, dialogue)
 
 
@@ -171,16 +182,24 @@ def _permit(
     signer = load_signer(connection, service, keys, dkim_expire_days)
     tokens = _tokens(connection, keys, service)
     _refuse_suppressed(connection, keys, to)
-    if not quota.reserve(connection, service.id, service.quota_day(now), 1, service.daily_quota):
-        begins = next_quota_day_start(service, now)
-        raise WrongState(
-            f"the daily quota of service {service.name!r} ({service.daily_quota}) is used up",
-            hint=f"its next day begins {begins:%Y-%m-%d %H:%M} UTC",
-        )
+    facts = service_facts(connection, now, [service])[service.id]
+    unit = limits.Unit(0, service.id, now, to.domain)
+    if not limits.reserve(connection, [unit], {service.id: facts}, {}):
+        raise _used_up(connection, facts, to.domain, now)
+    permit = _Permit(facts, unit, credentials, signer, tokens)
     if not service.throttled:
-        return _Permit(service, credentials, signer, tokens)
-    wait, held = _hold_gap(connection, service, now)
-    return _Permit(service, credentials, signer, tokens, wait, held)
+        return permit
+    wait, held = _hold_gap(connection, facts, now)
+    return replace(permit, wait=wait, gap_held=held)
+
+
+def _used_up(connection: Connection, facts: ServiceFacts, domain: str, now: datetime) -> WrongState:
+    """Which limit does not allow one more message, and until when."""
+    known = replace(facts, domains_used=limits.domains_used(connection, facts, [domain], now))
+    blocked = limit_gates(known, domain)
+    detail = blocked[0].detail if blocked else f"the quota of service {facts.service.name!r} is used up"
+    until = blocked[0].until if blocked else None
+    return WrongState(detail, hint=f"try again from {until:%Y-%m-%d %H:%M} UTC on" if until else "")
 
 
 def _tokens(connection: Connection, keys: KeyRing, service: Service) -> list[str]:
@@ -204,10 +223,15 @@ def _refuse_suppressed(connection: Connection, keys: KeyRing, to: address.Addres
         )
 
 
-def _hold_gap(connection: Connection, service: Service, now: datetime) -> tuple[float, datetime]:
+def _gap(facts: ServiceFacts) -> timedelta:
+    """From one message to the next, with all of the jitter."""
+    return timedelta(seconds=facts.service.gap(facts.limit_today) + facts.service.jitter_sec)
+
+
+def _hold_gap(connection: Connection, facts: ServiceFacts, now: datetime) -> tuple[float, datetime]:
     """Seconds to wait for the throttle gap, and the end of the gap as it is held while the test runs."""
+    service, throttle = facts.service, _gap(facts)
     gap = gaps.read(connection, service.id)
-    throttle = timedelta(seconds=service.throttle_sec)
     begins = max(gap.ends or now, now)
     if gap.owner is not None and not gap.owner_lives:
         # Its last message may be younger than the gap it wrote.
@@ -247,15 +271,12 @@ async def _send(channel: Channel, message: Message, wait: float) -> Answer:
         await channel.close()
 
 
-def _settle(
-    connection: Connection, permit: _Permit, answer: Answer, started: datetime, ended: datetime
-) -> None:
+def _settle(connection: Connection, permit: _Permit, answer: Answer, ended: datetime) -> None:
     service = permit.service
     if answer.phase not in (Phase.DATA, Phase.FINAL):
-        quota.refund(connection, service.id, service.quota_day(started), 1)
+        limits.refund(connection, [permit.unit], {service.id: permit.facts}, {})
     if permit.gap_held is not None:
-        ends = ended + timedelta(seconds=service.throttle_sec)
-        gaps.settle(connection, service.id, permit.gap_held, ends)
+        gaps.settle(connection, service.id, permit.gap_held, ended + permit.gap)
 
 
 def _ascii_domain(found: address.Address) -> str:

@@ -117,10 +117,10 @@ def _services(facts: Mapping[int, ServiceFacts], now: datetime) -> Readings:
             "rest_seconds": max(rest, timedelta()).total_seconds(),
             "paused_providers": len(each.paused_providers or {}),
             "consecutive_errors": service.consecutive_errors,
-            "throttle_seconds": service.throttle_sec,
+            "throttle_seconds": service.gap(each.limit_today),
             "quota": service.daily_quota,
             "quota_used": each.used,
-            "quota_left": max(0, service.daily_quota - each.used),
+            "quota_left": each.quota_left,
         }
         for name, number in numbers.items():
             readings.setdefault(f"coldsend_service_{name}", []).append(((service.name,), float(number)))

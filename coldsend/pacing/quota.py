@@ -7,15 +7,18 @@ no reset: a new day is a new row. ``sender_services.used_today`` is a mirror for
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from coldsend.database.engine import Connection
+from coldsend.database.engine import Connection, Database
 from coldsend.domain.service import Service
 from coldsend.domain.states import CountKind
 from coldsend.stores import quota, send_counts, services
+
+# A message may be refused, and its share given back, days after it was reserved: where a database was away.
+COUNTS_KEPT = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +123,14 @@ def roll_days(connection: Connection, now: datetime, only: int | None = None) ->
         closed = quota.close_before(connection, service.id, day, now)
         rolled.append(Rolled(service, day, used, changed, closed))
     return rolled
+
+
+def forget_counts(database: Database, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
+    """Delete the counts of hours and days that are long over, some hundreds a transaction; how many."""
+    total = 0
+    while not should_stop():
+        gone = database.run(lambda connection: send_counts.remove_before(connection, now - COUNTS_KEPT))
+        total += gone
+        if gone < send_counts.CHUNK:
+            break
+    return total

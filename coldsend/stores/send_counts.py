@@ -24,7 +24,7 @@ from coldsend.domain.states import CountKind
 
 _of = send_counts.c
 _KEYS = ["kind", "owner_id", "period", "key"]
-_CHUNK = 500
+CHUNK = 500
 
 
 def reserve(
@@ -65,8 +65,8 @@ def used(
     """key -> messages taken out of the period so far; 0 where there is no row."""
     found = dict.fromkeys(keys, 0)
     ordered = sorted(found)
-    for start in range(0, len(ordered), _CHUNK):
-        chunk = bulk.among(_of.key, ordered[start : start + _CHUNK])
+    for start in range(0, len(ordered), CHUNK):
+        chunk = bulk.among(_of.key, ordered[start : start + CHUNK])
         rows = sa.select(_of.key, _of.used).where(*_period(kind, owner_id, period), chunk)
         found |= {key: int(taken) for key, taken in connection.execute(rows)}
     return found
@@ -103,7 +103,7 @@ def carry_over(
         _add(connection, kind, owner_id, to, missing)
 
 
-def remove_before(connection: Connection, moment: datetime, limit: int = _CHUNK) -> int:
+def remove_before(connection: Connection, moment: datetime, limit: int = CHUNK) -> int:
     """Delete up to ``limit`` counts of periods that began before ``moment``; how many there were."""
     columns = [send_counts.c[name] for name in _KEYS]
     old = connection.execute(sa.select(*columns).where(_of.period < moment).limit(limit)).all()
