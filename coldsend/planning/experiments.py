@@ -23,7 +23,7 @@ from coldsend.domain.states import TASK_ENDED, TaskStatus
 from coldsend.errors import InvalidInput, Refused, WrongState
 from coldsend.stores import experiments, tasks
 
-MOVE_CHUNK = 5_000  # rows of a list that one transaction goes through
+MOVE_CHUNK = 2_000  # rows of a list that one transaction goes through: the task is locked meanwhile
 BY_TEST = "test"
 
 
