@@ -33,6 +33,7 @@ _A_WORD = 60  # a text this short, and no longer, may say it with one word
 _ORDER = list(ReplyCategory)
 _APOSTROPHES = str.maketrans("\u2019\u2018\u02bc\u00b4`", "'''''")
 _SPACES = re.compile(r"\s+")
+_QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 
 
 def _any(*parts: str) -> re.Pattern[str]:
@@ -48,8 +49,9 @@ _UNSUBSCRIBE = _any(
     r"\b[^.!?]{0,40}\b(?:list|lists|database|mailing|mailings|contacts|off|records)\b",
     rf"^(?:hi|hello|hey)?[ ,]*{_NEGATED}(?:please |kindly |pls )?(?:remove|delete) (?:me|us)\b",
     r"\b(?:please|pls|kindly) (?:remove|delete) (?:me|us|my (?:e-?mail|address))\b",
-    rf"{_NEGATED}\b(?:please|pls|kindly|want to|like to|wish to) (?:unsubscribe|opt[ -]?out|"
-    rf"be (?:removed|unsubscribed))\b",
+    rf"{_NEGATED}\b(?:please|pls|kindly|(?:i|we)(?:'d| would)? (?:want|like|wish) to) (?:unsubscribe|"
+    rf"opt[ -]?out|"
+    r"be (?:removed|unsubscribed))\b(?! (?:here|below|by|at|via|using|with|through|on)\b)",
     r"\bunsubscribe (?:me|us|my|this (?:address|e-?mail))\b",
     rf"{_NEGATED}\bopt (?:me|us) out\b",
     r"\bstop (?:e-?mailing|contacting|spamming|writing|messaging|sending (?:me|us|these|this|your))\b",
@@ -64,7 +66,7 @@ _UNSUBSCRIBE = _any(
     r"\b(?:keine|keinerlei) (?:weiteren |weitere )?(?:e-?mails?|mails?|nachrichten|werbung|"
     r"zusendungen|newsletter) (?:mehr\b|erhalten|schicken|senden)",
     r"\b(?:schreiben|kontaktieren|mailen) sie (?:mir|mich|uns) (?:bitte )?nicht(?: mehr)?\b",
-    r"\b(?:möchte|will|bitte)[^.!?]{0,30}\b(?:abmelden|abbestellen|austragen)\b",
+    r"\b(?:möchte|will|bitte)\b[^.!?]{0,30}\b(?:abmelden|abbestellen|austragen)\b",
     r"\bunterlassen sie\b",
     # French
     r"\b(?:désinscri|désabonn)(?:re|vez|ez|er)[ -](?:moi|nous)\b|\bme (?:désinscrire|désabonner)\b",
@@ -216,11 +218,18 @@ _INTERESTED = _any(
     r"(?<!不)感兴趣|有兴趣|有興趣|感興趣|興味(?:が)?(?:あり|ござい)ます|詳し(?:く|い)[^。]{0,10}(?:お聞かせ|教えて|知りたい)|관심\s?(?:이\s?)?있",
 )
 
+# What our own footers say, where somebody quotes one without marking it: the offer to ask, not a request.
+_OFFER = re.compile(
+    r"\b(?:if you|should you|you can|you may|to unsubscribe|to stop receiving|wenn sie|falls sie|wenn du|"
+    r"können sie|si vous|vous pouvez|si usted|si (?:ya )?no (?:desea|quiere)|si desea|puede|"
+    r"se (?:não|non)|se desidera|als u|als je|u kunt|jeśli|om du|hvis du|du kan)\b|"
+    r"если вы|вы можете|如果您|如果你|您可以"
+)
+_SENTENCE = re.compile(r"[.!?。！？]")
 _QUESTION = re.compile(r"[?？؟]")
 _ADDRESSES = re.compile(r"(?:https?://|www\.)\S+|<[^<>\s]+>")
 
 _RULES = (
-    (ReplyCategory.UNSUBSCRIBE_REQUEST, _UNSUBSCRIBE),
     (ReplyCategory.NOT_INTERESTED, _NOT_INTERESTED),
     (ReplyCategory.REFERRAL, _REFERRAL),
     (ReplyCategory.INTERESTED, _INTERESTED),
@@ -230,9 +239,13 @@ _RULES = (
 
 def categorize(text: str) -> ReplyCategory:
     """The category of a reply by its new text, without quotes and signature; never fails."""
-    plain = unicodedata.normalize("NFKC", text[:_LOOKED_AT]).translate(_APOSTROPHES).lower()
+    text = _QUOTED.sub("", text[:_LOOKED_AT])
+    plain = unicodedata.normalize("NFKC", text).translate(_APOSTROPHES).lower()
     plain = _SPACES.sub(" ", _ADDRESSES.sub(" ", plain)).strip()
     if len(plain) <= _A_WORD and _UNSUBSCRIBE_WORD.fullmatch(plain):
+        return ReplyCategory.UNSUBSCRIBE_REQUEST
+    said = ". ".join(part for part in _SENTENCE.split(plain) if not _OFFER.search(part))
+    if _UNSUBSCRIBE.search(said):
         return ReplyCategory.UNSUBSCRIBE_REQUEST
     return next((category for category, words in _RULES if words.search(plain)), ReplyCategory.OTHER)
 

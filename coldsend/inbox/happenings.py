@@ -15,6 +15,7 @@ from coldsend.composing.tokens import Tokens
 from coldsend.domain.feedback import Feedback, Kind
 from coldsend.domain.inbox import MessageKind
 from coldsend.domain.mailbox import Mailbox
+from coldsend.domain.reply_category import ReplyCategory, categorize
 from coldsend.feedback.matching import row_of_message_id
 from coldsend.inbox.classified import Classified, Failed
 from coldsend.inbox.complaint import NOT_FROM_PEOPLE
@@ -78,6 +79,7 @@ def happenings(
             status=recipient.status,
             diagnostic=recipient.diagnostic[:_WORDS],
             away_until=message.away_until if kind is Kind.AUTO_REPLY else None,
+            category=category_of(message) if kind is Kind.REPLY else "",
             details=_details(message, recipient),
         )
         for kind, recipient in about
@@ -99,8 +101,14 @@ def _about(message: Classified, *, unsubscribes: bool) -> list[tuple[Kind | None
     if message.kind is MessageKind.AUTO_REPLY:
         return [(Kind.AUTO_REPLY, writer)]
     if message.kind is MessageKind.REPLY:
-        return [(Kind.REPLY, writer)]
+        asked = category_of(message) == ReplyCategory.UNSUBSCRIBE_REQUEST
+        return [(Kind.REPLY, writer), *([(Kind.UNSUBSCRIBE, writer)] if asked else [])]
     return []
+
+
+def category_of(message: Classified) -> str:
+    """What a reply wants, by its words; "" of anything else."""
+    return categorize(message.text).value if message.kind is MessageKind.REPLY else ""
 
 
 def _one_of_each_kind(about: Sequence[tuple[Kind, Failed]]) -> list[tuple[Kind, Failed]]:

@@ -32,7 +32,7 @@ from coldsend.feedback.apply import Applied, announce, apply
 from coldsend.feedback.matching import email_key, rows_of
 from coldsend.inbox.classified import Classified, Failed
 from coldsend.inbox.classify import classify
-from coldsend.inbox.happenings import digest_of, happenings, row_told
+from coldsend.inbox.happenings import category_of, digest_of, happenings, row_told
 from coldsend.inbox.reading import Fetched
 from coldsend.stores import inbox_messages, mailboxes, services, suppressions
 
@@ -256,6 +256,7 @@ def row_values(place: Place, read: Read) -> dict[str, Any]:
         "text": message.text or None,
         "raw": raw,
         "details": {name: value for name, value in details.items() if value is not None} or None,
+        "category": category_of(message) or None,
     }
 
 

@@ -29,13 +29,14 @@ _SHORT = (
     i.from_email,
     i.subject,
     i.details,
+    i.category,
     mailboxes.c.sender_service_id,
     campaigns.c.created_by,
 )
 
 
 # All that others wrote; without it only that a message came, when, and of what kind is known.
-WORDS = ("message_id", "from_email", "subject", "text", "raw", "details")
+WORDS = ("message_id", "from_email", "subject", "text", "raw", "details", "category")
 
 
 def known(connection: Connection, digest: str, *, besides: int | None = None) -> bool:
@@ -54,6 +55,14 @@ def add(connection: Connection, values: Mapping[str, Any], now: datetime) -> int
 def change(connection: Connection, message_id: int, values: Mapping[str, Any]) -> None:
     """Set columns of a message that was taken once more."""
     connection.execute(sa.update(inbox_messages).where(i.id == message_id).values(dict(values)))
+
+
+def categories(connection: Connection, contact_id: int, task_contact_id: int) -> list[str]:
+    """What a contact's replies to a message want, as far as it is known."""
+    query = sa.select(i.category).where(
+        i.contact_id == contact_id, i.task_contact_id == task_contact_id, i.category.is_not(None)
+    )
+    return [str(category) for category in connection.execute(query).scalars()]
 
 
 def remove(connection: Connection, message_id: int) -> None:
@@ -105,6 +114,7 @@ def latest(
     mailbox_id: int | None = None,
     contact_id: int | None = None,
     only_not_taken: bool = False,
+    category: str | None = None,
     visible_to: tuple[int, Collection[int]] | None = None,
 ) -> list[RowMapping]:
     """The newest messages, newest last, without their texts.
@@ -121,6 +131,8 @@ def latest(
         query = query.where(i.contact_id == contact_id)
     if only_not_taken:
         query = query.where(_has_error())
+    if category is not None:
+        query = query.where(i.category == category)
     if visible_to is not None:
         user_id, granted = visible_to
         query = query.where(

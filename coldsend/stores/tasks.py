@@ -241,6 +241,15 @@ def due(connection: Connection, now: datetime) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
+def hold_open(connection: Connection, task_id: int, now: datetime) -> bool:
+    """Keep a task from being closed until this transaction ends; False where it is closed already.
+
+    For whoever makes rows pending again. A real UPDATE: closing a task locks its row first.
+    """
+    change = sa.update(tasks).where(tasks.c.id == task_id, tasks.c.actual_end_time.is_(None))
+    return connection.execute(change.values(updated_at=now)).rowcount == 1
+
+
 def unwound(connection: Connection) -> list[RowMapping]:
     """Cancelled and failed tasks that are not closed yet: recipients may still be waiting."""
     query = _with_campaign.where(

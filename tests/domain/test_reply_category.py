@@ -112,6 +112,23 @@ def test_typographic_apostrophes_wide_letters_and_line_breaks_say_the_same() -> 
     )
 
 
+@pytest.mark.parametrize(
+    "footer",
+    [
+        "If you wish to unsubscribe, click here.",
+        "You received this mail because you registered. To unsubscribe please unsubscribe here: https://x.example/u/1",
+        "Should you want no more e-mails, opt out: https://x.example/u/1",
+        "Wenn Sie keine weiteren E-Mails mehr erhalten möchten, können Sie sich hier abmelden.",
+        "Si vous souhaitez ne plus recevoir nos messages, vous pouvez vous désinscrire.",
+        "Si ya no desea recibir más correos, puede darse de baja aquí.",
+        "如果您不想再收到邮件，请退订。",
+        "> Please remove me from your list.",
+    ],
+)
+def test_what_our_own_footers_offer_is_no_request(footer: str) -> None:
+    assert categorize(footer) is not ReplyCategory.UNSUBSCRIBE_REQUEST
+
+
 def test_a_question_mark_in_an_address_asks_nothing() -> None:
     assert categorize("See https://x.example/?a=b") is ReplyCategory.OTHER
 

@@ -1,0 +1,116 @@
+"""Ending a sequence by hand for an address or a whole domain, and letting it go on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from shlex import quote
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend.database.engine import Database
+from coldsend.domain import sequence, suppression
+from coldsend.domain.access import Actor, require_owner
+from coldsend.domain.states import RowReason, StopReason, SuppressionScope
+from coldsend.errors import InvalidInput, NotFound
+from coldsend.stores import campaigns, ledger, sequence_stops, tasks
+from coldsend.stores.sequence_stops import Stop
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What became of a stop. value: the address or domain. recipients: who waited and were skipped, or wait
+    again. ended: of those that would wait again, how many stay as they are because their task has ended."""
+
+    value: str
+    recipients: int
+    ended: int = 0
+
+
+def stop(
+    database: Database, actor: Actor, campaign: str, targets: Sequence[str], now: datetime
+) -> list[Stopped]:
+    """Send nothing more of a campaign to these addresses and domains; what waits is skipped. All or none."""
+    wanted = [_target(text) for text in targets]
+
+    def work(connection: Connection) -> list[Stopped]:
+        row = _owned(connection, actor, campaign)
+        task_ids = [task["id"] for task in tasks.listed(connection, campaign_id=row["id"])]
+        done = []
+        for key, value in wanted:
+            source = f"cli:{actor.username}"
+            sequence_stops.add(
+                connection, [Stop(row["id"], key, value, StopReason.MANUAL, None, source)], now
+            )
+            skipped = sequence_stops.skip_waiting(
+                connection, task_ids, key, RowReason.STOPPED, contact_id=None
+            )
+            done.append(Stopped(value, skipped))
+        return done
+
+    return database.run(work)
+
+
+def unstop(
+    database: Database, actor: Actor, campaign: str, targets: Sequence[str], now: datetime
+) -> list[Stopped]:
+    """Lift stops, whatever made them: whoever was skipped for one waits again, where the task has not ended.
+
+    NotFound, and nothing is changed, where one of them is not stopped.
+    """
+    wanted = [_target(text) for text in targets]
+
+    def work(connection: Connection) -> list[Stopped]:
+        row = _owned(connection, actor, campaign)
+        every = tasks.listed(connection, campaign_id=row["id"])
+        return [_lift(connection, row, every, key, value, now) for key, value in wanted]
+
+    return database.run(work)
+
+
+def _lift(
+    connection: Connection,
+    campaign: RowMapping,
+    every: Sequence[RowMapping],
+    key: str,
+    value: str,
+    now: datetime,
+) -> Stopped:
+    lifted = sequence_stops.remove(connection, campaign["id"], key)
+    if lifted is None:
+        raise NotFound(
+            f"{value} is not stopped in campaign {campaign['name']!r}; nothing was changed",
+            hint=f"see: coldsend campaign stops {quote(campaign['name'])}",
+        )
+    reason = sequence.row_reason(lifted)
+    found = sequence_stops.stopped_rows(connection, [task["id"] for task in every], key, reason)
+    # Another stop, of the domain or the address, may still stand.
+    keys = {row["id"]: suppression.keys_for(row["email_key"], row["email_domain"], None) for row in found}
+    standing = sequence_stops.matching(
+        connection, campaign["id"], sorted({one for of_row in keys.values() for one in of_row})
+    )
+    free = [row for row in found if not any(one in standing for one in keys[row["id"]])]
+    # Rows are locked before their tasks, in the order in which late answers lock them.
+    ledger.lock(connection, [row["id"] for row in free])
+    still_open = {
+        task_id
+        for task_id in sorted({row["task_id"] for row in free})
+        if tasks.hold_open(connection, task_id, now)
+    }
+    again = [row["id"] for row in free if row["task_id"] in still_open]
+    revived = sequence_stops.revive(connection, again, reason)
+    return Stopped(value, revived, ended=len(free) - len(again))
+
+
+def _target(text: str) -> tuple[str, str]:
+    key, scope, value = suppression.target(text)
+    if scope is SuppressionScope.HASHED or value is None:
+        raise InvalidInput(f"{text[:80]!r} is neither an address nor a domain")
+    return key, value
+
+
+def _owned(connection: Connection, actor: Actor, given: str) -> RowMapping:
+    row = campaigns.find(connection, given)
+    require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
+    return row
