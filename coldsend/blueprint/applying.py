@@ -139,10 +139,9 @@ def _settle_all(stage: Stage, document: Document) -> Outcome:
 
 def _judged(stage: Stage, entry: Entry, broken: set[Reference], outcome: Outcome) -> Iterator[Mistake]:
     """Settle one thing, or tell everything that is wrong with it."""
-    needs = list(entry.kind.needs(entry))
-    absent = list(_absent(stage, entry, needs))
+    absent = list(_absent(stage, entry, entry.kind.needs(entry)))
     yield from absent
-    if not broken.isdisjoint(reference for _, reference in needs):
+    if any(entry.kind.may_need(entry, reference) for reference in broken):
         entry.sound = False
     if absent or not entry.sound:
         return

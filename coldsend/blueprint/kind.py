@@ -105,6 +105,10 @@ class Kind(ABC):
         """Target and reference of what else there must be before anything can be said of this."""
         return iter(())
 
+    def may_need(self, entry: Entry, broken: Reference) -> bool:
+        """Whether what would be said of this could be for want of something that is broken itself."""
+        return any(reference == broken for _, reference in self.needs(entry))
+
     def wanted(self, stage: Stage, entry: Entry) -> Portrait:
         """What the file gives, as a portrait would show it."""
         return entry.values

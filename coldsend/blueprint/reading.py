@@ -46,11 +46,13 @@ def read(text: str, name: str, folder: Path) -> Document:
         line, message = syntax_error(text, error)
         document.mistakes.append(Mistake(line or 0, "", f"is not TOML: {message}"))
         return document
-    _Reading(document, lines_of(text), folder).sections(found)
+    Reading(document, lines_of(text), folder).sections(found)
     return document
 
 
-class _Reading:
+class Reading:
+    """Turns what TOML holds into entries, and notes what is wrong. lines: by path, of what has one."""
+
     def __init__(self, document: Document, lines: Mapping[tuple[str, ...], int], folder: Path) -> None:
         self.document = document
         self.lines = lines

@@ -14,7 +14,7 @@ from sqlalchemy.engine import RowMapping
 
 from coldsend.blueprint.keys import Key, flag, number, text, whole
 from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Settled, Stage
-from coldsend.channels import enrolment, registry
+from coldsend.channels import enrolment, pace_options, registry
 from coldsend.channels.enrolment import Form
 from coldsend.channels.registry import Login
 from coldsend.config.secrets import service_owner
@@ -53,13 +53,31 @@ def _type(given: Any) -> str:
     return registry.channel_type(text(given)).name
 
 
-# target: (field of the form, column of the row). The sender is two columns.
+def _ramp(given: Any) -> str:
+    """``{ start = 20, step = 10 }`` as an operator types it."""
+    if not isinstance(given, Mapping) or set(given) != {"start", "step"}:
+        raise ValueError(f"must be a table such as {{ start = 20, step = 10 }}, not {given!r}")
+    return pace_options.ramp_text({name: whole(one) for name, one in given.items()})
+
+
+def _as_text(read: Callable[[Any], Any]) -> Callable[[Any], str]:
+    return lambda given: str(read(given))
+
+
+# Key -> column; fields of the form have the names of the keys.
 COLUMNS = {
-    "daily_quota": ("daily_quota", "daily_quota"),
-    "throttle_sec": ("throttle_sec", "throttle_sec"),
-    "time_zone": ("time_zone", "time_zone"),
-    "max_errors": ("max_errors", "max_consecutive_errors"),
+    "daily_quota": "daily_quota",
+    "throttle_sec": "throttle_sec",
+    "time_zone": "time_zone",
+    "ramp": "ramp",
+    "hourly_quota": "hourly_quota",
+    "domain_quota": "domain_quota",
+    "jitter_sec": "jitter_sec",
+    "spread_hours": "spread_hours",
+    "max_errors": "max_consecutive_errors",
 }
+AS_TYPED = ("throttle_sec", "hourly_quota", "domain_quota", "jitter_sec", "spread_hours")
+
 
 # What each type's settings mean; what is missing here fails when the module is imported.
 SETTINGS: dict[str, tuple[str, Callable[[Any], Any], str]] = {
@@ -115,9 +133,44 @@ class Services(Kind):
             "throttle_sec",
             "number",
             "seconds between two messages at least; a new service has 1",
-            _column("throttle_sec", lambda given: str(number(given))),
+            _column("throttle_sec", _as_text(number)),
         ),
         Key("time_zone", "text", "of its quota day; an IANA name", _column("time_zone", text)),
+        Key(
+            "ramp",
+            "table",
+            "of a new service: `{ start = 20, step = 10 }` sends 20 on the first day, 10 more on each other, "
+            "until daily_quota is reached",
+            _column("ramp", _ramp),
+            clears=True,
+        ),
+        Key(
+            "hourly_quota",
+            "whole number",
+            "messages an hour at most",
+            _column("hourly_quota", _as_text(whole)),
+            clears=True,
+        ),
+        Key(
+            "domain_quota",
+            "whole number",
+            "messages a day to one recipient domain at most",
+            _column("domain_quota", _as_text(whole)),
+            clears=True,
+        ),
+        Key(
+            "jitter_sec",
+            "number",
+            "up to so many seconds more between two messages, by chance",
+            _column("jitter_sec", _as_text(number)),
+        ),
+        Key(
+            "spread_hours",
+            "number",
+            "a day's messages go out over so many hours",
+            _column("spread_hours", _as_text(number)),
+            clears=True,
+        ),
         Key("max_errors", "whole number", "failures in a row that freeze it", _column("max_errors", whole)),
         *_settings(),
         Key(
@@ -173,11 +226,13 @@ class Services(Kind):
         return row
 
     def portrait(self, stage: Stage, row: RowMapping) -> Portrait:
-        stored = {target: row[column] for target, (_field, column) in COLUMNS.items()}
+        stored = {target: row[column] for target, column in COLUMNS.items()}
+        ramp = row["ramp"] and {name: row["ramp"][name] for name in ("start", "step")}
         return {
             "type": row["type"],
             "from": Sender(row["from_name"], row["from_email"]),
             **stored,
+            "ramp": ramp,
             **(row["settings"] or {}),
             "login": _logs_in(row),
         }
@@ -242,9 +297,12 @@ def _logs_in(row: RowMapping) -> bool:
 def _form(values: Mapping[str, Any], login: Login, *, awaits: bool) -> Form:
     """The form of `service add` and `service update` for what a file gives."""
     settings = {name: "" if values[name] is None else values[name] for name in SETTINGS if name in values}
-    stored = {field: values[target] for target, (field, _column) in COLUMNS.items() if target in values}
-    if "throttle_sec" in stored:
-        stored["throttle_sec"] = str(stored["throttle_sec"])
+    stored = {target: values[target] for target in COLUMNS if target in values}
+    for target in AS_TYPED:
+        if target in stored:
+            stored[target] = "" if stored[target] is None else str(stored[target])
+    if "ramp" in stored:
+        stored["ramp"] = pace_options.ramp_text(stored["ramp"])
     given = _from_text(values["from"]) if "from" in values else None
     return Form(sender=given, **stored, settings=settings, login=login, awaits_login=awaits)
 

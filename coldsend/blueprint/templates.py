@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy.engine import RowMapping
 
 from coldsend.blueprint.keys import Key, text
-from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Settled, Stage
+from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Reference, Settled, Stage
+from coldsend.blueprint.variables import Variables
 from coldsend.composing import templates as use
 from coldsend.composing.source import TemplateSource
 from coldsend.errors import InvalidInput, NotFound
@@ -66,6 +67,12 @@ class Templates(Kind):
 
     def missing(self, values: Mapping[str, Any]) -> list[str]:
         return ["body or body_file" if name == "body" else name for name in super().missing(values)]
+
+    def may_need(self, entry: Entry, broken: Reference) -> bool:
+        section, names = broken
+        return section == Variables.section and any(
+            names[0] in (part or "") for part in entry.values.values()
+        )
 
     def find(self, stage: Stage, names: Names) -> RowMapping | None:
         found: RowMapping | None = owned(use.owned, stage, names[0])
