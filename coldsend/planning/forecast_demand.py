@@ -8,6 +8,7 @@ message before, or will be.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -35,7 +36,12 @@ _TO_SEND = (TaskStatus.DRAFT, TaskStatus.SCHEDULED, TaskStatus.SENDING, TaskStat
 _RUNNING = (TaskStatus.SCHEDULED, TaskStatus.SENDING)
 # Conditions that hold for nobody as long as nothing comes back.
 _OF_ANSWERS = frozenset({What.OPENED, What.CLICKED, What.REPLIED})
-_FEW, _SOME = 20_000, 200_000
+# Up to so many recipients: (seconds to which times are rounded, decisions that a stretch may take).
+_FINENESS: tuple[tuple[float, tuple[float, int]], ...] = (
+    (20_000, (60.0, 2000)),
+    (100_000, (300.0, 200)),
+    (math.inf, (900.0, 50)),
+)
 
 
 @dataclass(slots=True)
@@ -223,7 +229,7 @@ class Reader:
 
     def _fill(self, found: Sequence[_Found]) -> Demand:
         total = sum(one.count for one in found)
-        grid, effort = (60.0, 2000) if total <= _FEW else (300.0, 400) if total <= _SOME else (900.0, 64)
+        grid, effort = next(values for most, values in _FINENESS if total <= most)
         world = World(grid)
         world.carriers = self._services.carriers
         world.campaigns = self._campaigns

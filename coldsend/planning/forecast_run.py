@@ -1,21 +1,19 @@
 """The forecast itself: sends what waits in memory, stretch by stretch, by the rules that delivery goes by.
 
-A stretch is a span of time in which no limit begins anew and no hours open or close. Within it the services
-take their turns in time (a throttled one has its next turn a gap later), at the same moment the one with the
-largest share of its day left first, as ``pacing/choose.py`` does. Follow-ups go before first messages where
-their campaign says so; besides that, the steps that a service may send take equal turns, and within a step
-the groups of recipients in proportion to their sizes.
+This module keeps the time: when days and hours of the limits begin, when recipients come due and their hours
+open, and what each day of the campaign comes to. Who is sent to within a stretch is decided in
+``forecast_stretch``.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coldsend.domain.gates import Gate
-from coldsend.planning.forecast_world import NEVER, Campaign, Carrier, Hours, Line, Step, World
+from coldsend.planning.forecast_stretch import Stretch
+from coldsend.planning.forecast_world import NEVER, Campaign, Carrier, Hours, Line, World
 
 Limits = dict[tuple[Gate, str], str]  # (gate, service or "") -> words
 
@@ -56,12 +54,6 @@ class Run:
         self._day_ends = now
         self._changes: dict[Hours, float] = {}  # when hours close, or open (then they are in _shut)
         self._shut: set[Hours] = set()
-        self._pools: dict[tuple[int, int | None], list[Line]] = {}
-        self._pooled = 0
-        self._steps_of: dict[int, list[Step]] = {carrier: [] for carrier in world.carriers}
-        for step in world.steps.values():
-            for carrier in step.carriers:
-                self._steps_of[carrier].append(step)
         for one in world.carriers.values():
             one.day_ends = one.hour_ends = 0.0
             self._begin_day(one, now, first=True)
@@ -74,11 +66,10 @@ class Run:
         moment = self._now
         self._roll(moment)
         for line, carrier, count in in_hand:
-            self._sent(carrier, line, count, moment)
+            self._sent(self._world.carriers[carrier], line, count, moment)
         while moment < horizon:
             self._roll(moment)
             self._world.ripen(moment)
-            self._pool()
             self._look_at_hours(moment)
             ends = min(self._stretch_ends(moment), horizon)
             self._serve(moment, ends)
@@ -156,12 +147,6 @@ class Run:
 
     # -- one stretch ---------------------------------------------------------------------------------------
 
-    def _pool(self) -> None:
-        """Lines that have come into being since, by step and the service that they keep."""
-        for line in self._world.lines[self._pooled :]:
-            self._pools.setdefault((line.step.id, line.keeps), []).append(line)
-        self._pooled = len(self._world.lines)
-
     def _look_at_hours(self, moment: float) -> None:
         for hours in {line.hours for line in self._world.ready.values()}:
             if self._changes.get(hours, 0.0) > moment:
@@ -185,117 +170,19 @@ class Run:
         return min(end for end in ends if end > moment)
 
     def _serve(self, moment: float, ends: float) -> None:
-        ready = 0
-        for line in self._world.ready.values():
-            line.at_start, line.taken = line.ready, 0
-            ready += line.ready
-        if not ready:
-            return
-        for step in self._world.steps.values():
-            step.taken = 0
-        offers: list[tuple[float, float, int]] = []
-        room = 0
-        for carrier in self._world.carriers.values():
-            slot = max(carrier.next_slot, moment) if carrier.gap else moment
-            if carrier.left <= 0:
-                self._note_limit(carrier)
-                continue
-            if carrier.closed or carrier.rests_until > moment or slot >= ends:
-                continue
-            slots = (ends - slot) / carrier.gap if carrier.gap else ready
-            room += int(min(carrier.left, slots))
-            offers.append((slot, -carrier.share_left, carrier.id))
-        heapq.heapify(offers)
-        together = max(1, min(room, ready) // self._effort)
-        while offers:
-            slot, _, carrier_id = heapq.heappop(offers)
-            carrier = self._world.carriers[carrier_id]
-            found = self._choose(carrier, slot)
-            if found is None:
-                continue
-            line, most = found
-            count = min(together, most)
-            if carrier.gap:
-                count = max(1, min(count, int((ends - slot) / carrier.gap)))
-            self._send(carrier, line, count, slot)
-            if carrier.gap:
-                carrier.next_slot = slot + count * carrier.gap
-                slot = carrier.next_slot
-            if carrier.left <= 0:
-                self._note_limit(carrier)
-            elif slot < ends:
-                heapq.heappush(offers, (slot, -carrier.share_left, carrier_id))
+        lines = [line for line in self._world.ready.values() if line.hours not in self._shut]
+        if lines:
+            Stretch(self._world, lines, moment, ends).serve(self._effort, self._sent)
 
-    def _choose(self, carrier: Carrier, moment: float) -> tuple[Line, int] | None:
-        """Whose turn it is with this service, and how many of them it may take; None: nobody's."""
-        left = carrier.left
-        waiting = False
-        for first in (True, False):
-            room = left if first else left - carrier.reserved
-            best: tuple[tuple[int, float], Line, int] | None = None
-            for line in self._open_lines(carrier, goes_first=first):
-                waiting = True
-                most = min(line.ready, room)
-                if line.domain:
-                    most = min(most, carrier.room_for(line.domain, moment))
-                    if most <= 0 < room:
-                        carrier.hits[Gate.DOMAIN_QUOTA] = f"{carrier.name}: {carrier.per_domain} a domain"
-                if not line.step.follows:
-                    most = int(min(most, line.step.campaign.new_left))
-                if most <= 0:
-                    continue
-                # Steps take equal turns; the groups of a step turns in proportion to their sizes.
-                key = (line.step.taken, -line.at_start / (line.taken + 1))
-                if best is None or key < best[0]:
-                    best = (key, line, most)
-            if best is not None:
-                return best[1], best[2]
-        if waiting and carrier.reserved >= left:
-            words = f"{carrier.name}: {carrier.reserved} kept for follow-ups"
-            carrier.hits[Gate.FOLLOWUPS_FIRST] = words
-        return None
-
-    def _open_lines(self, carrier: Carrier, *, goes_first: bool) -> Iterator[Line]:
-        for step in self._steps_of[carrier.id]:
-            if step.goes_first is not goes_first:
-                continue
-            for keeps in (None, carrier.id):
-                for line in self._pools.get((step.id, keeps), ()):
-                    if line.ready and line.hours not in self._shut:
-                        yield line
-
-    def _note_limit(self, carrier: Carrier) -> None:
-        if carrier.used < carrier.limit:
-            carrier.hits[Gate.HOURLY_QUOTA] = f"{carrier.name}: {carrier.hourly} an hour"
-        elif carrier.limit < carrier.limit_of(10_000):
-            carrier.hits[Gate.RAMP] = f"ramp of {carrier.name}: {carrier.limit} on this day"
-        else:
-            carrier.hits[Gate.QUOTA] = f"quota of {carrier.name}: {carrier.limit} a day"
-
-    def _send(self, carrier: Carrier, line: Line, count: int, at: float) -> None:
-        step = line.step
-        self._world.take(line, count)
-        line.taken += count
-        step.taken += count
-        carrier.used += count
-        carrier.hour_used += count
-        if line.domain:
-            carrier.domain_used[line.domain] = carrier.domain_used.get(line.domain, 0) + count
-        if step.goes_first and line.keeps == carrier.id:
-            carrier.reserved = max(0, carrier.reserved - count)
-        if not step.follows:
-            step.campaign.new_used += count
-        self._sent(carrier.id, line, count, at + (count - 1) * carrier.gap)
-
-    def _sent(self, carrier_id: int, line: Line, count: int, at: float) -> None:
+    def _sent(self, carrier: Carrier, line: Line, count: int, at: float) -> None:
         """Note messages that went out at this time; what follows them is due later."""
         step = line.step
         for follow_up, share in step.follow_ups:
-            gate = Gate.CONDITION if not share else self._world.hopeless(follow_up, carrier_id)
+            gate = Gate.CONDITION if not share else self._world.hopeless(follow_up, carrier.id)
             if gate is not None:
                 self._world.lost[follow_up.id, gate] += count
                 continue
-            next_line = self._world.line(follow_up, line.hours, line.domain, carrier_id)
+            next_line = self._world.line(follow_up, line.hours, line.domain, carrier.id)
             next_line.carry += count * share
             whole = int(next_line.carry + 1e-9)
             next_line.carry -= whole
@@ -304,7 +191,7 @@ class Run:
         if step.campaign is not self._mine:
             return
         assert self._day is not None
-        self._day.by_carrier[carrier_id] += count
+        self._day.by_carrier[carrier.id] += count
         self._day.by_step[step.id] += count
         self._day.new += 0 if step.follows else count
         self.last_send = max(self.last_send or at, at)
@@ -314,31 +201,29 @@ class Run:
     def _next(self, moment: float, ends: float) -> float:
         """The next moment at which something can be sent, or may have changed."""
         found = [self._world.next_due()]
-        waiting = list(self._world.ready.values())
-        found += [self._changes[hours] for hours in {line.hours for line in waiting} if hours in self._shut]
-        keeping = {line.keeps for line in waiting}
-        carriers: set[int] = {one for one in keeping if one is not None}
-        for line in waiting:
-            if line.keeps is None:
-                carriers.update(line.step.carriers)
+        sendable: set[int] = set()  # services that a line which is open now may go out through
+        carriers: set[int] = set()
+        for line in self._world.ready.values():
+            mine = line.step.carriers if line.keeps is None else [line.keeps]
+            carriers.update(mine)
+            if line.hours in self._shut:
+                found.append(self._changes[line.hours])
+            else:
+                sendable.update(mine)
             if not line.step.follows and line.step.campaign.new_left <= 0:
                 found.append(line.step.campaign.day_ends)
         for carrier in (self._world.carriers[one] for one in carriers):
             if carrier.closed is None:
-                found += self._next_of(carrier, moment)
+                found += self._next_of(carrier, moment, sendable=carrier.id in sendable)
         return max(ends, min(found)) if found else NEVER
 
-    def _next_of(self, carrier: Carrier, moment: float) -> list[float]:
+    def _next_of(self, carrier: Carrier, moment: float, *, sendable: bool) -> list[float]:
         if carrier.rests_until > moment:
             return [carrier.rests_until]
         found = [carrier.day_ends]
         if carrier.hourly is not None and carrier.hour_used >= carrier.hourly:
             found.append(carrier.hour_ends)
-        elif (
-            carrier.left > 0
-            and carrier.gap
-            and any(next(self._open_lines(carrier, goes_first=first), None) for first in (True, False))
-        ):
+        elif carrier.left > 0 and carrier.gap and sendable:
             found.append(carrier.next_slot)
         found += [until for until in carrier.paused_domains.values() if until > moment]
         return found

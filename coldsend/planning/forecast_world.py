@@ -17,6 +17,7 @@ from typing import Protocol
 from coldsend.domain.gates import Gate
 
 NEVER = math.inf
+_LONG = 100_000  # days
 
 
 class Hours(Protocol):
@@ -59,11 +60,15 @@ class Carrier:
     closed: tuple[Gate, str] | None = None
     # What changes while the forecast runs.
     limit: int = 0
+    full_limit: int = field(init=False)  # where a ramp ends
     gap: float = 0.0
     day_ends: float = 0.0
     hour_ends: float = 0.0
     reserved: int = 0  # of today's limit, for follow-ups that are due before the day ends
     hits: dict[Gate, str] = field(default_factory=dict)  # limits it met on this day of the campaign
+
+    def __post_init__(self) -> None:
+        self.full_limit = self.limit_of(_LONG)
 
     @property
     def left(self) -> int:
