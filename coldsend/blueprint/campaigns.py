@@ -5,30 +5,42 @@ A file says nothing of whether a campaign runs: `campaign start` starts it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy.engine import RowMapping
 
-from coldsend.blueprint.keys import Key, checked, flag, moment, text, texts, whole
+from coldsend.blueprint.keys import Key, flag, moment, text, texts, whole
 from coldsend.blueprint.kind import Entry, Kind, Names, Portrait, Settled, Stage
 from coldsend.domain.access import require_owner
-from coldsend.domain.contact import checked_time_zone
 from coldsend.domain.states import CampaignStatus
-from coldsend.domain.window import SendWindow
-from coldsend.errors import NotFound, WrongState
-from coldsend.pacing.calendar import checked_holidays
+from coldsend.errors import InvalidInput, NotFound
+from coldsend.planning import campaign_settings
 from coldsend.planning import campaigns as use
+from coldsend.planning.campaign_settings import Wanted
 from coldsend.stores import campaigns
 from coldsend.stores.lookup import checked_name
 
 # Key -> column, where they differ.
 COLUMNS = {"start_at": "start_time"}
+LISTS = ("send_window", "holidays")
 
 
-def _per_day(given: Any) -> int:
-    if (number := whole(given)) < 1:
-        raise ValueError(f"must be at least 1, not {number}")
-    return number
+def _setting(name: str, before: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Reads what `campaign update` makes of a value, with its checks."""
+
+    def read(given: Any) -> Any:
+        value = campaign_settings.columns(Wanted(**{name: before(given)}))[name]
+        return tuple(value) if isinstance(value, list) else value
+
+    return read
+
+
+def _per_day(given: Any) -> Any:
+    try:
+        return _setting("new_per_day", lambda number: str(whole(number)))(given)
+    except InvalidInput as error:
+        raise InvalidInput(error.message, hint='no limit is ""') from error
 
 
 class Campaigns(Kind):
@@ -46,14 +58,14 @@ class Campaigns(Kind):
             "time_zone",
             "text",
             "of recipients whose own is not known, and of its days; an IANA name",
-            checked(text, checked_time_zone),
+            _setting("time_zone", text),
             clears=True,
         ),
         Key(
             "send_window",
             "list of texts",
             'hours in the recipient\'s own time, such as `["mon-fri 09:00-17:00"]`',
-            checked(texts, lambda entries: tuple(SendWindow.parse(entries).entries)),
+            _setting("send_window", texts),
             clears=True,
         ),
         Key(
@@ -61,7 +73,7 @@ class Campaigns(Kind):
             "list of texts",
             'on which nothing is sent: `"recipient"` for those of each recipient\'s country, or countries '
             'such as `"DE"`, `"US-CA"`',
-            checked(texts, lambda entries: tuple(checked_holidays(entries)) or None),
+            _setting("holidays", texts),
             clears=True,
         ),
         Key("spread", "true or false", "over the window instead of at its opening", flag),
@@ -97,7 +109,7 @@ class Campaigns(Kind):
 
     def portrait(self, stage: Stage, row: RowMapping) -> Portrait:
         stored = {key.name: row[COLUMNS.get(key.name, key.name)] for key in self.keys}
-        for name in ("send_window", "holidays"):
+        for name in LISTS:
             stored[name] = None if stored[name] is None else tuple(stored[name])
         return stored
 
@@ -106,26 +118,18 @@ class Campaigns(Kind):
         return [((row["name"],), row) for row in sorted(rows, key=lambda row: str(row["name"]))]
 
     def create(self, stage: Stage, entry: Entry) -> Settled:
-        made = use.add(stage.connection, stage.actor, entry.names[0], entry.values.get("start_at"), stage.now)
-        _write(stage, made.id, entry.values)
+        values = _columns(entry.values)
+        start_time = values.pop("start_time", None)
+        use.add(stage.connection, stage.actor, entry.names[0], start_time, stage.now, values)
         return Settled()
 
     def change(self, stage: Stage, row: RowMapping, entry: Entry, values: Portrait) -> Settled:
-        if "start_at" in values and row["status"] != CampaignStatus.DRAFT:
-            raise WrongState(
-                f"campaign {row['name']!r} is {row['status']}: its start can only be changed in draft",
-                hint="set plan_time of tasks that have not begun instead",
-            )
-        _write(stage, row["id"], values)
+        campaign_settings.change(stage.connection, row, _columns(values), stage.now)
         if row["status"] == CampaignStatus.ACTIVE:
             return Settled(notes=("it is active: this holds at once, also for recipients that wait",))
         return Settled()
 
 
-def _write(stage: Stage, campaign_id: int, values: Portrait) -> None:
-    columns = {COLUMNS.get(target, target): value for target, value in values.items()}
-    for name in ("send_window", "holidays"):
-        if columns.get(name) is not None:
-            columns[name] = list(columns[name])
-    if columns:
-        campaigns.change(stage.connection, campaign_id, columns, stage.now)
+def _columns(values: Portrait) -> dict[str, Any]:
+    found = {COLUMNS.get(target, target): value for target, value in values.items()}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from coldsend.blueprint import reading
 from coldsend.blueprint.applying import World, as_keys
 from coldsend.blueprint.kinds import KINDS
-from coldsend.blueprint import reading
 from coldsend.blueprint.reading import Document, read
 from coldsend.database.tables import sender_services
 from tests.blueprint.files import WHOLE, apply, mistakes
@@ -69,7 +69,12 @@ SLIPS = [
     ("weights = { intro = 3 }", "weights = { other = 3 }", "'other' is not among its templates", ""),
     ('time_zone = "Europe/Berlin"', 'time_zone = "Berlin"', "'Berlin' is not a time zone", None),
     ('holidays = ["recipient"]', 'holidays = ["XX"]', "'XX' is not a country whose holidays are known", None),
-    ("new_per_day = 50", "new_per_day = 0", "must be at least 1, not 0", ""),
+    (
+        "new_per_day = 50",
+        "new_per_day = 0",
+        "must be a whole number from 1 to 2000000000, not '0'",
+        'no limit is ""',
+    ),
     ("new_per_day = 50", 'start_at = "now"', "Cannot overwrite a value", None),
     ("new_per_day = 50", 'spread = "yes"', "must be true or false, not 'yes'", ""),
     ('["mon-fri 09:00-17:00"]', '["weekdays"]', "weekdays", None),
