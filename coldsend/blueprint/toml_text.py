@@ -14,6 +14,7 @@ from typing import Any
 LINE = 100  # characters; longer lists stand on several lines
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_CLOSING = re.compile(r'"{3,}|"+\Z')  # quotes that would end a text
 _ESCAPES = {"\b": "\\b", "\t": "\\t", "\n": "\\n", "\f": "\\f", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
@@ -63,9 +64,7 @@ def _line(text: str) -> str:
 def _block(text: str) -> str:
     """Text between triple quotes; the line break behind the first ones is not a part of it."""
     plain = "".join(c if c in '\n\t"' else _escaped(c) for c in text)
-    plain = re.sub('""(?=")', '""\\\\', plain)
-    if plain.endswith('"'):
-        plain = plain[:-1] + '\\"'
+    plain = _CLOSING.sub(lambda quotes: '\\"' * len(quotes[0]), plain)
     return f'"""\n{plain}"""'
 
 

@@ -6,7 +6,7 @@ import tomllib
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coldsend.blueprint import toml_text
@@ -62,7 +62,10 @@ def test_what_is_written_is_what_is_read_and_stands_where_it_is_said_to_stand(
 
 
 @settings(max_examples=100, deadline=None)
-@given(TEXT)
+@given(TEXT.map(lambda text: f"\n{text}"))
+@example('\n"""')
+@example('\n""""a"" "')
+@example('\n\\"')
 def test_text_of_several_lines_comes_back(text: str) -> None:
     assert tomllib.loads(f"x = {toml_text.value(text)}") == {"x": text}
 
