@@ -28,14 +28,13 @@ _RESERVED = re.compile(
 )
 
 
-def findings(settings: Settings) -> list[Finding]:
-    """What is wrong with each target; servers are connected to, and logged in to, no more."""
+def findings(settings: Settings, *, over_network: bool = True) -> list[Finding]:
+    """What is wrong with each target; over the network, servers are connected to and logged in to."""
     found = list(problems(settings.alerts))
     if not settings.alerts.kinds.strip() and (settings.alerts.email or settings.alerts.webhooks):
         found.append(Finding("warning", "[alerts] kinds", "is empty: nobody is told of anything"))
     known = {finding.subject for finding in found}
-    found += asyncio.run(_asked(settings, known))
-    return found
+    return [*found, *asyncio.run(_asked(settings, known))] if over_network else found
 
 
 async def _asked(settings: Settings, known: set[str]) -> list[Finding]:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock
+from coldsend.cli import auditing
 from coldsend.cli.context import current
 from coldsend.cli.noun import changes, single
 from coldsend.config.settings import CONFIG_FILE_NAME, Settings
@@ -43,6 +44,7 @@ def init(
         raise UsageError("init acts as nobody: leave --as out", hint="--user names the admin it makes")
     wish = Wish(run.config, database_url, user, os.environ)
     settings, steps = initialise(wish, clock.now())
+    auditing.changed(run, anything=any(step.made for step in steps))
     _ = run.database  # it is there now: the audit log begins with who made it
     following = _next_steps(settings)
     if run.out.json:
