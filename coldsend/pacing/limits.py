@@ -126,7 +126,8 @@ class _Day:
             first = [unit for unit in of_day if kept and not unit.follows]
             others = [unit for unit in of_day if not kept or unit.follows]
             n = quota.reserve(connection, service_id, day, len(others), limit) if others else 0
-            m = quota.reserve(connection, service_id, day, len(first), limit - kept) if first else 0
+            left_to_them = max(0, kept - n)
+            m = quota.reserve(connection, service_id, day, len(first), limit - left_to_them) if first else 0
             granted |= {unit.row_id for unit in [*others[:n], *first[:m]]}
         return [unit for unit in units if unit.row_id in granted]
 

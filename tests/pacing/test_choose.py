@@ -58,5 +58,19 @@ def test_a_row_that_may_only_go_elsewhere_waits_for_room_there() -> None:
     assert allocate([(10, None)], [listed, full], {10: {1}}) == {}
 
 
-def test_a_row_that_nobody_may_carry_now_is_given_to_somebody_who_puts_it_off() -> None:
-    assert allocate([(10, None)], [offer(1, quota=100)], {10: {1}}) == {1: [10]}
+def test_a_row_that_nobody_may_carry_now_is_left_out() -> None:
+    assert allocate([(10, None), (11, None)], [offer(1, quota=100)], {10: {1}}) == {1: [11]}
+
+
+def test_first_messages_leave_the_quota_that_follow_ups_need() -> None:
+    service = Service(1, "s1", "console", "a@example.com", daily_quota=10)
+    taken = Offer(ServiceFacts(service, used=2, followups_due=5), want=10)
+    assert allocate([(1, 1), (2, 1)], [taken], follows=True) == {1: [1, 2]}
+    assert allocate([(row, None) for row in range(10, 20)], [taken]) == {1: [10, 11, 12]}
+    assert taken.room == 3, "for the follow-ups that are due later today"
+
+
+def test_no_more_is_given_out_than_the_hour_leaves() -> None:
+    service = Service(1, "s1", "console", "a@example.com", daily_quota=100, hourly_quota=10)
+    offered = Offer(ServiceFacts(service, hour_used=7), want=50)
+    assert allocate([(row, None) for row in range(9)], [offered]) == {1: [0, 1, 2]}

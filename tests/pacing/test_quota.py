@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from coldsend.database.engine import Database
 from coldsend.domain.service import Service
+from coldsend.domain.states import CountKind
 from coldsend.pacing import quota as pacing
-from coldsend.stores import quota, services
+from coldsend.stores import quota, send_counts, services
 from tests.stores.rows import NOON, add_service
 
 
@@ -72,6 +73,45 @@ def test_a_day_shows_what_is_used_and_left(database: Database) -> None:
     assert (one.limit, one.used, one.left) == (10, 4, 6)
     assert (two.limit, two.used, two.left) == (5, 0, 5)
     assert two.next_day_begins == utc("2027-03-01T16:00")
+
+
+def test_a_ramp_allows_more_after_each_day_on_which_something_was_sent(database: Database) -> None:
+    ramp = {"start": 20, "step": 10, "since": "2027-02-26"}
+    service_id = add_service(database, daily_quota=45, ramp=ramp)
+    limits = []
+    for day, used in [(24, 90), (26, 20), (27, 0), (28, 1)]:
+        with database.begin() as connection:
+            quota.reserve(connection, service_id, date(2027, 2, day), used, 100)
+            known = services.all_services(connection)
+            (shown,) = pacing.quota_days(connection, known, NOON)
+            limits.append((shown.ramp_limit, shown.limit))
+    assert limits == [(20, 20), (30, 30), (30, 30), (40, 40)], "earlier and idle days do not count"
+    with database.begin() as connection:
+        quota.reserve(connection, service_id, date(2027, 3, 1), 40, 40)
+        (today,) = pacing.quota_days(connection, known, NOON)
+        (tomorrow,) = pacing.quota_days(connection, known, NOON + timedelta(days=1))
+    assert (today.limit, today.left) == (40, 0), "today itself does not count before it is over"
+    assert (tomorrow.ramp_limit, tomorrow.limit) == (50, 45), "the daily quota is where it ends"
+
+
+def test_the_current_hour_is_counted_where_it_is_limited(database: Database) -> None:
+    service_id = add_service(database, hourly_quota=10)
+    hour = pacing.hour_of(NOON)
+    with database.begin() as connection:
+        send_counts.reserve(connection, CountKind.SERVICE_HOUR, service_id, hour, {"": 4}, 10)
+        known = services.all_services(connection)
+        (now,) = pacing.quota_days(connection, known, NOON + timedelta(minutes=59))
+        (later,) = pacing.quota_days(connection, known, NOON + timedelta(minutes=60))
+    assert (now.hour_used, later.hour_used) == (4, 0)
+
+
+def test_counts_of_long_ago_are_forgotten(database: Database) -> None:
+    with database.begin() as connection:
+        for days in (0, 6, 8, 30):
+            period = NOON - timedelta(days=days)
+            send_counts.reserve(connection, CountKind.SERVICE_HOUR, 1, period, {"": 1}, 10)
+    assert pacing.forget_counts(database, NOON) == 2
+    assert pacing.forget_counts(database, NOON) == 0
 
 
 def test_the_roll_brings_the_mirror_up_to_date_and_closes_past_days(database: Database) -> None:
