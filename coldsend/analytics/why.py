@@ -13,17 +13,16 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.analytics import why_sequence, why_time
 from coldsend.audience import rule, rule_sql
 from coldsend.composing.message_ids import message_id
 from coldsend.composing.tokens import Tokens
 from coldsend.database.tables import contacts as contacts_table
 from coldsend.domain import address, gates
 from coldsend.domain.gates import Blocked
-from coldsend.domain.replies import provider_of
 from coldsend.domain.states import EventType, RowReason, RowStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound, Refused
-from coldsend.pacing.facts import service_facts
 from coldsend.stores import contacts, events, ledger, reports, services, suppressions, tasks, workers
 
 NOT_LISTED = "not_in_send_list"
@@ -68,19 +67,22 @@ def explain(
         blocked = _waiting_at(connection, task, contact, row, suppressed, now, lease)
     latest = events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
     happened = events.named(connection, latest)
+    error, error_of = _error(row, happened)
     return {
         "task": tasks.reference(task),
         "email": contact["email"],
         "state": row["status"],
-        "explanation": _sentence(row, blocked, tasks.reference(task)),
+        "explanation": _sentence(connection, task, contact, row, blocked),
         "reason": row["reason"],
-        "error": _error(row, happened),
+        "error": error,
+        "error_of": error_of,
         "blocked_by": [_as_json(gate) for gate in blocked],
         "template": reports.template_names(connection).get(row["selected_template_id"]),
         "service": reports.service_names(connection).get(row["sender_service_id"]),
         "attempts": row["attempt"],
         "message_id": row["message_id"] or _message_id(connection, row, links),
         "times": {name: row[name] for name in _TIMES if row[name] is not None},
+        "time_zone": why_time.zone_of(connection, task, contact).key,
         "events": happened,
     }
 
@@ -103,9 +105,6 @@ def _waiting_at(
     lease: timedelta,
 ) -> list[Blocked]:
     """All closed gates of a pending row, from the outside in."""
-    provider = provider_of(contact["email_domain"])
-    usable = tasks.usable_services(connection, task)
-    facts = service_facts(connection, now, usable)
     live = [
         worker["id"]
         for worker in workers.unstopped(connection, "sender")
@@ -116,7 +115,8 @@ def _waiting_at(
         *gates.due_gate(row["scheduled_send_at"], row["reason"], now),
         *gates.away_gate(contact["away_until"], row["scheduled_send_at"], row["reason"], now),
         *gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None),
-        *gates.carrier_gates(list(facts.values()), row["sender_service_id"], now, provider),
+        *why_sequence.gates_of_row(connection, task, contact, row),
+        *why_time.gates_of_row(connection, task, contact, row, now),
         *gates.worker_gate(live),
     ]
 
@@ -138,7 +138,14 @@ def _not_listed(
 ) -> dict[str, Any]:
     """Why a contact has no row in the task's send list."""
     blocked = gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None)
-    if task["expanded_at"] is None:
+    if task["follows_task_id"] is not None:
+        blocked = [*gates.stop_gate(why_sequence.stop(connection, task, contact)), *blocked]
+        calendar = why_time.calendar_of(connection, task)
+        explanation, step = why_sequence.before(connection, task, contact, calendar, now)
+        blocked = [*gates.state_gates(task["campaign_status"], task["status"]), *step, *blocked]
+        if not _matches(connection, task, contact, now):
+            explanation = f"does not match the task's recipient rule; {explanation}"
+    elif task["expanded_at"] is None:
         blocked = [*gates.state_gates(task["campaign_status"], task["status"]), *blocked]
         explanation = "the send list of this task has not been made yet"
     elif _matches(connection, task, contact, now):
@@ -155,7 +162,9 @@ def _not_listed(
         "explanation": explanation,
         "reason": None,
         "error": None,
+        "error_of": None,
         "blocked_by": [_as_json(gate) for gate in blocked],
+        "time_zone": why_time.zone_of(connection, task, contact).key,
     }
 
 
@@ -177,7 +186,13 @@ def _message_id(connection: Connection, row: RowMapping, links: bytes) -> str | 
     return message_id(Tokens(links), row["id"], services.as_service(service)) if service else None
 
 
-def _sentence(row: RowMapping, blocked: Sequence[Blocked], reference: str) -> str:
+def _sentence(
+    connection: Connection,
+    task: RowMapping,
+    contact: Mapping[str, Any],
+    row: RowMapping,
+    blocked: Sequence[Blocked],
+) -> str:
     """One sentence for people."""
     reason = f" ({row['reason'].replace('_', ' ')})" if row["reason"] else ""
     match row["status"]:
@@ -188,10 +203,12 @@ def _sentence(row: RowMapping, blocked: Sequence[Blocked], reference: str) -> st
         case RowStatus.UNKNOWN:
             return (
                 "may have been delivered; it is not sent again by itself. "
-                f"To decide: coldsend unknown list {quote(reference)}"
+                f"To decide: coldsend unknown list {quote(tasks.reference(task))}"
             )
         case RowStatus.SKIPPED:
-            return f"was skipped: we declined to send it{reason}"
+            stopped = row["reason"] in why_sequence.STOPPED
+            why = why_sequence.stop(connection, task, contact) if stopped else None
+            return f"was skipped: we declined to send it{reason}{f'; {why}' if why else ''}"
         case RowStatus.FAILED_TO_SEND:
             return f"failed and is not tried again{reason}"
         case RowStatus.SENT if row["reason"] == RowReason.MARKED_SENT:
@@ -199,7 +216,7 @@ def _sentence(row: RowMapping, blocked: Sequence[Blocked], reference: str) -> st
         case RowStatus.SENT:
             return "was accepted by the receiving server"
         case other:
-            return f"was sent, and {_CAME_BACK[RowStatus(other)]}"
+            return f"was sent, and {_CAME_BACK[RowStatus(other)]}{_bounced_too(row)}"
 
 
 _CAME_BACK = {
@@ -213,11 +230,21 @@ _CAME_BACK = {
 }
 
 
-def _error(row: RowMapping, happened: Sequence[Mapping[str, Any]]) -> str | None:
-    """What a server said: in its answer to us, else in the latest bounce."""
+def _bounced_too(row: RowMapping) -> str:
+    """A bounce beside a state that is further: it was reached, whatever a server said."""
+    if row["bounced_at"] is None or row["status"] == RowStatus.BOUNCED:
+        return ""
+    return f"; a bounce came as well, {row['bounced_at']:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _error(row: RowMapping, happened: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """What went wrong, and who says so: the "engine", a server in its "answer", the latest "bounce"."""
+    if row["error_message"]:
+        return row["error_message"], "engine" if row["status"] == RowStatus.SKIPPED else "answer"
     bounces = [event["details"] or {} for event in happened if event["type"] == EventType.BOUNCE]
     said = [details.get("diagnostic") or details.get("status") for details in bounces]
-    return row["error_message"] or next((words for words in reversed(said) if words), None)
+    words = next((words for words in reversed(said) if words), None)
+    return words, "bounce" if words else None
 
 
 def _as_json(blocked: Blocked) -> dict[str, Any]:

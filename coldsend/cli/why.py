@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -13,6 +14,7 @@ from coldsend.cli.context import current
 from coldsend.cli.noun import reads, single
 from coldsend.cli.output import shown
 from coldsend.domain.access import require_owner
+from coldsend.domain.states import RowStatus
 from coldsend.stores import signing_keys, tasks
 
 app = single()
@@ -44,12 +46,22 @@ def why(
     run.out.plain(f"{answer['email']} in {answer['task']}: {answer['state'].replace('_', ' ')}")
     run.out.plain(f"  {answer['explanation']}")
     if answer["error"]:
-        run.out.plain(f"  {answer['error']}")
+        said = {"bounce": "a bounce said: ", "answer": "a server said: "}.get(answer["error_of"], "")
+        run.out.plain(f"  {said}{answer['error']}")
     for gate in answer["blocked_by"]:
         until = f" until {shown(gate['until'])} UTC" if gate["until"] else ""
         run.out.plain(f"  - {gate['gate'].replace('_', ' ')}: {gate['detail']}{until}")
     for name, value in answer.get("times", {}).items():
         run.out.plain(f"  {name.replace('_', ' '):18} {shown(value)} UTC")
+    run.out.plain(f"  {'time zone':18} {_there(answer)}")
     for label in ("template", "service", "message_id"):
         if answer.get(label):
             run.out.plain(f"  {label.replace('_', ' '):18} {answer[label]}")
+
+
+def _there(answer: dict[str, Any]) -> str:
+    """The recipient's time zone, and when the message is due there."""
+    zone, due = answer["time_zone"], answer.get("times", {}).get("scheduled_send_at")
+    if answer["state"] != RowStatus.PENDING or due is None or zone == "UTC":
+        return str(zone)
+    return f"{zone}: due {due.astimezone(ZoneInfo(zone)):%a %Y-%m-%d %H:%M} there"

@@ -231,6 +231,18 @@ def new_per_day_gate(limit: int | None, used: int, next_day: datetime) -> list[B
     return [Blocked(Gate.NEW_PER_DAY, detail, next_day if limit else None)]
 
 
+def stop_gate(told: str | None) -> list[Blocked]:
+    """The sequence has been stopped for the recipient. told: why, None if not."""
+    return [] if told is None else [Blocked(Gate.STOPPED, told)]
+
+
+def condition_gate(missed: str | None, known: str) -> list[Blocked]:
+    """A follow-up's condition that does not hold, with what is known now; None: all do."""
+    if missed is None:
+        return []
+    return [Blocked(Gate.CONDITION, f"its condition {missed!r} does not hold as things stand: {known}")]
+
+
 def carrier_gates(
     services: Sequence[ServiceFacts],
     keeps_service: int | None,

@@ -130,6 +130,12 @@ def matching(connection: Connection, campaign_id: int, keys: Sequence[str]) -> d
     return found
 
 
+def of_keys(connection: Connection, campaign_id: int, keys: Sequence[str]) -> list[RowMapping]:
+    """The stops of these keys in a campaign, the oldest first."""
+    query = sa.select(sequence_stops).where(s.campaign_id == campaign_id, s.stop_key.in_(keys))
+    return list(connection.execute(query.order_by(s.id)).mappings())
+
+
 def reason_of(campaign_id: int, prefix: str, column: ColumnElement[str]) -> sa.ScalarSelect[Any]:
     """For a statement over ``contacts``: why the key of this column is stopped in a campaign, or NULL."""
     return (
