@@ -81,7 +81,7 @@ schema: $(STAMP)  ## write the snapshots schema/mysql.sql and schema/sqlite.sql
 	$(BIN)/python schema/snapshot.py
 
 .PHONY: docs
-docs: $(STAMP)  ## write docs/cli.md and the tables of docs/events.md and docs/metrics.md
+docs: $(STAMP)  ## write docs/cli.md and the tables of docs/events.md, docs/metrics.md and docs/apply.md
 	$(BIN)/python docs/write_cli.py
 	$(BIN)/python docs/write_tables.py
 

@@ -1,7 +1,7 @@
-"""Writes the tables of docs/events.md and docs/metrics.md from the source: `make docs`.
+"""Writes the tables of docs/events.md, docs/metrics.md and docs/apply.md from the source: `make docs`.
 
 Events are the functions of coldsend/logbook/: name, level and fields of each call of ``event``, and the
-function's docstring. Metrics are coldsend/metrics/catalogue.py.
+function's docstring. Metrics are coldsend/metrics/catalogue.py, keys those that coldsend/blueprint reads.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from coldsend.blueprint.reference import reference
 from coldsend.metrics import catalogue
 
 DOCS = Path(__file__).parent
@@ -20,7 +21,7 @@ BEGIN, END = "<!-- written by `make docs` -->", "<!-- end -->"
 
 def pages() -> dict[Path, str]:
     """File -> its content with the table as it should be."""
-    tables = {"events.md": events(), "metrics.md": catalogue.table()}
+    tables = {"events.md": events(), "metrics.md": catalogue.table(), "apply.md": reference()}
     return {DOCS / name: _with_table(DOCS / name, "\n".join(lines).strip()) for name, lines in tables.items()}
 
 

@@ -106,7 +106,11 @@ def _settings() -> Iterator[Key]:
         def read(given: Any, before: Any = before, check: Any = setting.check) -> Any:
             return check(before(given))
 
-        yield Key(name, shape, about, read, clears=True, path=name == "folder")
+        # What has a default, or follows from others, is never without a value.
+        clears = (
+            not setting.required and setting.default is None and name not in ("port", "allow_plaintext_auth")
+        )
+        yield Key(name, shape, about, read, clears=clears, path=name == "folder")
 
 
 class Services(Kind):

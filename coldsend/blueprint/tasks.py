@@ -49,7 +49,7 @@ def rule_text(found: Rule) -> str:
 
 
 def _conditions(given: list[str]) -> tuple[str, ...]:
-    return tuple(sequence.stored(sequence.read_conditions(given)) or ())
+    return tuple(sorted(sequence.stored(sequence.read_conditions(given)) or ()))
 
 
 def _days(given: Any) -> int:
@@ -223,7 +223,7 @@ class Tasks(Kind):
             "after": None if follows is None else tasks.get(connection, follows)["name"],
             "days": row["follows_days"],
             "business_days": bool(row["follows_business_days"]),
-            "if": tuple(row["follows_condition"] or ()),
+            "if": tuple(sorted(row["follows_condition"] or ())),
             "experiment": _experiment_of(row),
         }
 

@@ -30,6 +30,12 @@ def _detail(target: str) -> Any:
     return lambda given: checked_details(source, {detail: text(given)})[detail]
 
 
+def _some_text(given: Any) -> str:
+    if not text(given):
+        raise ValueError("must not be empty")
+    return text(given)
+
+
 class Variables(Kind):
     noun = "variable"
     section = "variables"
@@ -38,7 +44,7 @@ class Variables(Kind):
         Key("tag", "text", "true or false: whether a contact carries this tag", _detail("tag")),
         Key("prefix", "text", "the rest of a contact's first tag that begins so", _detail("prefix")),
         Key("system", "text", f"one of {', '.join(f'`{name}`' for name in SYSTEM_NAMES)}", _detail("system")),
-        Key("display_name", "text", "what people call it", text),
+        Key("display_name", "text", "what people call it; left out, its key", _some_text),
         Key("description", "text", "a sentence about it", text, clears=True),
     )
 

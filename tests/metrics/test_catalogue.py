@@ -52,7 +52,7 @@ def test_labels_have_few_values(metric: Metric) -> None:
     assert set(metric.labels) <= FEW
 
 
-@pytest.mark.parametrize("page", ["events.md", "metrics.md"])
+@pytest.mark.parametrize("page", ["events.md", "metrics.md", "apply.md"])
 def test_the_tables_of_the_documentation_are_those_of_the_source(page: str) -> None:
     written = runpy.run_path(str(ROOT / "docs" / "write_tables.py"))["pages"]()
     [(file, text)] = [(file, text) for file, text in written.items() if file.name == page]
