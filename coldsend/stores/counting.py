@@ -21,6 +21,10 @@ from coldsend.domain.happening import HARD_RULES, REFUSING_RULES, SOFT_RULES, Na
 from coldsend.domain.states import EventType
 from coldsend.stores.rollups import Cell, dropped_before
 
+AT_ONCE = 50_000  # events that one statement counts
+
+# As a limit: makes the database work a part of a statement out once, not wherever it is used.
+_ALL = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NATURED = (EventType.OPEN, EventType.CLICK, EventType.BOUNCE, EventType.SEND_API_FAIL)
 _TRUE = ("1", "true")
@@ -81,10 +85,9 @@ def cells(
     by_domain: bool = False,
 ) -> list[Cell]:
     """Events with an id above ``after``, counted; of these tasks. by_domain: told apart by domain, too."""
-    happened = _happened(after, upto, task_ids)
-    e = happened.c
+    seen = _with_firsts(_happened(after, upto, task_ids))
+    e = seen.c
     row = task_contacts.alias("row")
-    domain = sa.func.coalesce(contacts.c.email_domain, "") if by_domain else sa.literal("")
     keys = [
         e.task_id,
         hour_number(e.ts).label("hour"),
@@ -93,12 +96,11 @@ def cells(
         sa.func.coalesce(row.c.selected_template_id, 0).label("template_id"),
         sa.func.coalesce(e.sender_service_id, 0).label("service_id"),
     ]
+    source = seen.outerjoin(row, sa.and_(row.c.task_id == e.task_id, row.c.contact_id == e.contact_id))
     if by_domain:
-        keys.append(domain.label("domain"))
-    first, first_of_nature = _firsts(happened, row, dropped_before(connection))
-    source = happened.outerjoin(row, sa.and_(row.c.task_id == e.task_id, row.c.contact_id == e.contact_id))
-    if by_domain:
+        keys.append(sa.func.coalesce(contacts.c.email_domain, "").label("domain"))
         source = source.outerjoin(contacts, contacts.c.id == e.contact_id)
+    first, first_of_nature = _firsts(seen, row, dropped_before(connection))
     statement = (
         sa.select(
             *keys,
@@ -110,6 +112,18 @@ def cells(
         .group_by(*(sa.literal_column(str(place)) for place in range(1, len(keys) + 1)))
     )
     return [_cell(found, by_domain=by_domain) for found in connection.execute(statement)]
+
+
+def since(
+    connection: Connection, after: int, task_ids: Collection[int], *, by_domain: bool = False
+) -> list[Cell]:
+    """All events of these tasks with an id above ``after``, counted, however many they are."""
+    last, found = newest(connection), []
+    while after < last:
+        upto = end_of_block(connection, after, last, AT_ONCE)
+        found += cells(connection, after, upto, task_ids, by_domain=by_domain)
+        after = upto
+    return found
 
 
 def _cell(found: Any, *, by_domain: bool) -> Cell:
@@ -131,8 +145,15 @@ def _happened(after: int, upto: int | None, task_ids: Collection[int] | None) ->
     if task_ids is not None:
         where.append(bulk.among(log.task_id, sorted(task_ids)))
     kind = sa.type_coerce(log.type, sa.String).label("type")
-    columns = [log.id, log.task_id, log.contact_id, log.sender_service_id, kind, log.ts, log.details]
-    return sa.select(*columns, _nature(event_log.c).label("nature")).where(*where).subquery("happened")
+    columns = [log.id, log.task_id, log.contact_id, log.sender_service_id, kind, log.ts]
+    found = sa.select(*columns, _nature(event_log.c).label("nature")).where(*where)
+    return found.limit(_ALL).subquery("happened")
+
+
+def _with_firsts(happened: sa.Subquery) -> sa.Subquery:
+    """The same, each with ``first``: whether it is its recipient's first of its type."""
+    first = sa.case((_earlier(happened, same_nature=False), 0), else_=1).label("first")
+    return sa.select(*happened.c, first).limit(_ALL).subquery("seen")
 
 
 def _nature(event: Any) -> sa.ColumnElement[str]:
@@ -142,11 +163,7 @@ def _nature(event: Any) -> sa.ColumnElement[str]:
         return sa.func.coalesce(sa.cast(json_text(event.details, f"$.{name}"), sa.String(100)), "")
 
     actor, rule, hard = said("actor"), said("rule"), said("hard")
-    visit = sa.case(
-        (actor == Nature.MACHINE.value, Nature.MACHINE.value),
-        (actor == Nature.OWN.value, Nature.OWN.value),
-        else_=Nature.HUMAN.value,
-    )
+    visit = sa.case((actor.in_([Nature.MACHINE.value, Nature.OWN.value]), actor), else_=Nature.HUMAN.value)
     bounce = sa.case(
         (rule.in_(sorted(SOFT_RULES)), Nature.SOFT.value),
         (hard.in_(_TRUE), Nature.HARD.value),
@@ -170,14 +187,14 @@ def _nature(event: Any) -> sa.ColumnElement[str]:
 
 
 def _firsts(
-    happened: sa.Subquery, row: sa.FromClause, dropped: datetime | None
+    seen: sa.Subquery, row: sa.FromClause, dropped: datetime | None
 ) -> tuple[sa.ColumnElement[bool], sa.ColumnElement[bool]]:
     """Whether an event is its recipient's first of its type; and of its type and nature."""
-    e = happened.c
-    first = sa.not_(_earlier(happened, same_nature=False))
+    e = seen.c
+    natured = e.type.in_([kind.value for kind in _NATURED])
+    first = e.first == 1
     of_nature = sa.case(
-        (e.type.in_([kind.value for kind in _NATURED]), sa.not_(_earlier(happened, same_nature=True))),
-        else_=first,
+        (first, sa.true()), (natured, sa.not_(_earlier(seen, same_nature=True))), else_=sa.false()
     )
     if dropped is None:
         return first, of_nature

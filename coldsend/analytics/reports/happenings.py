@@ -32,7 +32,7 @@ def of_tasks(connection: Connection, task_ids: Collection[int]) -> list[Cell]:
     if not task_ids:
         return []
     after = rollups.position(connection)
-    return rollups.counted(connection, task_ids) + counting.cells(connection, after, None, task_ids)
+    return rollups.counted(connection, task_ids) + counting.since(connection, after, task_ids)
 
 
 def links_of(connection: Connection, task_ids: Collection[int]) -> list[Link]:
@@ -77,7 +77,7 @@ def of_domain(connection: Connection, task_ids: Collection[int], name: str) -> l
 
 def _later(connection: Connection, task_ids: Collection[int]) -> list[Cell]:
     after = rollups.position(connection)
-    found = counting.cells(connection, after, None, task_ids, by_domain=True)
+    found = counting.since(connection, after, task_ids, by_domain=True)
     return [cell for cell in found if cell.type != EventType.SEND_API_TRY.value]
 
 
