@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +10,10 @@ import pytest
 from coldsend import clock
 from coldsend.daemon import idle
 from coldsend.database.engine import Database
-from coldsend.database.tables import campaigns, sender_services, task_contacts
+from coldsend.database.tables import campaigns, sender_quota, sender_services, task_contacts
+from coldsend.domain.states import CountKind
+from coldsend.pacing import quota
+from coldsend.stores import send_counts
 from tests.planning.world import NOW, World
 
 
@@ -107,3 +110,58 @@ def test_a_paused_campaign_does_not_keep_it(world: Expanded) -> None:
     pending(world)
     world.change(campaigns, world.campaign_id, status="paused")
     assert world.idle()
+
+
+def used_up(world: Expanded, kind: CountKind, owner: int, period: datetime) -> None:
+    """Of a limit of one message, one is taken."""
+    with world.database.begin() as connection:
+        send_counts.reserve(connection, kind, owner, period, {"": 1}, 1)
+
+
+def test_rows_that_wait_for_the_ramp_do_not_keep_it(world: Expanded) -> None:
+    pending(world)
+    ramp = {"start": 1, "step": 1, "since": clock.now().date().isoformat()}
+    world.change(sender_services, world.service_id, ramp=ramp)
+    assert not world.idle()
+    world.insert(sender_quota, sender_service_id=world.service_id, quota_day=clock.now().date(), used=1)
+    assert world.idle()
+
+
+def test_rows_that_wait_for_another_hour_do_not_keep_it(world: Expanded) -> None:
+    pending(world)
+    world.change(sender_services, world.service_id, hourly_quota=1)
+    assert not world.idle()
+    hour = quota.hour_of(clock.now())
+    for period in (hour, hour + timedelta(hours=1)):  # should the hour end meanwhile
+        used_up(world, CountKind.SERVICE_HOUR, world.service_id, period)
+    soon = clock.now() + timedelta(minutes=1)
+    assert world.idle() or quota.hour_of(soon) != hour
+
+
+def test_rows_that_wait_for_the_campaigns_next_day_do_not_keep_it(world: Expanded) -> None:
+    pending(world)
+    world.change(campaigns, world.campaign_id, new_per_day=1)
+    assert not world.idle()
+    day = quota.period_of(clock.now().date())
+    used_up(world, CountKind.CAMPAIGN_NEW, world.campaign_id, day)
+    assert world.idle()
+    second = world.task(
+        world.campaign_id, "second", status="sending", actual_start_time=NOW, expanded_at=NOW,
+        follows_task_id=world.task_id,
+    )  # fmt: skip
+    world.rows(second, "pending", sender_service_id=world.service_id, scheduled_send_at=clock.now())
+    assert not world.idle(), "its follow-ups go out"
+
+
+def test_first_messages_that_leave_the_quota_to_follow_ups_do_not_keep_it(world: Expanded) -> None:
+    pending(world)
+    world.change(sender_services, world.service_id, daily_quota=1)
+    second = world.task(
+        world.campaign_id, "second", status="sending", actual_start_time=NOW, expanded_at=NOW,
+        follows_task_id=world.task_id,
+    )  # fmt: skip
+    ends = clock.now() + timedelta(minutes=2)
+    [row] = world.rows(second, "pending", sender_service_id=world.service_id, scheduled_send_at=ends)
+    assert world.idle() or ends.date() != clock.now().date()
+    world.change(task_contacts, row, scheduled_send_at=clock.now() + timedelta(days=3))
+    assert not world.idle()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -177,3 +178,27 @@ def test_messages_are_composed_ahead_and_one_that_cannot_be_costs_only_itself(tm
         assert set(composed) == before, "nothing of what was sifted out"
 
     run(test())
+
+
+def test_a_gap_is_never_shorter_than_throttle_or_spread_and_has_the_jitter_of_its_draw(
+    tmp_path: Path,
+) -> None:
+    draws = iter([0.0, 0.5, 1.0, 0.0])
+    gaps = []
+
+    async def body() -> None:
+        service = replace(SERVICE, throttle_sec=30, jitter_sec=20)
+        attempter = Attempter(Journal(tmp_path, 7, NOW), RetryPolicy((5.0,), 5), lambda: True)
+        results: list[Result] = []
+        lane = Lane(service, Scripted(1), attempter, results.append, gap=40, fraction=lambda: next(draws))
+        for row_id in (1, 2, 3):
+            lane.put(claim(row_id), Plain())
+            await until(lambda wanted=row_id: len(results) == wanted)
+            assert lane.want() == 0
+            gaps.append((results[-1].gap, round(lane.next_send_at - lane.last_answer)))
+            if row_id == 2:
+                lane.gap = 10  # a day on which the service may send more
+        await lane.close(timedelta(0))
+
+    asyncio.run(body())
+    assert gaps == [(50, 50), (60, 60), (30, 30)]

@@ -133,3 +133,67 @@ def test_somebody_who_is_away_waits_at_a_gate_of_its_own() -> None:
 def test_a_row_that_was_postponed_for_it_waits_at_that_gate_and_not_at_its_due_time() -> None:
     assert [gate.gate for gate in gates.away_gate(None, LATER, "away", NOW)] == [Gate.AWAY]
     assert gates.due_gate(LATER, "away", NOW) == []
+
+
+def test_a_ramp_closes_before_the_daily_quota_and_says_what_it_allows() -> None:
+    ramped = ServiceFacts(OPEN, used=3, ramp_limit=3, next_quota_day=LATER)
+    [blocked] = gates.service_gates(ramped, NOW)
+    assert (blocked.gate, blocked.until) == (Gate.RAMP, LATER)
+    assert "allows 3 of 10 messages today" in blocked.detail
+    at_its_end = replace(ramped, used=10, ramp_limit=25)
+    assert names(gates.service_gates(at_its_end, NOW)) == [Gate.QUOTA]
+    assert gates.service_gates(replace(ramped, used=2), NOW) == []
+
+
+def test_an_hourly_quota_opens_with_the_next_hour() -> None:
+    hourly = replace(OPEN, hourly_quota=4)
+    [blocked] = gates.service_gates(ServiceFacts(hourly, hour_used=4, next_hour=LATER), NOW)
+    assert (blocked.gate, blocked.until) == (Gate.HOURLY_QUOTA, LATER)
+    assert "used 4 of 4" in blocked.detail
+    assert gates.service_gates(ServiceFacts(hourly, hour_used=3), NOW) == []
+
+
+def test_a_domain_quota_concerns_only_that_domain() -> None:
+    limited = ServiceFacts(
+        replace(OPEN, domain_quota=2), next_quota_day=LATER, domains_used={"a.example": 2, "b.example": 1}
+    )
+    [blocked] = gates.service_gates(limited, NOW, domain="a.example")
+    assert (blocked.gate, blocked.until) == (Gate.DOMAIN_QUOTA, LATER)
+    assert "a.example" in blocked.detail
+    assert gates.service_gates(limited, NOW, domain="b.example") == []
+    assert gates.service_gates(limited, NOW, domain="c.example") == []
+
+
+def test_follow_ups_that_are_due_today_stand_before_first_messages() -> None:
+    kept = ServiceFacts(OPEN, used=4, followups_due=6, next_quota_day=LATER)
+    [blocked] = gates.carrier_gates([kept], None, NOW)
+    assert (blocked.gate, blocked.until) == (Gate.FOLLOWUPS_FIRST, LATER)
+    assert gates.carrier_gates([kept], 1, NOW, follows=True) == []
+    assert gates.carrier_gates([replace(kept, used=3)], None, NOW) == []
+
+
+def test_a_closed_window_opens_at_its_time() -> None:
+    assert gates.window_gate(None) == []
+    [blocked] = gates.window_gate(LATER)
+    assert (blocked.gate, blocked.until) == (Gate.WINDOW, LATER)
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "closed"), [(None, 9, False), (5, 4, False), (5, 5, True), (3, 5, True)]
+)
+def test_new_recipients_wait_for_the_campaigns_next_day(limit: int | None, used: int, closed: bool) -> None:
+    found = gates.new_per_day_gate(limit, used, LATER)
+    assert [(each.gate, each.until) for each in found] == ([(Gate.NEW_PER_DAY, LATER)] if closed else [])
+
+
+def test_a_gap_that_is_spread_over_the_day_says_so_with_its_jitter() -> None:
+    spread = replace(OPEN, spread_hours=1, jitter_sec=20)
+    [blocked] = gates.service_gates(ServiceFacts(spread, next_send_at=LATER), NOW)
+    assert blocked.gate == Gate.THROTTLE
+    assert "every 360 s and up to 20 s more" in blocked.detail
+
+
+def test_the_gap_is_the_throttle_or_the_days_spread_whichever_is_longer() -> None:
+    service = replace(OPEN, throttle_sec=30, spread_hours=8)
+    assert (service.gap(100), service.gap(2000), service.gap(0)) == (288, 30, 30)
+    assert [one.throttled for one in (OPEN, service, replace(OPEN, jitter_sec=1))] == [False, True, True]
