@@ -81,6 +81,7 @@ def of_tasks(
                 "template_set": sets[row["template_set_id"]],
                 "services": services.get(row["id"], []),
                 "experiment": experiments.in_brief(connection, row),
+                "follows": _follows(connection, row),
                 "plan_time": row["plan_time"],
                 "actual_start_time": row["actual_start_time"],
                 "actual_end_time": row["actual_end_time"],
@@ -95,3 +96,15 @@ def of_tasks(
 
 def _creators(connection: Connection) -> dict[int, str]:
     return {row["id"]: row["username"] for row in users.listed(connection)}
+
+
+def _follows(connection: Connection, row: RowMapping) -> dict[str, Any] | None:
+    """What a follow-up follows: the task's name, how many days later, on which conditions; None: nothing."""
+    if row["follows_task_id"] is None:
+        return None
+    return {
+        "task": tasks.get(connection, row["follows_task_id"])["name"],
+        "days": row["follows_days"],
+        "business_days": bool(row["follows_business_days"]),
+        "conditions": row["follows_condition"] or [],
+    }

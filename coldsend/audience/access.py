@@ -23,7 +23,7 @@ from coldsend.domain.access import Actor, require_admin
 from coldsend.domain.redaction import Redactor
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound
-from coldsend.stores import events, personal, suppressions
+from coldsend.stores import events, personal, sequence_stops, suppressions
 
 _CONTACT = (
     "id",
@@ -63,6 +63,7 @@ def all_data(
             "as_of": now,
             "contact": _contact(contact) if contact is not None else None,
             "suppressed": [_suppression(row) for row in suppressed],
+            "stopped": sequence_stops.of_address(connection, given.key),
             "sends": personal.sends(connection, contact_id) if contact_id is not None else [],
             "events": _events(connection, contact_id) if contact_id is not None else [],
             "messages": messages,
@@ -100,7 +101,8 @@ def _messages(
     for row in mentioning:
         if row["id"] not in found and redactor.finds(row["from_email"]):
             found[row["id"]] = personal.message(connection, row["id"])
-    names = ("id", "kind", "received_at", "from_email", "message_id", "subject", "text", "details")
+    names = ("id", "kind", "category", "received_at", "from_email", "message_id")
+    names += ("subject", "text", "details")
     return [
         {name: found[key][name] for name in names} | {"raw": _readable(found[key]["raw"])}
         for key in sorted(found)

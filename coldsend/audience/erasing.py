@@ -28,7 +28,7 @@ from coldsend.domain.redaction import Redactor, plain_facts
 from coldsend.domain.states import SuppressionReason, SuppressionScope
 from coldsend.domain.suppression import Suppression, address_key, hashed_key
 from coldsend.errors import NotFound, PartlyDone
-from coldsend.stores import audit, contact_tags, personal, rollups, suppressions
+from coldsend.stores import audit, contact_tags, personal, rollups, sequence_stops, suppressions
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +175,7 @@ def _take_out(connection: Connection, table: sa.Table, row: RowMapping, redactor
 def _clear(connection: Connection, given: Address, now: datetime) -> dict[str, Any]:
     """The person's own rows, all in one transaction."""
     gone = suppressions.remove_everywhere(connection, address_key(given.key))
+    sequence_stops.forget(connection, given.key)
     contact = personal.known(connection, given.key, lock=True)
     if contact is None:
         return {"contact_id": None, "rows": 0, "events": 0, "messages": 0, "suppressions": gone}

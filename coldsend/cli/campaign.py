@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
 
@@ -9,7 +10,8 @@ import typer
 
 from coldsend import clock
 from coldsend.analytics import overview
-from coldsend.cli import advice, moment
+from coldsend.cli import advice, campaign_stops, moment
+from coldsend.cli import campaign_dry_run as dry_run
 from coldsend.cli import campaign_options as option
 from coldsend.cli import plan as plan_shown
 from coldsend.cli.context import current
@@ -231,6 +233,58 @@ def cancel(campaign: Name) -> None:
     if made.waiting:
         sentence += f"; the scheduler skips what still waits: {advice.people(made.waiting)}"
     run.out.done(sentence, _document(made))
+
+
+@changes(
+    app, "coldsend campaign stop spring bob@acme.com", "coldsend campaign stop spring acme.com eve@beta.com"
+)
+def stop(campaign: Name, targets: campaign_stops.Targets) -> None:
+    """Send nothing more of this campaign to an address, or to everybody of a domain; what waits is skipped.
+
+    For good reasons of yours; replies and bounces stop by themselves. For all campaigns: suppression add.
+    """
+    campaign_stops.stop(current(), campaign, targets)
+
+
+@changes(app, "coldsend campaign unstop spring bob@acme.com")
+def unstop(campaign: Name, targets: campaign_stops.Targets) -> None:
+    """Lift stops of this campaign, whatever made them: whoever was skipped for one waits again.
+
+    Recipients of tasks that have ended stay as they are.
+    """
+    campaign_stops.unstop(current(), campaign, targets)
+
+
+@reads(app, "coldsend campaign stops spring", "coldsend campaign stops spring --limit 1000 --json")
+def stops(
+    campaign: Name,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest.")] = 50,
+) -> None:
+    """List who gets nothing more of this campaign, and why: replied, bounced, stopped by hand."""
+    campaign_stops.listed(current(), campaign, limit)
+
+
+@reads(
+    app,
+    "coldsend campaign dry-run spring --out spring-dry",
+    "coldsend campaign dry-run spring --out look --limit 10 --task intro",
+    name="dry-run",
+)
+def run_dry(
+    campaign: Name,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for the messages.")],
+    limit: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="At most so many recipients of each task.")
+    ] = None,
+    task: Annotated[str | None, typer.Option(metavar="TASK", help="Only this task's messages.")] = None,
+) -> None:
+    """Write every message as it would go out now into a folder, and who would get none and why.
+
+    Same recipients, templates, services, headers and signatures; only the tokens in links and Message-IDs
+    belong to nobody, so that nothing is recorded of what is opened or clicked. Nothing is sent, no quota is
+    used. Follow-ups are written for everybody who gets the message before, whatever their conditions.
+    """
+    dry_run.run_dry(current(), campaign, out, limit, task)
 
 
 def _document(made: use.Changed, **more: Any) -> dict[str, Any]:

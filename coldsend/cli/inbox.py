@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +12,7 @@ import typer
 from sqlalchemy.engine import RowMapping
 
 from coldsend import clock
-from coldsend.cli import auditing
+from coldsend.cli import advice, auditing, classified_files
 from coldsend.cli.context import Run, current
 from coldsend.cli.mailbox import explained, visible
 from coldsend.cli.noun import changes, noun, reads
@@ -22,20 +22,18 @@ from coldsend.daemon.stopping import Stopping
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.inbox import MessageKind
+from coldsend.domain.reply_category import ReplyCategory
 from coldsend.errors import NotAllowed, NotFound, PartlyDone, Refused, Unreachable, UsageError
-from coldsend.inbox import retrying
+from coldsend.feedback.applier import applier_of
+from coldsend.inbox import labelling, retrying
 from coldsend.inbox.connection import MailboxError
 from coldsend.inbox.polling import Polled, Poller
 from coldsend.stores import access, contacts, inbox_messages, mailboxes
 
 if TYPE_CHECKING:
-    from coldsend.inbox.classified import Classified
+    pass
 
 app = noun(NOUNS["inbox"])
-
-LARGEST = 50 * 1024 * 1024  # bytes; what no mail server takes is no message
-BEGINNING = 64 * 1024  # bytes that tell what a file is
-SHOWN = 60
 
 
 @reads(
@@ -55,13 +53,13 @@ def classify(
     run = current()
     if run.acting_as:  # else it needs neither configuration nor database
         _ = run.actor
-    _require_files(files)
+    classified_files.require_files(files)
     if run.json:
-        run.out.stream(_documents(files))
+        run.out.stream(classified_files.documents(files))
         return
     columns = {"file": "file", "kind": "kind", "recipient": "recipient", "hard": "hard", "reason": "reason"}
     columns |= {"status": "status", "text": "text"}
-    rows = [row for document in _documents(files) for row in _rows(document)]
+    rows = [row for document in classified_files.documents(files) for row in classified_files.rows(document)]
     run.out.table(rows, columns, empty="there is nothing to classify")
 
 
@@ -113,6 +111,7 @@ def list_messages(
     kind: Annotated[MessageKind | None, typer.Option(help="Only of this kind.")] = None,
     mailbox: Annotated[str | None, typer.Option(metavar="NAME", help="Only found in this mailbox.")] = None,
     contact: Annotated[str | None, typer.Option(metavar="EMAIL", help="Only about this contact.")] = None,
+    category: Annotated[ReplyCategory | None, typer.Option(help="Only replies that want this.")] = None,
     not_taken: Annotated[
         bool, typer.Option("--not-taken", help="Only what could not be understood or acted on.")
     ] = False,
@@ -132,11 +131,12 @@ def list_messages(
             mailbox_id=None if mailbox is None else int(visible(connection, run, mailbox)["id"]),
             contact_id=None if contact is None else int(contacts.find(connection, contact)["id"]),
             only_not_taken=not_taken,
+            category=category,
             visible_to=None if actor.is_admin else (actor.id, access.granted(connection, actor.id)),
         )
     rows = [_message(row) for row in found]
     columns = {"id": "ID#", "received_at": "RECEIVED (UTC)", "kind": "KIND", "task": "TASK"}
-    columns |= {"contact": "CONTACT", "from": "FROM", "subject": "SUBJECT"}
+    columns |= {"contact": "CONTACT", "category": "WANTS", "from": "FROM", "subject": "SUBJECT"}
     if not_taken:
         columns |= {"error": "ERROR"}
         rows = [{**row, "error": (row["details"] or {}).get("error")} for row in rows]
@@ -208,89 +208,37 @@ def retry(
         raise kind(f"messages were not taken: {names}", hint="see why: coldsend inbox list --not-taken")
 
 
-def _require_files(files: Sequence[Path]) -> None:
-    """All files can be read, before the first is: half a list helps nobody."""
-    for file in files:
-        if not file.exists():
-            raise NotFound(f"there is no file {file}")
-        if file.is_dir():
-            raise Refused(f"{file} is a folder", hint=f"name its files: coldsend inbox classify {file}/*.eml")
-        if file.stat().st_size > LARGEST:
-            raise Refused(f"{file} is too large for a message", hint="name files with one message each")
-        if _is_binary(file):
-            what = f"{file} is neither a message nor a text: there are zero bytes in it, and no header"
-            raise Refused(what, hint="name messages as they were received (.eml), or texts in UTF-8")
-
-
-def _is_binary(file: Path) -> bool:
-    """An image or an archive would else be taken for the text of a reply."""
-    from coldsend.inbox.mail import read  # noqa: PLC0415
-
-    with file.open("rb") as opened:
-        beginning = opened.read(BEGINNING)
-    return b"\0" in beginning and not read(beginning).headers.fields
-
-
-def _documents(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    from coldsend.inbox.classify import classify as classified  # noqa: PLC0415
-
-    now = clock.now()
-    for file in files:
-        yield _document(str(file), classified(file.read_bytes(), now))
-
-
-def _document(file: str, found: Classified) -> dict[str, Any]:
-    return {
-        "file": file,
-        "kind": found.kind,
-        "recipients": [
-            {
-                "address": each.address,
-                "status": each.status,
-                "action": each.action,
-                "hard": each.hard,
-                "reason": each.reason,
-                "diagnostic": each.diagnostic,
-            }
-            for each in found.recipients
-        ],
-        "text": found.text,
-        "sender": found.sender,
-        "subject": found.subject,
-        "message_ids": list(found.message_ids),
-        "away_until": found.away_until,
-    }
-
-
-def _rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """One line for each recipient; for other messages one, with the beginning of their text."""
-    text = " ".join(document["text"].split())
-    row = {
-        "file": document["file"],
-        "kind": document["kind"],
-        "text": text if len(text) <= SHOWN else f"{text[:SHOWN]}..",
-    }
-    if not document["recipients"]:
-        yield row
-    for each in document["recipients"]:
-        yield {
-            **row,
-            "recipient": each["address"],
-            "hard": each["hard"],
-            "reason": each["reason"] if each["action"] in ("", "failed") else each["action"],
-            "status": each["status"],
-            "text": each["diagnostic"]
-            if len(each["diagnostic"]) <= SHOWN
-            else f"{each['diagnostic'][:SHOWN]}..",
-        }
-
-
 def _recipient(told: dict[str, Any]) -> str:
     """Whom a report is about and what it says of them, in a line."""
     lasting: dict[object, str] = {True: "for good", False: "for now"}
     known = {**told, "hard": lasting.get(told.get("hard"))}
     words = (known.get(name) for name in ("status", "action", "hard", "reason", "diagnostic"))
     return f"{told.get('address', '')}: {', '.join(filter(None, words))}".strip(": ")
+
+
+@changes(app, "coldsend inbox label 12 interested", "coldsend inbox list --category other")
+def label(
+    message_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Id of the reply: `inbox list`.")],
+    category: Annotated[ReplyCategory, typer.Argument(help="What it wants.")],
+) -> None:
+    """Say what a reply wants, where the rules took it for something else.
+
+    Follow-ups with a condition such as replied:interested go by it. Of several replies to one message the
+    one that asks for most care counts. unsubscribe_request unsubscribes the recipient; another label later
+    does not take that back.
+    """
+    run, now = current(), clock.now()
+    actor = run.actor
+    with run.database.read() as connection:
+        row = _visible_message(connection, run, message_id)
+        applier = applier_of(connection, run.settings, run.keys)
+    made = labelling.label(run.database, row, category, actor.username, now, applier)
+    document = {"id": message_id, "category": category, "before": made.before}
+    document |= {"counts": made.counts, "unsubscribed": made.unsubscribed}
+    more = "; the recipient is unsubscribed" if made.unsubscribed else ""
+    run.out.done(f"message {message_id} is labelled {category.replace('_', ' ')}{more}", document)
+    if made.counts not in (None, category):
+        advice.next_step(run, f"another reply to the same message counts: {made.counts.replace('_', ' ')}")
 
 
 def _polled(one: Polled) -> dict[str, Any]:
@@ -339,7 +287,7 @@ def _visible_message(connection: Connection, run: Run, message_id: int) -> RowMa
 
 
 def _message(row: RowMapping) -> dict[str, Any]:
-    names = ("id", "mailbox", "received_at", "kind", "task", "contact")
+    names = ("id", "mailbox", "received_at", "kind", "task", "contact", "category")
     return {
         **{name: row[name] for name in names},
         "from": row["from_email"],

@@ -12,12 +12,12 @@ from coldsend import clock
 from coldsend.analytics import overview, pace
 from coldsend.audience import rule
 from coldsend.audience.preview import preview as preview_rule
-from coldsend.cli import advice, experiment_options, moment
+from coldsend.cli import advice, experiment_options, follow_options, moment
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_owner
-from coldsend.errors import InvalidInput, NotFound
+from coldsend.errors import InvalidInput, NotFound, UsageError
 from coldsend.planning import tasks as use
 from coldsend.stores import campaigns, tasks
 
@@ -32,6 +32,7 @@ Task = Annotated[str, typer.Argument(metavar="CAMPAIGN/TASK", help="The task, or
     "coldsend task create spring intro --template-set intros --rule @leads.json --plan-time 2027-03-01",
     """coldsend task create spring intro --template-set intros --rule '{"tag":"lead"}' --service main""",
     "coldsend task create spring intro --template-set intros --rule tag:lead --experiment replies",
+    "coldsend task create spring second --after intro --days 3 --if 'no click' --template-set seconds",
 )
 def create(
     campaign: Annotated[str, typer.Argument(help="Name or id of the campaign.")],
@@ -40,9 +41,13 @@ def create(
         str, typer.Option(metavar="SET", help="Its recipients get these templates in turn.")
     ],
     rule_text: Annotated[
-        str,
-        typer.Option("--rule", metavar="RULE|@FILE", help="Who gets it: text, JSON, or a file with either."),
-    ],
+        str | None,
+        typer.Option(
+            "--rule",
+            metavar="RULE|@FILE",
+            help="Who gets it: text, JSON, or a file with either. Needed unless there is --after.",
+        ),
+    ] = None,
     plan_time: Annotated[
         str | None,
         typer.Option(metavar="ISO|now", help="Not before this time; without zone: UTC."),
@@ -51,6 +56,10 @@ def create(
         list[str] | None,
         typer.Option(metavar="SERVICE", help="Only through this sender service; may be repeated."),
     ] = None,
+    after: follow_options.AfterOption = None,
+    days: follow_options.DaysOption = None,
+    business_days: follow_options.BusinessOption = False,
+    conditions: follow_options.IfOption = None,
     experiment: experiment_options.GoalOption = None,
     min_sample: experiment_options.SampleOption = None,
     wait_hours: experiment_options.HoursOption = None,
@@ -60,23 +69,34 @@ def create(
     """Create a task; in a campaign that has been started it is scheduled at once.
 
     RULE is text (tag:lead and country = "DE") or JSON ({"all":[{"tag":"lead"},{"not":{"tag":"old"}}]}).
+
+    With --after it is a follow-up: it goes to whom the other task was sent, in the same thread and through
+    the same service, unless they replied or it bounced. RULE may be missing then; it lets through only some.
     """
     run, now = current(), clock.now()
     actor = run.actor
+    follows = follow_options.wanted(after, days, conditions, business_days=business_days)
+    if rule_text is None and follows is None:
+        raise UsageError("who gets it? --rule is missing", hint="everybody: --rule everyone; see --help")
     wanted = use.NewTask(
         campaign,
         name,
         template_set,
-        _rule_text(rule_text),
+        _rule_text(rule_text or ""),
         moment.read(run, plan_time, "plan time", now),
         tuple(service or ()),
+        follows=follows,
         experiment=experiment_options.wanted(experiment, min_sample, wait_hours, confidence, auto),
     )
     made = use.create(run.database, actor, wanted, run.settings, now)
     state = "in draft" if made.status == "draft" else made.status
     run.out.done(f"task {made.reference!r} created, {state}", _document(made))
     advice.warn(run, made.warnings)
-    advice.next_step(run, f"see who gets it: coldsend task preview {quote(made.reference)}")
+    if follows is None:
+        advice.next_step(run, f"see who gets it: coldsend task preview {quote(made.reference)}")
+    else:
+        words = "its messages answer the first one (Re: ..): the subjects of its own templates are not used"
+        advice.next_step(run, words)
     if made.status == "draft":
         advice.next_step(run, f"start it with: coldsend campaign start {quote(made.campaign)}")
 
@@ -115,6 +135,7 @@ def list_tasks(
         {
             **task,
             "reference": f"{task['campaign']}/{task['name']}",
+            "after": follow_options.told(task["follows"]),
             **{f"shown_{key}": f"{task[key]:,}" for key in ("recipients", "accepted", "waiting")},
         }
         for task in found
@@ -122,6 +143,8 @@ def list_tasks(
     columns = {"id": "ID#", "reference": "TASK", "status": "STATUS", "shown_recipients": "RECIPIENTS#"}
     columns |= {"shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#", "template_set": "TEMPLATES"}
     columns |= {"plan_time": "PLANNED (UTC)", "services": "SERVICES"}
+    if any(task["follows"] for task in found):
+        columns |= {"after": "FOLLOWS"}
     empty = "no tasks yet: coldsend task create CAMPAIGN NAME --template-set TS --rule 'tag:x'"
     run.out.table(rows, columns, empty=empty, document=found)
 
@@ -150,11 +173,13 @@ def show(task: Task) -> None:
         **{f"  {status.replace('_', ' ')}": f"{count:,}" for status, count in found["by_status"].items()},
         "rate": _rate(found),
         "time left": found["pace"]["estimate"] or "-",
+        "follows": follow_options.told(found["follows"]),
         "rule": rule.to_text(rule.load(found["recipient_rule"])),
         "template set": found["template_set"],
         "experiment": _experiment(found["experiment"]),
         "services": found["services"] or "all that its creator may use",
-        "planned (UTC)": found["plan_time"] or "with its campaign",
+        "planned (UTC)": found["plan_time"]
+        or ("when what it follows has begun" if found["follows"] else "with its campaign"),
         "began (UTC)": found["actual_start_time"],
         "ended (UTC)": found["actual_end_time"],
         "created by": found["created_by"],
@@ -220,9 +245,11 @@ def preview(
     document = {"task": tasks.reference(row), "count": found.count, "sample": found.sample}
     columns = {"id": "ID#", "email": "EMAIL", "nickname": "NICKNAME", "tags": "TAGS"}
     run.out.table(found.sample, columns, empty="no contact is shown", document=document)
-    advice.next_step(
-        run, f"contacts that match now: {found.count:,}; those whose address is suppressed will be skipped"
-    )
+    if row["follows_task_id"] is None:
+        words = f"contacts that match now: {found.count:,}; those whose address is suppressed will be skipped"
+    else:
+        words = f"contacts its rule lets through: {found.count:,}; of these, who was sent the task before"
+    advice.next_step(run, words)
 
 
 @changes(app, "coldsend task expand spring/intro")

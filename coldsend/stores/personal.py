@@ -51,7 +51,7 @@ SEARCHED: Mapping[sa.Table, tuple[str, ...]] = {
     provider_pauses: ("reason",),
     mailboxes: ("last_error",),
     workers: ("details",),
-    task_contacts: ("error_message",),
+    task_contacts: ("error_message", "subject"),
     event_log: ("details", "dedup_key"),
     unmatched_events: ("source", "dedup_key", "details"),
     inbox_messages: ("message_id", "from_email", "subject", "text", "raw", "details"),
@@ -72,17 +72,27 @@ NOT_ABOUT_RECIPIENTS = frozenset(
         "suppressions.suppression_key",  # these two, too
         "suppressions.value",
         "suppressions.list_name",
+        "sequence_stops.stop_key",  # these two are looked up as well
+        "sequence_stops.value",
+        "sequence_stops.source",
         "campaigns.name",
+        "campaigns.time_zone",
+        "campaigns.send_window",
+        "campaigns.holidays",
         "tasks.name",
+        "tasks.experiment",
         "tasks.template_ids",
+        "tasks.follows_condition",
         "task_contacts.event_tracking_uid",
         "task_contacts.message_id",
         "task_contacts.reason",
+        "task_contacts.reply_category",  # cleared with the person's own rows
         "event_log.event_tracking_uid",
         "cursors.name",
         "event_domains.domain",  # counted as nobody's when nobody is left there: stores/rollups.py
         "event_links.digest",
         "event_links.url",  # what templates have of it: domain/links.py
+        "inbox_messages.category",
         "inbox_messages.digest",
         "webhook_payloads.content_type",
         "webhook_payloads.digest",
@@ -96,6 +106,8 @@ NOT_ABOUT_RECIPIENTS = frozenset(
         "sender_services.from_email",
         "sender_services.from_name",
         "sender_services.name",
+        "send_counts.key",
+        "sender_services.ramp",
         "sender_services.settings",
         "sender_services.time_zone",
         "sender_services.type",
@@ -157,6 +169,8 @@ _SENDS = (
     "reason",
     "error_message",
     "message_id",
+    "subject",
+    "reply_category",
     "scheduled_send_at",
     "first_attempt_at",
     "attempt_at",
@@ -240,10 +254,11 @@ def clear(connection: Connection, contact_id: int) -> dict[str, int]:
 
     Returns how many had any: {"rows", "events", "messages"}. Running it again changes nothing.
     """
+    words = [task_contacts.c[name] for name in ("error_message", "subject", "reply_category")]
     texts = sa.update(task_contacts).where(
-        task_contacts.c.contact_id == contact_id, task_contacts.c.error_message.is_not(None)
+        task_contacts.c.contact_id == contact_id, sa.or_(*(column.is_not(None) for column in words))
     )
-    rows = connection.execute(texts.values(error_message=None)).rowcount
+    rows = connection.execute(texts.values(dict.fromkeys(words, sa.null()))).rowcount
     changed = 0
     for event in events(connection, contact_id):
         kept = plain_facts(event["details"])

@@ -19,6 +19,7 @@ from coldsend.database.tables import (
     mailboxes,
     provider_pauses,
     sender_services,
+    sequence_stops,
     task_contacts,
     tasks,
     unmatched_events,
@@ -77,6 +78,8 @@ class People:
             scheduled_send_at=NOW,
             sender_service_id=self.service,
             error_message=f"550 <{self.email_of(contact_id)}> unknown",
+            subject=f"A word for {self.email_of(contact_id)}",
+            reply_category="interested",
             message_id="<token@example.com>",
         )
 
@@ -139,6 +142,9 @@ class People:
                 dedup_key=f"unmatched:{number}",
                 details={"kind": "bounce", "recipient": recipient, "diagnostic": f"about {recipient}"},
             )
+        self.world.insert(
+            sequence_stops, campaign_id=self.campaign, stop_key=f"a:{KEY}", value=KEY, reason="replied"
+        )
         told = f'[{{"email":"{KEY}","url":"https://x.example/?m=bob.smith%40xn--bcher-kva.example"}}]'
         self.payload = self.world.insert(
             webhook_payloads, provider="sendgrid", received_at=NOW, digest="0" * 64, body=told.encode()
