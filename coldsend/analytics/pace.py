@@ -3,7 +3,8 @@
 The rate is what servers accepted within the last minute, where that was little the last hour, read from the
 event log's index. Time left is what is due now at this rate, day by day as the quotas of the services allow
 that may send now, and never before the last retry is due. Other tasks that use the same services are not
-foreseen, nor is a service that freezes. Rates are messages a second; times are seconds or aware UTC.
+foreseen, nor send windows, limits of the campaign and follow-ups (`campaign plan` foresees these), nor a
+service that freezes. Rates are messages a second; times are seconds or aware UTC.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend.analytics import waiting
+from coldsend.analytics import task_limits, waiting
 from coldsend.domain.gates import Blocked, Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TASK_ENDED, CampaignStatus, RowStatus, TaskStatus
-from coldsend.pacing.facts import service_facts
-from coldsend.stores import pace, tasks
+from coldsend.stores import pace
 from coldsend.stores.pace import Accepted, Later
 
 MINUTE = timedelta(minutes=1)
@@ -28,6 +28,8 @@ DAY = timedelta(days=1)
 ENOUGH = 10  # messages within the last minute that tell a rate
 STILL = 3  # so many times the usual gap without a message: nothing is being sent any more
 LONGEST_DAYS = 366
+# What a service waits for that comes by itself, with its next message, hour or quota day.
+_OF_THE_DAY = {Gate.THROTTLE, Gate.QUOTA, Gate.RAMP, Gate.HOURLY_QUOTA, Gate.FOLLOWUPS_FIRST}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,7 @@ def of_task(
     ended = task["status"] in TASK_ENDED
     pending = by_status.get(RowStatus.PENDING.value, 0)
     later = pace.due_later(connection, task["id"], now) if pending and not ended else Later()
-    usable = [] if ended else tasks.usable_services(connection, task)
-    services = list(service_facts(connection, now, usable).values()) if usable else []
+    services = [] if ended else task_limits.services_of(connection, task, now)
     closed = waiting.closed_gates(connection, task, now, pending, later.count, later.first)
     hour = Accepted() if ended else pace.accepted_since(connection, task["id"], now - HOUR)
     minute = pace.accepted_since(connection, task["id"], now - MINUTE) if hour.count else Accepted()
@@ -68,7 +69,7 @@ def of_task(
     rate = rate_of(minute, hour, now) if sends and alive and due > 0 else None
     seconds, words = None, None
     if sends:
-        making = task["expanded_at"] is None
+        making = task["expanded_at"] is None and task["follows_task_id"] is None
         seconds, words = _estimate(due, rate, None if making else quotas(services, now), later, now)
         words = "its send list is still being made" if making else words
     return {
@@ -106,9 +107,9 @@ def quotas(services: Sequence[ServiceFacts], now: datetime) -> Quotas | None:
     """Of the services that may send now or wait for their next quota day only; None where there is none."""
     usable = []
     for facts in services:
-        closed = {gate.gate for gate in service_gates(facts, now)} - {Gate.THROTTLE, Gate.QUOTA}
+        closed = {gate.gate for gate in service_gates(facts, now)} - _OF_THE_DAY
         if not closed and facts.service.daily_quota > 0 and facts.next_quota_day is not None:
-            usable.append((facts.quota_left, facts.service.daily_quota, facts.next_quota_day))
+            usable.append((facts.quota_left, _tomorrow(facts), facts.next_quota_day))
     if not usable:
         return None
     return Quotas(
@@ -116,6 +117,12 @@ def quotas(services: Sequence[ServiceFacts], now: datetime) -> Quotas | None:
         sum(a_day for _, a_day, _ in usable),
         min(day for *_, day in usable),
     )
+
+
+def _tomorrow(facts: ServiceFacts) -> int:
+    """Messages of the next quota day, at least: a ramp goes on growing after it."""
+    ramp, quota = facts.service.ramp, facts.service.daily_quota
+    return quota if ramp is None else min(quota, facts.limit_today + ramp.step * (facts.used > 0))
 
 
 def forecast(rows: int, rate: float, within: Quotas, now: datetime) -> Forecast | None:
@@ -185,6 +192,7 @@ def _service(facts: ServiceFacts, now: datetime) -> dict[str, Any]:
         "name": facts.service.name,
         "quota_left": facts.quota_left,
         "daily_quota": facts.service.daily_quota,
+        "limit_today": facts.limit_today,
         "next_quota_day": facts.next_quota_day,
         "throttle_sec": facts.service.throttle_sec,
         "next_send_at": facts.next_send_at if facts.service.throttled else None,

@@ -6,12 +6,12 @@ from datetime import datetime
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.analytics import task_limits
 from coldsend.analytics.tally import Tally
 from coldsend.domain import gates
 from coldsend.domain.gates import Blocked, Gate
 from coldsend.domain.states import TASK_ENDED, TaskStatus
-from coldsend.pacing.facts import service_facts
-from coldsend.stores import tasks, workers
+from coldsend.stores import campaigns, tasks, workers
 
 
 def of_task(connection: Connection, task: RowMapping, tally: Tally, now: datetime) -> list[Blocked]:
@@ -36,6 +36,10 @@ def closed_gates(
     if not (pending or to_be_made):
         return []
     blocked = gates.state_gates(task["campaign_status"], task["status"])
+    if to_be_made and task["follows_task_id"] is not None:
+        step = tasks.get(connection, task["follows_task_id"])
+        words = f"recipients come in as {step['name']!r} is sent to them"
+        blocked.append(Blocked(Gate.WAITS_FOR_STEP, words))
     if to_be_made:
         blocked += _before_it_begins(connection, task, now)
     if later:
@@ -57,13 +61,16 @@ def _before_it_begins(connection: Connection, task: RowMapping, now: datetime) -
 
 
 def _services(connection: Connection, task: RowMapping, now: datetime) -> list[Blocked]:
-    usable = tasks.usable_services(connection, task)
-    if not usable:
+    services = task_limits.services_of(connection, task, now)
+    if not services:
         return gates.carrier_gates([], None, now)
-    closed: list[Blocked] = []
-    for facts in service_facts(connection, now, usable).values():
+    campaign = campaigns.find(connection, task["campaign_id"])
+    first = task_limits.goes_first(task, campaign)
+    closed = task_limits.new_per_day(connection, task, campaign, now)
+    for facts in services:
         for provider in ["", *(facts.paused_providers or {})]:
-            closed += [gate for gate in gates.service_gates(facts, now, provider) if gate not in closed]
+            found = gates.service_gates(facts, now, provider, follows=first)
+            closed += [gate for gate in found if gate not in closed]
     # A throttle gap is over in moments and explains nothing here.
     return [gate for gate in closed if gate.gate != Gate.THROTTLE]
 

@@ -10,16 +10,12 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.analytics import task_limits
 from coldsend.domain import gates
-from coldsend.domain.gates import Blocked, ServiceFacts
+from coldsend.domain.gates import Blocked
 from coldsend.domain.replies import provider_of
-from coldsend.domain.states import CountKind
 from coldsend.pacing.calendar import Calendar, Whereabouts
-from coldsend.pacing.facts import service_facts
-from coldsend.pacing.followups import FollowupsDue
-from coldsend.pacing.limits import domains_used
-from coldsend.pacing.quota import period_of
-from coldsend.stores import campaigns, send_counts, tasks
+from coldsend.stores import campaigns
 
 
 def calendar_of(connection: Connection, task: RowMapping) -> Calendar:
@@ -38,16 +34,14 @@ def gates_of_row(
 ) -> list[Blocked]:
     """Hours, the campaign's new recipients, and every service that could carry the row."""
     campaign = campaigns.find(connection, task["campaign_id"])
-    calendar = Calendar.of(dict(campaign))
-    follows = task["follows_task_id"] is not None
-    goes_first = follows and bool(campaign["followups_first"])
     domain = contact["email_domain"]
-    facts = _facts(connection, task, domain, now)
+    services = task_limits.services_of(connection, task, now, domain)
+    first = task_limits.goes_first(task, campaign)
     return [
-        *_window(calendar, contact, now),
-        *([] if follows else _new_per_day(connection, campaign, calendar, now)),
+        *_window(Calendar.of(dict(campaign)), contact, now),
+        *task_limits.new_per_day(connection, task, campaign, now),
         *gates.carrier_gates(
-            facts, row["sender_service_id"], now, provider_of(domain), domain, follows=goes_first
+            services, row["sender_service_id"], now, provider_of(domain), domain, follows=first
         ),
     ]
 
@@ -62,31 +56,4 @@ def _window(calendar: Calendar, contact: Mapping[str, Any], now: datetime) -> li
         replace(gate, detail=f"{gate.detail}: {there}, and opens {opens.astimezone(zone):%a %Y-%m-%d %H:%M}")
         for gate in gates.window_gate(opens)
         if opens is not None
-    ]
-
-
-def _new_per_day(
-    connection: Connection, campaign: RowMapping, calendar: Calendar, now: datetime
-) -> list[Blocked]:
-    period = (campaign["id"], period_of(calendar.day_of(now)))
-    used = send_counts.used_by(connection, CountKind.CAMPAIGN_NEW, [period])[campaign["id"]]
-    return gates.new_per_day_gate(campaign["new_per_day"], used, calendar.next_day(now))
-
-
-def _facts(connection: Connection, task: RowMapping, domain: str, now: datetime) -> list[ServiceFacts]:
-    """The services a task may use, with what they have sent to a domain and keep for follow-ups."""
-    found = service_facts(connection, now, tasks.usable_services(connection, task))
-    first = [
-        one["id"]
-        for one in tasks.open_tasks(connection)
-        if one["follows_task_id"] is not None and one["followups_first"]
-    ]
-    due = FollowupsDue().by_service(connection, first, found)
-    return [
-        replace(
-            facts,
-            followups_due=due.get(service_id, 0),
-            domains_used=domains_used(connection, facts, [domain], now),
-        )
-        for service_id, facts in found.items()
     ]

@@ -27,6 +27,7 @@ from coldsend.stores import sequence_stops
 from coldsend.stores.suppressions import suppressed_condition
 
 rows = task_contacts.c
+_MOST_OF = 5  # with less than a fifth of a list waiting, only those are looked at
 _NOTHING: ColumnElement[Any] = sa.null()
 
 Condition = ColumnElement[bool]
@@ -68,17 +69,25 @@ def waiting(
         (contacts.c.away_until > rows.scheduled_send_at, contacts.c.away_until), else_=rows.scheduled_send_at
     )
     keys = [*_place(by), rows.sender_service_id, _minute(due), _gone(connection, task, unmet)]
-    mine = _counted(keys).where(rows.task_id == task["id"], rows.status == RowStatus.PENDING.value)
-    return _groups(connection, force_index(task_contacts, "ix_task_contacts_lease")(mine))
+    pending = rows.status == RowStatus.PENDING.value
+    few = sa.select(sa.func.count()).select_from(task_contacts).where(rows.task_id == task["id"], pending)
+    hinted = force_index(task_contacts, "ix_task_contacts_lease")
+    if connection.execute(hinted(few)).scalar_one() * _MOST_OF < task["expanded_count"]:
+        return _groups(connection, hinted(_counted(keys).where(rows.task_id == task["id"], pending)))
+    # In the order of the contacts, which the index on the status does not have: four times as fast.
+    hidden = sa.func.coalesce(rows.status, "") == RowStatus.PENDING.value
+    return _groups(connection, _counted(keys).where(rows.task_id == task["id"], hidden))
 
 
 def matching(connection: Connection, recipients: Select[int], task: RowMapping, by: Grouping) -> list[Group]:
     """Contacts of a SELECT (``RuleQuery.recipients``) that are not on the task's list yet."""
-    row = task_contacts.alias("listed")
-    listed = sa.select(row.c.id).where(row.c.task_id == task["id"], row.c.contact_id == contacts.c.id)
     keys = [*_place(by), _NOTHING, _NOTHING, _gone(connection, task)]
     counted = recipients.with_only_columns(*_labelled(keys), sa.func.count())
-    return _groups(connection, counted.where(~listed.correlate(contacts).exists()).group_by(*_names(keys)))
+    if task["expanded_count"]:
+        row = task_contacts.alias("listed")
+        listed = sa.select(row.c.id).where(row.c.task_id == task["id"], row.c.contact_id == contacts.c.id)
+        counted = counted.where(~listed.correlate(contacts).exists())
+    return _groups(connection, counted.group_by(*_names(keys)))
 
 
 def unfollowed(

@@ -1,0 +1,53 @@
+"""The limits a task meets now, as delivery would find them: its services' and its campaign's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from sqlalchemy.engine import Connection, RowMapping
+
+from coldsend.domain import gates
+from coldsend.domain.gates import Blocked, ServiceFacts
+from coldsend.domain.states import CountKind
+from coldsend.pacing.calendar import Calendar
+from coldsend.pacing.facts import service_facts
+from coldsend.pacing.followups import FollowupsDue
+from coldsend.pacing.limits import domains_used
+from coldsend.pacing.quota import period_of
+from coldsend.stores import send_counts, tasks
+
+
+def services_of(
+    connection: Connection, task: RowMapping, now: datetime, domain: str | None = None
+) -> list[ServiceFacts]:
+    """The services a task may use, with what they keep for follow-ups and have sent to a domain today."""
+    usable = tasks.usable_services(connection, task)
+    found = service_facts(connection, now, usable) if usable else {}
+    first = [
+        one["id"]
+        for one in tasks.open_tasks(connection)
+        if one["follows_task_id"] is not None and one["followups_first"]
+    ]
+    due = FollowupsDue().by_service(connection, first, found)
+    facts = [replace(one, followups_due=due.get(service_id, 0)) for service_id, one in found.items()]
+    if domain is None:
+        return facts
+    return [replace(one, domains_used=domains_used(connection, one, [domain], now)) for one in facts]
+
+
+def goes_first(task: RowMapping, campaign: RowMapping) -> bool:
+    """Whether a task's messages take the quota that is kept for follow-ups."""
+    return task["follows_task_id"] is not None and bool(campaign["followups_first"])
+
+
+def new_per_day(
+    connection: Connection, task: RowMapping, campaign: RowMapping, now: datetime
+) -> list[Blocked]:
+    """The campaign's limit of new recipients, where the task writes to such."""
+    if task["follows_task_id"] is not None or campaign["new_per_day"] is None:
+        return []
+    calendar = Calendar.of(dict(campaign))
+    today = [(campaign["id"], period_of(calendar.day_of(now)))]
+    used = send_counts.used_by(connection, CountKind.CAMPAIGN_NEW, today)[campaign["id"]]
+    return gates.new_per_day_gate(campaign["new_per_day"], used, calendar.next_day(now))
