@@ -164,11 +164,21 @@ class Experiment:
     def _current(self) -> list[Look]:
         return [look for look in self.looks if look.since == self.since]
 
-    def with_texts(self, texts: Mapping[int, str], changed_at: Mapping[int, datetime]) -> Experiment:
-        """The experiment with the texts as they are: where one was edited, it begins anew from then on."""
-        edited = [one for one, text in texts.items() if self.texts.get(one, text) != text]
+    def with_texts(
+        self, texts: Mapping[int, str], changed_at: Mapping[int, datetime], began: datetime
+    ) -> Experiment:
+        """The experiment with the texts as they are: where one was edited, it begins anew from then on.
+
+        changed_at: when each template was changed last, be it its name. began: the task; what was changed
+        after that and has not been seen before counts as edited.
+        """
         if dict(texts) == dict(self.texts):
             return self
+        edited = [
+            one
+            for one, text in texts.items()
+            if (self.texts[one] != text if one in self.texts else changed_at[one] > began)
+        ]
         since = max((changed_at[one] for one in edited), default=self.since)
         return replace(self, texts=dict(texts), since=since, look_after=None if edited else self.look_after)
 

@@ -33,7 +33,8 @@ def of_now(connection: Connection, task: sa.RowMapping) -> Experiment:
     assert experiment is not None
     if experiment.standing != Standing.RUNNING or not task["template_ids"]:
         return experiment
-    return experiment.with_texts(*texts(connection, experiment.templates(task["template_ids"])))
+    digests, changed = texts(connection, experiment.templates(task["template_ids"]))
+    return experiment.with_texts(digests, changed, task["actual_start_time"] or task["created_at"])
 
 
 def begun(connection: Connection) -> list[tuple[int, Experiment]]:

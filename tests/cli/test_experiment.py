@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend import clock
-from coldsend.database.tables import contacts, task_contacts, tasks
+from coldsend.database.tables import contacts, task_contacts, tasks, templates
 from coldsend.planning import experiments
 from tests.cli.test_template import add
 from tests.conftest import Project
@@ -56,6 +56,7 @@ def begun(project: Project, *options: str) -> Project:
     with project.database.begin() as connection:
         connection.execute(sa.insert(contacts), people)
         connection.execute(sa.insert(task_contacts), rows)
+        connection.execute(sa.update(templates).values(updated_at=long_ago))
         connection.execute(
             sa.update(tasks).values(status="sending", template_ids=[1, 2], actual_start_time=long_ago)
         )
@@ -131,6 +132,21 @@ def test_a_person_may_decide_otherwise_and_stop(ab_once: Project) -> None:
     ab_once.run("experiment", "stop", "spring/intro")
     assert ab_once.json("task", "show", "spring/intro")["experiment"]["status"] == "stopped"
     assert "take turns as their set says" in ab_once.run("experiment", "show", "spring/intro").out
+
+
+def test_templates_of_an_experiment_are_edited_in_a_pause_and_not_taken_out(ab_once: Project) -> None:
+    begun(ab_once)
+    experiments.keep_up(ab_once.database, clock.now())
+    refused = ab_once.run("template", "update", "a", "--subject", "Other", check=False)
+    assert "pause the task first" in refused.err
+    ab_once.run("task", "pause", "spring/intro")
+    ab_once.run("template", "update", "a", "--subject", "Other")
+    for words in (("template-set", "remove", "set", "b"), ("template-set", "weight", "set", "b=2")):
+        assert "in use by task 'spring/intro'" in ab_once.run(*words, check=False).err
+    ab_once.run("task", "resume", "spring/intro")
+    shown = ab_once.run("experiment", "show", "spring/intro").out
+    assert "A text was edited on " in shown
+    assert "Too early to tell: each template needs 20 counted recipients, a has 0." in shown
 
 
 def test_a_task_without_an_experiment_says_how_one_is_made(ab_once: Project) -> None:

@@ -112,12 +112,12 @@ def test_what_has_ended_is_not_judged() -> None:
 
 def test_an_edited_text_begins_anew_and_keeps_what_was_spent() -> None:
     texts = {A: "a", B: "b"}
-    began = experiment().with_texts(texts, {A: NOW, B: NOW})
+    began = experiment().with_texts(texts, {A: NOW - HOUR, B: NOW}, NOW)
     assert began.since is None
     once = judged(began, (40, 100), (10, 100))
     assert once.found is not None
-    assert once.with_texts(texts, {A: NOW + HOUR, B: NOW}) is once  # renamed, not edited
-    edited = once.with_texts({**texts, B: "b2"}, {A: NOW, B: NOW + HOUR})
+    assert once.with_texts(texts, {A: NOW + HOUR, B: NOW}, NOW) is once  # renamed, not edited
+    edited = once.with_texts({**texts, B: "b2"}, {A: NOW, B: NOW + HOUR}, NOW)
     assert (edited.since, edited.found, edited.next_sample, edited.look_after) == (
         NOW + HOUR,
         None,
@@ -126,6 +126,11 @@ def test_an_edited_text_begins_anew_and_keeps_what_was_spent() -> None:
     )
     assert edited.next_level == pytest.approx(once.next_level)
     assert len(judged(edited, (10, 100), (10, 100)).looks) == 2
+
+
+def test_a_text_edited_before_it_was_seen_at_all_counts_from_then_on() -> None:
+    found = experiment().with_texts({A: "a", B: "b"}, {A: NOW - HOUR, B: NOW + HOUR}, NOW)
+    assert found.since == NOW + HOUR
 
 
 @pytest.mark.parametrize(
@@ -149,7 +154,9 @@ def test_a_decision_keeps_the_round_there_was_before_all_decisions() -> None:
 
 
 def test_it_is_stored_and_read_back() -> None:
-    given = judged(experiment(auto=False), (40, 100), (10, 100)).with_texts({A: "x", B: "y"}, {})
+    given = judged(experiment(auto=False), (40, 100), (10, 100)).with_texts(
+        {A: "x", B: "y"}, {A: NOW, B: NOW}, NOW
+    )
     given = given.decided(B, "anna", [A, B], NOW)
     assert from_json(json.loads(json.dumps(as_json(given)))) == given
 

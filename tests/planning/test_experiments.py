@@ -30,6 +30,8 @@ class Lab:
         self.database = world.database
         self.campaign = world.campaign(status="active")
         self.template_set, (self.a, self.b) = world.template_set("<p>A</p>", "<p>B</p>")
+        for template in (self.a, self.b):
+            world.change(templates, template, updated_at=LONG_AGO)
         given: dict[str, Any] = {"goal": Goal.REPLIES, "min_sample": 10, "wait_hours": 72, **values}
         self.task = world.task(
             self.campaign,
@@ -88,7 +90,7 @@ def lab(world: World) -> Lab:
 
 
 def test_only_what_had_its_time_counts_and_only_what_came_within_it(lab: Lab) -> None:
-    long = {"sent_at": LONG_AGO}
+    long: dict[str, Any] = {"sent_at": LONG_AGO}
     lab.rows(lab.a, "replied", **long, replied_at=LONG_AGO + 72 * HOUR)
     lab.rows(lab.a, "replied", **long, replied_at=LONG_AGO + 72 * HOUR + timedelta(seconds=5))
     lab.rows(lab.a, "clicked", **long, clicked_at=LONG_AGO + HOUR)
