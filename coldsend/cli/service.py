@@ -18,9 +18,8 @@ from coldsend.cli.noun import changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.delivery import trial
 from coldsend.domain.access import require_admin
-from coldsend.domain.answers import BEFORE_MESSAGE
 from coldsend.domain.states import HealthStatus
-from coldsend.errors import Refused, Unreachable, UsageError
+from coldsend.errors import UsageError
 from coldsend.pacing import portrait
 from coldsend.pacing import services as health
 from coldsend.stores import access, services
@@ -255,7 +254,7 @@ def send_test(
         for who, line in result.dialogue:
             run.out.plain(f"{who}: {line}")
     if not result.accepted:
-        raise _failed(result)
+        raise result.failure()
     if not run.json:
         run.out.plain(f"accepted: {result.answer}")
     if service.health_status == HealthStatus.FROZEN:
@@ -330,14 +329,3 @@ def remove(name: option.Name) -> None:
     run.out.confirm(f"Remove service {found['name']!r} with its credentials?")
     removed = run.database.run(lambda connection: enrolment.remove(connection, str(found["id"])))
     run.out.done(f"service {removed.name!r} removed", {"id": removed.id, "name": removed.name})
-
-
-def _failed(result: trial.Trial) -> Refused | Unreachable:
-    answer = result.answer
-    about = f"the test through service {result.service.name!r} failed: {answer}"
-    if answer.phase in BEFORE_MESSAGE and not answer.code:
-        return Unreachable(
-            about, hint=f"check host, port and tls: coldsend service show {result.service.name!r}"
-        )
-    said = " ".join(part for part in (str(answer.code or ""), answer.enhanced, answer.text) if part)
-    return Refused(about, hint=f"what that means: coldsend explain {said!r} --phase {answer.phase}")

@@ -9,18 +9,18 @@ from typing import Annotated, Any
 import typer
 
 from coldsend import clock
-from coldsend.cli import advice
+from coldsend.cli import advice, template_trying
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import changes, noun, reads
 from coldsend.composing import templates as use
 from coldsend.composing.load import load_signer, template_of
-from coldsend.composing.source import Site, TemplateSource, site_of
+from coldsend.composing.source import TemplateSource
 from coldsend.composing.templates import Checked
-from coldsend.database.engine import Connection
+from coldsend.delivery import sample
 from coldsend.domain.message import Message
 from coldsend.domain.service import Service
 from coldsend.errors import InvalidInput, NotFound, Refused, UsageError
-from coldsend.stores import contacts, signing_keys, templates
+from coldsend.stores import contacts, templates
 
 app = noun("Mail templates: subject, HTML and text, with variables.")
 
@@ -134,7 +134,7 @@ def preview(
 ) -> None:
     """Show the message a contact would get: headers and text part, or the whole in a file.
 
-    Links in a preview belong to no recipient: the web part does not answer them.
+    Links in a preview belong to no recipient: nothing is recorded of who follows them.
     """
     run, now = current(), clock.now()
     actor = run.actor
@@ -146,7 +146,7 @@ def preview(
         template = template_of(use.owned(connection, actor, name))
         person = contacts.find(connection, contact)
         through = use.preview_service(connection, actor, service)
-        site = _site(run, connection)
+        site = template_trying.site_to_look_at(run, connection)
         signer = None
         if through is not None:
             signer = load_signer(connection, through, run.keys, run.settings.dkim.expire_days)
@@ -163,6 +163,70 @@ def preview(
     else:
         head = message.data.split(b"\r\n\r\n", 1)[0].decode().replace("\r\n", "\n")
         run.out.plain(f"{head}\n\n{message.text.rstrip()}\n")
+
+
+@changes(
+    app,
+    "coldsend template test intro --to me@acme.com",
+    "coldsend template test intro --to me@acme.com --contact bob@acme.com --service main",
+    name="test",
+)
+def send_test(
+    name: Template,
+    to: Annotated[str, typer.Option(metavar="ADDRESS", help="Who gets it: yourself.")],
+    contact: Annotated[
+        str | None,
+        typer.Option(metavar="EMAIL", help="With this contact's data; left out: your own, else the first."),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="Through this service; left out: the first you may use.")
+    ] = None,
+) -> None:
+    """Send one real message to yourself, as a contact would get it.
+
+    It is signed and goes through the service as a campaign's does, and counts in its quota, but belongs to no
+    campaign and no contact: nothing is recorded of its links. At most 30 an hour; a suppressed address gets
+    none. Exits with 4 where the message was refused.
+    """
+    template_trying.send(current(), name, to, contact, service)
+
+
+@reads(
+    app,
+    "coldsend template spamcheck intro",
+    "coldsend template spamcheck intro --contact bob@acme.com --json",
+)
+def spamcheck(
+    name: Template,
+    contact: Annotated[
+        str | None,
+        typer.Option(metavar="EMAIL", help="With this contact's data; left out: the first there is."),
+    ] = None,
+    service: Annotated[
+        str | None, typer.Option(help="As sent through this service; left out: the first you may use.")
+    ] = None,
+    network: Annotated[
+        bool, typer.Option("--network", help="Ask block lists in the DNS, too: they learn of your links.")
+    ] = False,
+) -> None:
+    """Ask SpamAssassin, where it is installed, what it thinks of a template's message.
+
+    Exits with 4 where it would be taken for spam, with 3 where SpamAssassin is not installed.
+    """
+    run, now, actor = current(), clock.now(), current().actor
+    with run.database.read() as connection:
+        row = use.owned(connection, actor, name)
+        person = sample.contact_for(connection, contact)
+        through = use.preview_service(connection, actor, service)
+        message = use.preview(
+            connection,
+            template_of(row),
+            person,
+            through or STAND_IN,
+            template_trying.site_to_look_at(run, connection),
+            now,
+        )
+    template_trying.spamcheck_of(run, row["name"], message, network=network)
 
 
 @reads(app, "coldsend template lint intro", name="lint")
@@ -255,20 +319,6 @@ def _write(file: Path, message: Message) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _site(run: Run, connection: Connection) -> Site:
-    """The site as configured, with stand-ins for what is not, so that a preview works from the first day."""
-    site = site_of(run.settings, signing_keys.load(connection, run.keys, "links"))
-    if not site.base_url or not site.postal_address:
-        run.out.note("[web] base_url or postal_address is not configured: stand-ins are shown")
-    return Site(
-        base_url=site.base_url or "https://links.example.com",
-        postal_address=site.postal_address or "(postal address)",
-        link_secret=site.link_secret,
-        track_opens=site.track_opens,
-        track_clicks=site.track_clicks,
-    )
 
 
 def _say(run: Run, checked: Checked) -> None:

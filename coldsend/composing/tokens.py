@@ -43,6 +43,10 @@ _TWO_HALVES = Struct(">QQ").unpack
 _TEN_BITS = [_BASE32[number >> 5] + _BASE32[number & 31] for number in range(1024)]
 
 
+# The row of what belongs to no send list: previews, dry runs, tests. Its links work and nothing is recorded.
+NOBODY = 0
+
+
 class Kind(IntEnum):
     """What a token stands for; the numbers are in links that are out there and never change."""
 

@@ -1,4 +1,4 @@
-"""``service test``: one real message through a service's channel, with the dialogue shown.
+"""``service test`` and ``template test``: one real message through a service's channel, dialogue and all.
 
 It goes through the same channel as a campaign's messages, counts in the day's quota and keeps the throttle
 gap, but is no row of any send list: nothing of it is in the ledger, and the service's health is left alone.
@@ -28,13 +28,13 @@ from coldsend.config.secrets import KeyRing, service_owner
 from coldsend.config.settings import Settings
 from coldsend.database.engine import Connection, Database
 from coldsend.domain import address
-from coldsend.domain.answers import Answer, Outcome, Phase, Verdict
+from coldsend.domain.answers import BEFORE_MESSAGE, Answer, Outcome, Phase, Verdict
 from coldsend.domain.gates import ServiceFacts, limit_gates
 from coldsend.domain.message import Contents, Message
 from coldsend.domain.replies import judge
 from coldsend.domain.service import Service
 from coldsend.domain.suppression import keys_for
-from coldsend.errors import NotFound, Refused, WrongState
+from coldsend.errors import ColdsendError, NotFound, Refused, Unreachable, WrongState
 from coldsend.pacing import limits
 from coldsend.pacing.facts import service_facts
 from coldsend.stores import gaps, services, signing_keys, suppressions
@@ -58,6 +58,15 @@ class Trial:
     def accepted(self) -> bool:
         return self.verdict.outcome == Outcome.ACCEPTED
 
+    def failure(self) -> Refused | Unreachable:
+        """What an operator is told where it was not accepted."""
+        answer, service = self.answer, self.service.name
+        about = f"the test through service {service!r} failed: {answer}"
+        if answer.phase in BEFORE_MESSAGE and not answer.code:
+            return Unreachable(about, hint=f"check host, port and tls: coldsend service show {service!r}")
+        said = " ".join(part for part in (str(answer.code or ""), answer.enhanced, answer.text) if part)
+        return Refused(about, hint=f"what that means: coldsend explain {said!r} --phase {answer.phase}")
+
     def document(self) -> dict[str, Any]:
         """For scripts."""
         return {
@@ -78,7 +87,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class _Permit:
+class Permit:
     """The right to send one message: what it took of the limits, the throttle gap held (None: none)."""
 
     facts: ServiceFacts
@@ -98,6 +107,9 @@ class _Permit:
         return _gap(self.facts)
 
 
+Make = Callable[[Permit, address.Address, datetime], Message]
+
+
 def run_trial(
     database: Database,
     keys: KeyRing,
@@ -105,8 +117,9 @@ def run_trial(
     given: str,
     to: str,
     clock_now: Callable[[], datetime],
+    make: Make | None = None,
 ) -> Trial:
-    """Send one message through service ``given`` to ``to``.
+    """Send one message through service ``given`` to ``to``; make: what, else one that says what it is.
 
     Refused where the address is suppressed, WrongState where the quota is used up or a worker sends through
     the throttled service right now. What the server answers is no error here: it is in the Trial.
@@ -115,9 +128,11 @@ def run_trial(
     started = clock_now()
     days = settings.dkim.expire_days
     permit = database.run(lambda connection: _permit(connection, keys, given, recipient, started, days))
-    message = compose(permit.service, recipient, started, permit.tokens)
-    if permit.signer is not None:
-        message = replace(message, data=permit.signer.sign(message.data, started))
+    try:
+        message = (make or _plain)(permit, recipient, started)
+    except ColdsendError:
+        database.run(lambda connection: _give_back(connection, permit, started))
+        raise
     dialogue: list[tuple[str, str]] = []
     channel = open_channel(
         permit.service, permit.credentials, settings, lambda who, line: dialogue.append((who, line))
@@ -126,6 +141,11 @@ def run_trial(
     ended = clock_now()
     database.run(lambda connection: _settle(connection, permit, answer, ended))
     return Trial(permit.service, recipient.email, answer, judge(answer), message.message_id, dialogue)
+
+
+def _plain(permit: Permit, recipient: address.Address, now: datetime) -> Message:
+    message = compose(permit.service, recipient, now, permit.tokens)
+    return message if permit.signer is None else replace(message, data=permit.signer.sign(message.data, now))
 
 
 def compose(service: Service, to: address.Address, now: datetime, tokens: Sequence[str] = ()) -> Message:
@@ -174,7 +194,7 @@ def _permit(
     to: address.Address,
     now: datetime,
     dkim_expire_days: float,
-) -> _Permit:
+) -> Permit:
     row = services.find(connection, given)
     service = services.as_service(row)
     sealed = row["credentials"]
@@ -186,7 +206,7 @@ def _permit(
     unit = limits.Unit(0, service.id, now, to.domain)
     if not limits.reserve(connection, [unit], {service.id: facts}, {}):
         raise _used_up(connection, facts, to.domain, now)
-    permit = _Permit(facts, unit, credentials, signer, tokens)
+    permit = Permit(facts, unit, credentials, signer, tokens)
     if not service.throttled:
         return permit
     wait, held = _hold_gap(connection, facts, now)
@@ -271,12 +291,20 @@ async def _send(channel: Channel, message: Message, wait: float) -> Answer:
         await channel.close()
 
 
-def _settle(connection: Connection, permit: _Permit, answer: Answer, ended: datetime) -> None:
+def _settle(connection: Connection, permit: Permit, answer: Answer, ended: datetime) -> None:
     service = permit.service
     if answer.phase not in (Phase.DATA, Phase.FINAL):
         limits.refund(connection, [permit.unit], {service.id: permit.facts}, {})
     if permit.gap_held is not None:
         gaps.settle(connection, service.id, permit.gap_held, ended + permit.gap)
+
+
+def _give_back(connection: Connection, permit: Permit, started: datetime) -> None:
+    """Nothing was sent: the quota and the gap are as they were."""
+    limits.refund(connection, [permit.unit], {permit.service.id: permit.facts}, {})
+    if permit.gap_held is not None:
+        begins = started + timedelta(seconds=permit.wait)
+        gaps.settle(connection, permit.service.id, permit.gap_held, begins)
 
 
 def _ascii_domain(found: address.Address) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from coldsend import clock, meter
-from coldsend.composing.tokens import Kind, Tokens
+from coldsend.composing.tokens import NOBODY, Kind, Tokens
 from coldsend.web.hits import Hit, HitKind, microseconds
 from coldsend.web.intake import Intake
 from coldsend.web.targets import location, read_target
@@ -91,6 +91,8 @@ class Tracking:
         await send(_NO_BODY)
 
     def _note(self, scope: Scope, kind: HitKind, row_id: int, url: str) -> None:
+        if row_id == NOBODY:
+            return
         client, network, agent, signs = self._visitors.of(scope)
         at = microseconds(clock.now())
         self._intake.visit(Hit(kind, row_id, at, client, network, agent, signs, url))

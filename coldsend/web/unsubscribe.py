@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from coldsend import clock, meter
-from coldsend.composing.tokens import Kind, Tokens
+from coldsend.composing.tokens import NOBODY, Kind, Tokens
 from coldsend.web.body import TooLarge, read_body
 from coldsend.web.hits import ALL, CAMPAIGN, Hit, HitKind, microseconds
 from coldsend.web.intake import Intake
@@ -82,7 +82,8 @@ class Unsubscribing:
         client, network, agent, signs = self._visitors.of(dict(request.scope))
         at = microseconds(clock.now())
         hit = Hit(HitKind.UNSUBSCRIBE, row_id, at, client, network, agent, signs, rest=(scope, way))
-        await self._intake.consent(hit)
+        if row_id != NOBODY:
+            await self._intake.consent(hit)
         return at
 
     async def _undo(self, request: Request, row_id: int, carried: str) -> Response:
@@ -94,9 +95,9 @@ class Unsubscribing:
         await asyncio.sleep(max(0, (at // _SECOND + 1) * _SECOND - now) / _SECOND)
         client, network, agent, signs = self._visitors.of(dict(request.scope))
         now = microseconds(clock.now())
-        await self._intake.consent(
-            Hit(HitKind.UNDO, row_id, now, client, network, agent, signs, rest=(scope, str(at)))
-        )
+        undo = Hit(HitKind.UNDO, row_id, now, client, network, agent, signs, rest=(scope, str(at)))
+        if row_id != NOBODY:
+            await self._intake.consent(undo)
         return page(request, "undone", asks=False, sender=self._sender)
 
     def _signed(self, row_id: int, scope: str, at: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from coldsend.composing.tokens import Kind
+from coldsend.composing.tokens import NOBODY, Kind
 from coldsend.web.hits import HitKind
 from coldsend.web.targets import location, read_target
 from coldsend.web.tracking import PIXEL
@@ -33,6 +33,12 @@ def test_a_click_is_noted_and_led_to_its_target(site: Site) -> None:
     assert "no-store" in answer.headers["cache-control"]
     [hit] = site.hits()
     assert (hit.kind, hit.row_id, hit.url) == (HitKind.CLICK, 9, SHOP)
+
+
+def test_links_of_a_test_message_work_and_nothing_is_noted(site: Site) -> None:
+    assert site.ask("GET", pixel(NOBODY)).body == PIXEL
+    assert site.ask("GET", link(NOBODY)).headers["location"].startswith("https://shop.example/")
+    assert site.hits() == []
 
 
 def test_head_is_answered_alike_and_noted_as_such(site: Site) -> None:

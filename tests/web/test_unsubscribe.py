@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from coldsend.composing.tokens import Kind
+from coldsend.composing.tokens import NOBODY, Kind
 from coldsend.web import unsubscribe
 from coldsend.web.hits import HitKind
 from tests.web.site import FORM, ONE_CLICK, TOKENS, Answer, Site, leave, multipart
@@ -25,6 +25,14 @@ def carried(answer: Answer) -> str:
 def test_looking_at_the_page_never_unsubscribes(site: Site, method: str) -> None:
     for path in (leave(1), f"{leave(1)}?List-Unsubscribe=One-Click", f"{leave(1)}?scope=all&undo=x"):
         assert site.ask(method, path).status == 200
+    assert site.hits() == []
+
+
+def test_the_page_of_a_test_message_does_what_it_says_to_nobody(site: Site) -> None:
+    done = site.ask("POST", leave(NOBODY), headers=FORM, body=b"scope=all")
+    assert (done.status, 'name="undo"' in done.text) == (200, True)
+    undone = site.ask("POST", leave(NOBODY), headers=FORM, body=f"undo={carried(done)}".encode())
+    assert undone.status == 200
     assert site.hits() == []
 
 
