@@ -135,7 +135,7 @@ def test_a_person_may_decide_otherwise_and_stop(ab_once: Project) -> None:
 
 
 def test_templates_of_an_experiment_are_edited_in_a_pause_and_not_taken_out(ab_once: Project) -> None:
-    begun(ab_once)
+    begun(ab_once, "--no-auto")
     experiments.keep_up(ab_once.database, clock.now())
     refused = ab_once.run("template", "update", "a", "--subject", "Other", check=False)
     assert "pause the task first" in refused.err
