@@ -79,10 +79,10 @@ def test_a_whole_setup_is_created_and_a_second_time_nothing_is_changed(world: Wo
     assert everything(world) == before
 
 
-def test_to_foresee_changes_nothing(world: World) -> None:
-    before = everything(world)
-    assert len(changed(world, WHOLE)) == 10
-    assert everything(world) == before
+def test_to_foresee_changes_nothing(sqlite_world: World) -> None:
+    before = everything(sqlite_world)
+    assert len(changed(sqlite_world, WHOLE)) == 10
+    assert everything(sqlite_world) == before
 
 
 def test_only_what_differs_is_changed_and_told_from_what_to_what(world: World) -> None:
@@ -108,15 +108,17 @@ def test_only_what_differs_is_changed_and_told_from_what_to_what(world: World) -
     assert changed(world, text) == []
 
 
-def test_what_a_file_does_not_name_stays(world: World) -> None:
-    apply(world, WHOLE)
-    before = exported(world)
+def test_what_a_file_does_not_name_stays(sqlite_world: World) -> None:
+    apply(sqlite_world, WHOLE)
+    before = exported(sqlite_world)
     assert (
-        changed(world, "[services.main]\ndaily_quota = 500\n[campaigns.spring]\n[template_sets.intros]\n")
+        changed(
+            sqlite_world, "[services.main]\ndaily_quota = 500\n[campaigns.spring]\n[template_sets.intros]\n"
+        )
         == []
     )
-    apply(world, "[services.main]\ndaily_quota = 1\n")
-    assert exported(world) == before.replace("daily_quota = 500", "daily_quota = 1")
+    apply(sqlite_world, "[services.main]\ndaily_quota = 1\n")
+    assert exported(sqlite_world) == before.replace("daily_quota = 500", "daily_quota = 1")
 
 
 def test_templates_of_a_set_come_go_and_change_places(world: World) -> None:
@@ -126,9 +128,9 @@ def test_templates_of_a_set_come_go_and_change_places(world: World) -> None:
     assert 'templates = ["third", "intro"]\nweights = { intro = 3 }' in exported(world)
 
 
-def test_keys_that_follow_from_others_are_told_too(world: World) -> None:
-    apply(world, WHOLE)
-    outcome = applying.foresee(world, read('[services.main]\ntls = "implicit"', "f", Path("/")))
+def test_keys_that_follow_from_others_are_told_too(sqlite_world: World) -> None:
+    apply(sqlite_world, WHOLE)
+    outcome = applying.foresee(sqlite_world, read('[services.main]\ntls = "implicit"', "f", Path("/")))
     (change,) = outcome.changes
     assert [(one.key, one.before, one.after) for one in change.differences] == [
         ("tls", '"starttls"', '"implicit"'),
@@ -136,31 +138,31 @@ def test_keys_that_follow_from_others_are_told_too(world: World) -> None:
     ]
 
 
-def test_names_and_ids_of_tasks_in_a_rule_are_the_same(world: World) -> None:
-    apply(world, WHOLE)
-    task_id = row(world, tasks, "second")["id"]
+def test_names_and_ids_of_tasks_in_a_rule_are_the_same(sqlite_world: World) -> None:
+    apply(sqlite_world, WHOLE)
+    task_id = row(sqlite_world, tasks, "second")["id"]
     rule = {"all": [{"tag": "lead"}, {"not": {"event": "open", "task": str(task_id)}}]}
-    put(world, tasks, "intro", recipient_rule=rule)
-    assert changed(world, WHOLE) == []
+    put(sqlite_world, tasks, "intro", recipient_rule=rule)
+    assert changed(sqlite_world, WHOLE) == []
 
 
-def test_rules_may_be_text_json_or_a_table(world: World) -> None:
-    apply(world, WHOLE)
+def test_rules_may_be_text_json_or_a_table(sqlite_world: World) -> None:
+    apply(sqlite_world, WHOLE)
     for form in ('\'{"tag": "x"}\'', '{ tag = "x" }', '"tag:x"'):
-        apply(world, f"[campaigns.spring.tasks.intro]\nrule = {form}")
-        assert row(world, tasks, "intro")["recipient_rule"] == {"tag": "x"}
+        apply(sqlite_world, f"[campaigns.spring.tasks.intro]\nrule = {form}")
+        assert row(sqlite_world, tasks, "intro")["recipient_rule"] == {"tag": "x"}
 
 
-def test_tasks_may_stand_before_what_they_follow_and_what_their_rules_name(world: World) -> None:
+def test_tasks_may_stand_before_what_they_follow_and_what_their_rules_name(sqlite_world: World) -> None:
     text = WHOLE[: WHOLE.index("[campaigns.spring.tasks.intro]")] + (
         '[campaigns.spring.tasks.last]\ntemplate_set = "seconds"\nafter = "first"\ndays = 2\n'
         'rule = "sent:autumn/x"\n'
         '[campaigns.spring.tasks.first]\ntemplate_set = "seconds"\nrule = "not sent:last"\n'
         '[campaigns.autumn.tasks.x]\ntemplate_set = "seconds"\nrule = "everyone"\n'
     )
-    apply(world, text)
-    assert changed(world, text) == []
-    assert changed(world, exported(world)) == []
+    apply(sqlite_world, text)
+    assert changed(sqlite_world, text) == []
+    assert changed(sqlite_world, exported(sqlite_world)) == []
 
 
 class TestLogins:
@@ -174,39 +176,39 @@ class TestLogins:
         return KEYS.open(found["credentials"], service_owner(found["id"]))
 
     def test_passwords_come_from_the_environment_and_are_compared_with_what_is_stored(
-        self, world: World
+        self, sqlite_world: World
     ) -> None:
-        world = replace(world, environ={"ANNA": "first"})
-        apply(world, self.SERVICE)
-        assert self.login(world) == {"username": "anna", "password": "first"}
-        assert changed(world, self.SERVICE) == []
-        other = replace(world, environ={"ANNA": "other"})
+        sqlite_world = replace(sqlite_world, environ={"ANNA": "first"})
+        apply(sqlite_world, self.SERVICE)
+        assert self.login(sqlite_world) == {"username": "anna", "password": "first"}
+        assert changed(sqlite_world, self.SERVICE) == []
+        other = replace(sqlite_world, environ={"ANNA": "other"})
         (change,) = apply(other, self.SERVICE).changes
         assert "other" not in repr(change)
         assert [(one.key, one.after) for one in change.differences] == [("credentials", "new")]
-        assert self.login(world) == {"username": "anna", "password": "other"}
+        assert self.login(sqlite_world) == {"username": "anna", "password": "other"}
 
-    def test_where_the_variable_is_not_set_a_stored_password_stays(self, world: World) -> None:
-        apply(replace(world, environ={"ANNA": "first"}), self.SERVICE)
-        assert changed(world, self.SERVICE) == []
-        apply(world, self.SERVICE.replace('"anna"', '"bert"'))
-        assert self.login(world) == {"username": "bert", "password": "first"}
+    def test_where_the_variable_is_not_set_a_stored_password_stays(self, sqlite_world: World) -> None:
+        apply(replace(sqlite_world, environ={"ANNA": "first"}), self.SERVICE)
+        assert changed(sqlite_world, self.SERVICE) == []
+        apply(sqlite_world, self.SERVICE.replace('"anna"', '"bert"'))
+        assert self.login(sqlite_world) == {"username": "bert", "password": "first"}
 
-    def test_a_service_whose_login_comes_later_is_frozen_until_then(self, world: World) -> None:
-        (change,) = apply(world, self.SERVICE).changes
+    def test_a_service_whose_login_comes_later_is_frozen_until_then(self, sqlite_world: World) -> None:
+        (change,) = apply(sqlite_world, self.SERVICE).changes
         assert "ANNA is not set here: frozen until its login is set" in change.notes[0]
-        assert row(world, sender_services, "main")["frozen_code"] == FreezeCode.CREDENTIALS
-        assert changed(world, self.SERVICE) == []
-        assert changed(world, exported(world)) == []
-        (change,) = apply(replace(world, environ={"ANNA": "x"}), self.SERVICE).changes
+        assert row(sqlite_world, sender_services, "main")["frozen_code"] == FreezeCode.CREDENTIALS
+        assert changed(sqlite_world, self.SERVICE) == []
+        assert changed(sqlite_world, exported(sqlite_world)) == []
+        (change,) = apply(replace(sqlite_world, environ={"ANNA": "x"}), self.SERVICE).changes
         assert change.notes == ("thawed by its new login",)
-        assert row(world, sender_services, "main")["frozen_code"] is None
+        assert row(sqlite_world, sender_services, "main")["frozen_code"] is None
 
-    def test_a_login_can_be_taken_away(self, world: World) -> None:
-        apply(replace(world, environ={"ANNA": "first"}), self.SERVICE)
-        apply(world, "[services.main]\nlogin = false")
-        assert row(world, sender_services, "main")["credentials"] is None
-        assert changed(world, "[services.main]\nlogin = false") == []
+    def test_a_login_can_be_taken_away(self, sqlite_world: World) -> None:
+        apply(replace(sqlite_world, environ={"ANNA": "first"}), self.SERVICE)
+        apply(sqlite_world, "[services.main]\nlogin = false")
+        assert row(sqlite_world, sender_services, "main")["credentials"] is None
+        assert changed(sqlite_world, "[services.main]\nlogin = false") == []
 
     def test_a_service_without_a_login_does_not_get_one_from_nowhere(self, sqlite_world: World) -> None:
         apply(sqlite_world, WHOLE)
@@ -241,21 +243,21 @@ class TestStates:
         ]
         assert everything(world) == before
 
-    def test_what_is_as_the_file_says_may_be_in_use(self, world: World) -> None:
-        apply(world, WHOLE)
-        put(world, campaigns, "spring", status=CampaignStatus.ACTIVE.value)
-        put(world, tasks, "intro", status=TaskStatus.SENDING.value, actual_start_time=NOW)
-        assert changed(world, WHOLE) == []
+    def test_what_is_as_the_file_says_may_be_in_use(self, sqlite_world: World) -> None:
+        apply(sqlite_world, WHOLE)
+        put(sqlite_world, campaigns, "spring", status=CampaignStatus.ACTIVE.value)
+        put(sqlite_world, tasks, "intro", status=TaskStatus.SENDING.value, actual_start_time=NOW)
+        assert changed(sqlite_world, WHOLE) == []
 
     def test_a_task_in_a_running_campaign_is_scheduled_at_once_and_the_change_says_so(
-        self, world: World
+        self, sqlite_world: World
     ) -> None:
-        apply(world, WHOLE)
-        campaign_use.start(world.database, world.actor, "spring", SETTINGS, NOW)
+        apply(sqlite_world, WHOLE)
+        campaign_use.start(sqlite_world.database, sqlite_world.actor, "spring", SETTINGS, NOW)
         more = '[campaigns.spring.tasks.more]\ntemplate_set = "seconds"\nrule = "everyone"\n'
-        (change,) = apply(world, more).changes
+        (change,) = apply(sqlite_world, more).changes
         assert change.notes == ("its campaign has been started: it is scheduled at once",)
-        assert row(world, tasks, "more")["status"] == TaskStatus.SCHEDULED
+        assert row(sqlite_world, tasks, "more")["status"] == TaskStatus.SCHEDULED
 
     def test_a_scheduled_task_can_still_be_changed(self, world: World) -> None:
         apply(world, WHOLE)

@@ -185,7 +185,7 @@ def empty_world(migrated: Path, file: Path) -> Iterator[World]:
         database.dispose()
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_setup_is_the_same_after_a_round_through_a_file(
     request: pytest.FixtureRequest, tmp_path: Path, data: st.DataObject

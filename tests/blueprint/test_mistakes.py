@@ -164,7 +164,7 @@ def test_what_is_not_toml_is_told_with_its_line(sqlite_world: World, text: str, 
     assert mistake.message.startswith("is not TOML: ")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([kind.section for kind in KINDS] + ["x"]),

@@ -50,7 +50,7 @@ def written(document: dict[str, Any]) -> tuple[str, dict[tuple[str, ...], int]]:
     return text, lines
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(DOCUMENTS)
 def test_what_is_written_is_what_is_read_and_stands_where_it_is_said_to_stand(
     document: dict[str, Any],
@@ -61,7 +61,7 @@ def test_what_is_written_is_what_is_read_and_stands_where_it_is_said_to_stand(
     assert {path: found[path] for path in lines} == lines
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TEXT.map(lambda text: f"\n{text}"))
 @example('\n"""')
 @example('\n""""a"" "')
