@@ -66,10 +66,14 @@ def _closed(calendar: Calendar, recipients: Mapping[int, Recipient], now: dateti
     """Rows whose recipient is not written to at this hour, or on this day."""
     if calendar.any_time:
         return []
+    known: dict[Whereabouts, datetime | None] = {}
     found = []
     for row_id, who in recipients.items():
-        contact = Whereabouts(who.contact_id, who.time_zone, who.country)
-        until = calendar.open(now, contact) or calendar.open(now + LAST_CALL, contact)
+        # Without spread a place is open or closed for all who are there.
+        contact = Whereabouts(who.contact_id if calendar.spread else 0, who.time_zone, who.country)
+        if contact not in known:
+            known[contact] = calendar.open(now, contact) or calendar.open(now + LAST_CALL, contact)
+        until = known[contact]
         if until is not None:
             found.append(PutOff(row_id, until, Gate.WINDOW.value))
     return found
