@@ -182,11 +182,11 @@ class Run:
             if gate is not None:
                 self._world.lost[follow_up.id, gate] += count
                 continue
-            next_line = self._world.line(follow_up, line.hours, line.domain, carrier.id)
-            next_line.carry += count * share
-            whole = int(next_line.carry + 1e-9)
-            next_line.carry -= whole
+            follow_up.carry += count * share
+            whole = int(follow_up.carry + 1e-9)
+            follow_up.carry -= whole
             due = line.hours.follow_up(at, follow_up.days, follow_up.business_days)
+            next_line = self._world.line(follow_up, line.hours, line.domain, carrier.id)
             self._world.add(next_line, due, whole)
         if step.campaign is not self._mine:
             return

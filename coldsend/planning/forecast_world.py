@@ -123,6 +123,7 @@ class Step:
     paused: bool = False
     follow_ups: list[tuple[Step, float]] = field(default_factory=list)
     taken: int = 0  # in the stretch of time that is looked at
+    carry: float = 0.0  # part of a recipient that shares of those of the step before have come to
 
     @property
     def goes_first(self) -> bool:
@@ -140,7 +141,6 @@ class Line:
     keeps: int | None
     ready: int = 0
     coming: dict[float, int] = field(default_factory=dict)  # due time -> how many
-    carry: float = 0.0  # parts of recipients that a share of many comes to
     at_start: int = 0  # of the stretch that is looked at
     taken: int = 0
 
