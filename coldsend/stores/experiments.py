@@ -27,6 +27,15 @@ def of(task: sa.RowMapping) -> Experiment | None:
     return None if document is None else experiments.from_json(document)
 
 
+def templates_of(task: sa.RowMapping) -> set[int]:
+    """All templates that rows of a task may have, also where one of them takes all turns by now.
+
+    task: read with ``template_ids`` and ``experiment``.
+    """
+    document = task["experiment"] or {}
+    return {*(task["template_ids"] or ()), *document.get("round", ())}
+
+
 def of_now(connection: Connection, task: sa.RowMapping) -> Experiment:
     """The experiment of a task, which has one, with the texts that its templates have now."""
     experiment = of(task)

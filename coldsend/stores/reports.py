@@ -17,6 +17,7 @@ from coldsend.database.tables import (
     templates,
 )
 from coldsend.domain.states import ROW_WAITING, RowStatus
+from coldsend.stores.experiments import templates_of
 
 FEEDBACK = ("delivered", "opened", "clicked", "replied", "bounced", "unsubscribed", "complained")
 
@@ -93,12 +94,16 @@ def tasks_with_template(
     connection: Connection, template_id: int, owner: int | None = None
 ) -> list[RowMapping]:
     """Tasks whose rotation this template is in, the oldest first. owner: of this user's campaigns."""
-    columns = (tasks.c.id, tasks.c.name, campaigns.c.name.label("campaign"), tasks.c.template_ids)
-    query = sa.select(*columns).join_from(tasks, campaigns).where(tasks.c.template_ids.is_not(None))
+    columns = (tasks.c.id, tasks.c.name, tasks.c.template_ids, tasks.c.experiment)
+    query = (
+        sa.select(*columns, campaigns.c.name.label("campaign"))
+        .join_from(tasks, campaigns)
+        .where(tasks.c.template_ids.is_not(None))
+    )
     if owner is not None:
         query = query.where(campaigns.c.created_by == owner)
     found = connection.execute(query.order_by(tasks.c.id)).mappings()
-    return [task for task in found if template_id in task["template_ids"]]
+    return [task for task in found if template_id in templates_of(task)]
 
 
 def all_tasks(connection: Connection, owner: int | None = None) -> list[RowMapping]:

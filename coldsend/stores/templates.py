@@ -21,6 +21,7 @@ from coldsend.database.tables import (
 from coldsend.domain.states import TaskStatus
 from coldsend.errors import Refused
 from coldsend.stores import lookup
+from coldsend.stores.experiments import templates_of
 from coldsend.stores.lookup import inserted_id
 
 
@@ -112,23 +113,31 @@ def in_tasks(connection: Connection, statuses: Collection[TaskStatus]) -> dict[i
 
     A task sends what its set holds, and once it is expanded what the set held then.
     """
-    open_tasks = connection.execute(
-        sa.select(
-            campaigns.c.name.label("campaign"), tasks.c.name, tasks.c.template_set_id, tasks.c.template_ids
+    open_tasks = (
+        connection.execute(
+            sa.select(
+                campaigns.c.name.label("campaign"),
+                tasks.c.name,
+                tasks.c.template_set_id,
+                tasks.c.template_ids,
+                tasks.c.experiment,
+            )
+            .join_from(tasks, campaigns)
+            .where(tasks.c.status.in_([status.value for status in statuses]))
+            .order_by(tasks.c.id)
         )
-        .join_from(tasks, campaigns)
-        .where(tasks.c.status.in_([status.value for status in statuses]))
-        .order_by(tasks.c.id)
-    ).all()
+        .mappings()
+        .all()
+    )
     held: dict[int, set[int]] = {}
     for set_id, template_id in connection.execute(
         sa.select(template_set_items.c.template_set_id, template_set_items.c.template_id).where(
-            template_set_items.c.template_set_id.in_({task.template_set_id for task in open_tasks})
+            template_set_items.c.template_set_id.in_({task["template_set_id"] for task in open_tasks})
         )
     ):
         held.setdefault(set_id, set()).add(template_id)
     found: dict[int, list[str]] = {}
     for task in open_tasks:
-        for template_id in held.get(task.template_set_id, set()) | set(task.template_ids or ()):
-            found.setdefault(template_id, []).append(f"{task.campaign}/{task.name}")
+        for template_id in held.get(task["template_set_id"], set()) | templates_of(task):
+            found.setdefault(template_id, []).append(f"{task['campaign']}/{task['name']}")
     return found

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 
 from coldsend.database.tables import task_contacts, tasks, template_set_items, templates
 from coldsend.domain.experiment import Count, Experiment, Goal, Standing, as_json, from_json
+from coldsend.domain.states import TaskStatus
 from coldsend.errors import InvalidInput, NotAllowed, Refused, WrongState
 from coldsend.planning import expand, experiments, followups
-from coldsend.stores import expansion
+from coldsend.stores import expansion, reports
 from coldsend.stores import experiments as store
 from coldsend.stores import tasks as task_store
+from coldsend.stores import templates as template_store
 from tests.planning.world import NOW, World
 
 HOUR = timedelta(hours=1)
@@ -336,6 +338,15 @@ def test_a_template_taken_out_of_its_set_stays_in_the_experiment(lab: Lab) -> No
     lab.keep_up()
     assert [count.template_id for count in lab.experiment.looks[0].counts] == [lab.a, lab.b]
     assert lab.experiment.winner == lab.a
+
+
+def test_a_template_that_lost_stays_locked_and_reported(lab: Lab) -> None:
+    """Its retries are still to be sent, whatever its set holds by now."""
+    experiments.decide(lab.database, lab.world.admin, "spring/intro", str(lab.a), NOW)
+    with lab.database.begin() as connection:
+        connection.execute(sa.delete(template_set_items))
+        assert set(template_store.in_tasks(connection, [TaskStatus.SENDING])) == {lab.a, lab.b}
+        assert [task["id"] for task in reports.tasks_with_template(connection, lab.b)] == [lab.task]
 
 
 def test_a_task_that_has_ended_is_looked_at_whatever_was_waited_for(lab: Lab) -> None:
