@@ -26,10 +26,10 @@ def show(run: Run, document: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
         {label: value for label, value in {**facts, **_facts(document)}.items() if value is not None}
     )
     _statuses(run, document)
+    _held_back(run, document)
     for section in sections_of(document):
         if section.key not in _LEFT_OUT:
             _section(run, section)
-    _held_back(run, document)
 
 
 def _facts(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _statuses(run: Run, document: Mapping[str, Any]) -> None:
         Column("share", "share", "share"),
     )
     if rows:
-        _section(run, Section("statuses", "recipients, by how far they came", columns, rows))
+        _section(run, Section("statuses", "recipients", columns, rows))
 
 
 def _held_back(run: Run, document: Mapping[str, Any]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend import clock
-from coldsend.database.tables import sender_quota
+from coldsend.database.tables import sender_quota, tasks
 from tests.conftest import Project
 from tests.planning.world import NOW, World
 
@@ -87,3 +87,42 @@ def test_operators_report_on_their_own(project: Project, world: World) -> None:
 @pytest.mark.parametrize("what", [("campaign", "nope"), ("task", "spring/nope"), ("service", "nope")])
 def test_what_is_not_there_exits_3(project: Project, world: World, what: tuple[str, str]) -> None:
     assert project.run("report", *what, check=False).code == 3
+
+
+def test_templates_and_domains_are_reported(project: Project, world: World) -> None:
+    report = project.json("report", "template", "template1.1")
+    assert (report["template"], report["recipients"]) == ("template1.1", 0), "not in a rotation yet"
+    world.change(tasks, 1, template_ids=[1, 2, 3])
+    report = project.json("report", "template", "template1.1")
+    assert (report["recipients"], report["by_status"]) == (4, {"pending": 1, "sent": 2, "skipped": 1})
+    assert "template template1.1" in project.run("report", "template", "template1.1").out
+    assert project.json("report", "domain", "Example.com")["domain"] == "example.com"
+    assert "domain google" in project.run("report", "domain", "google").out
+
+
+def test_operators_report_on_their_own_templates(project: Project, world: World) -> None:
+    world.user("anna")
+    result = project.run("report", "template", "template1.1", "--as", "anna", "--json", check=False)
+    assert (result.code, result.error["code"]) == (4, "not_allowed")
+    assert project.json("report", "domain", "example.com", "--as", "anna")["tasks"] == []
+
+
+def test_a_report_is_written_to_files(project: Project, world: World) -> None:
+    out = project.run("report", "campaign", "spring", "--html", "a.html", "--csv", "a.csv")
+    assert out.out == ""
+    assert "written to a.html" in out.err
+    assert (project.folder / "a.html").read_text().startswith("<!DOCTYPE html>")
+    assert (project.folder / "a.csv").read_text().startswith("report,section,item,measure,value\n")
+
+
+@pytest.mark.parametrize(
+    "options", [("--json", "--csv", "-"), ("--html", "-", "--csv", "-"), ("--html", "no/such/folder.html")]
+)
+def test_output_that_cannot_be_had_is_refused(sqlite_project: Project, options: tuple[str, ...]) -> None:
+    World(sqlite_project.database).campaign("spring")
+    result = sqlite_project.run("report", "campaign", "spring", *options, check=False)
+    assert (result.code, result.out) == (2, "")
+
+
+def test_what_is_no_domain_is_refused(sqlite_project: Project) -> None:
+    assert sqlite_project.run("report", "domain", "a b", check=False).code == 4
