@@ -18,7 +18,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command, get_group
 
 from coldsend import __version__, clock, logbook
-from coldsend.cli import auditing, context
+from coldsend.cli import auditing, completing, context
 from coldsend.cli.nouns import NOUNS, VERBS
 from coldsend.errors import ColdsendError, NotFound, Refused, UsageError
 
@@ -52,6 +52,8 @@ class TopLevel(TyperGroup):
         if name in self.commands:
             app = importlib.import_module(f"coldsend.cli.{name.replace('-', '_')}").app
             self.commands[name] = (get_group if name in NOUNS else get_command)(app)
+            if completing.asked():
+                completing.add_names(name, self.commands[name])
         return super().resolve_command(ctx, args)
 
 
@@ -64,7 +66,7 @@ def run() -> None:
         # A terminal that cannot show a letter gets a question mark for it instead of a crash.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    code = main(sys.argv[1:])
+    code = completing.answer(app) if completing.asked() else main(sys.argv[1:])
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

@@ -44,5 +44,6 @@ VERBS: dict[str, str] = {
     "export": "Write services, variables, templates, sets, campaigns and tasks as a file for `apply`.",
     "doctor": "Check configuration, keys, database and services; report everything at once.",
     "why": "Why was this not sent? Shows every gate a recipient waits at, or how and when it ended.",
+    "completion": "Print the script that lets a shell complete commands, options and names.",
     "explain": "Explain a server's answer: what it means, what the engine would do, by which rule.",
 }
