@@ -244,8 +244,7 @@ class Worker:
             raise
         except StateFolder as error:
             logbook.journal_failed(error.message)
-        except Exception as error:
-            # A bug met in what another process left must not end this one as well.
+        except Exception as error:  # a bug met in what another process left must not end this one as well
             logbook.unexpected_error("rescue", error)
 
     def _look(
@@ -266,9 +265,8 @@ class Worker:
             rest_unusable(connection, complaints, now)
             view = views.read(connection, now, self._followups)
             gaps = self._lanes.own_throttled(connection, view, now, busy)
-            # Owners may have changed just now: read the view again only where they did.
             if any(view.owners.get(service_id) != self.worker_id for service_id in gaps):
-                view = views.read(connection, now, self._followups)
+                view = views.read(connection, now, self._followups)  # owners have changed just now
             edited = self._composers.edited(connection, known)
             return Seen(view, self._lanes.load_openings(connection, view), gaps, edited)
 
