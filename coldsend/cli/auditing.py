@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from coldsend import clock, logbook
 from coldsend.cli.context import Effect, Run
+from coldsend.cli.nouns import NOUNS
 from coldsend.domain import audit
 
 if TYPE_CHECKING:
@@ -44,12 +45,11 @@ def _write(run: Run, exit_code: int, error: str | None) -> None:
     from coldsend.stores import audit as store  # noqa: PLC0415 - slow to import
 
     run.audited = True
-    assert run.verb is not None
     try:
         entry = _entry(run, exit_code, error)
         run.database.run(lambda connection: store.add(connection, entry))
     except Exception as failure:
-        logbook.audit_failed(run.verb.command, f"{type(failure).__name__}: {failure}")
+        logbook.audit_failed(_command(run), f"{type(failure).__name__}: {failure}")
 
 
 def _entry(run: Run, exit_code: int, error: str | None) -> Entry:
@@ -57,10 +57,11 @@ def _entry(run: Run, exit_code: int, error: str | None) -> Entry:
 
     assert run.verb is not None
     actor = run.actor if "actor" in vars(run) else None
-    words = run.words[len(run.verb.command.split()) :]
+    command = _command(run)
+    words = run.words[len(command.split()) :]
     return Entry(
         at=clock.now(),
-        command=run.verb.command,
+        command=command,
         arguments=audit.kept(words, private=run.verb.private),
         exit_code=exit_code,
         error=error,
@@ -69,6 +70,11 @@ def _entry(run: Run, exit_code: int, error: str | None) -> Entry:
         os_user=_os_user(),
         host=socket.gethostname()[:255],
     )
+
+
+def _command(run: Run) -> str:
+    """``campaign start``, or ``init``: a verb that has begun was found by these words."""
+    return " ".join(run.words[:2] if run.words[0] in NOUNS else run.words[:1])
 
 
 def _os_user() -> str:

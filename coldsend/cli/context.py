@@ -30,9 +30,8 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verb:
-    """A verb as the audit log sees it. command: ``campaign start``. private: its arguments are not kept."""
+    """A verb as the audit log sees it. private: its arguments are not kept."""
 
-    command: str
     effect: Effect
     private: bool = False
 

@@ -9,13 +9,12 @@ two leave a row in the audit log (``cli/auditing.py``).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import typer
 
 from coldsend.cli.context import Effect, Verb, current
-from coldsend.cli.nouns import NOUNS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,43 +35,38 @@ def single() -> typer.Typer:
 
 
 def reads(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
-    """A verb that changes nothing of the installation; otherwise as :func:`verb`."""
-    return verb(group, *examples, name=name, effect=Effect.READS)
+    """Register a verb that changes nothing of the installation.
+
+    Its function's docstring is the help, ``examples`` end it. name: where it is not the function's.
+    """
+    return _verb(group, examples, name, Effect.READS)
 
 
 def changes(
     group: typer.Typer, *examples: str, name: str | None = None, private: bool = False
 ) -> Callable[[F], F]:
-    """A verb that changes something; otherwise as :func:`verb`.
+    """Register a verb that changes something; otherwise as :func:`reads`.
 
     private: what it is given must not be kept, only that it was called.
     """
-    return verb(group, *examples, name=name, effect=Effect.CHANGES, private=private)
+    return _verb(group, examples, name, Effect.CHANGES, private=private)
 
 
 def runs(group: typer.Typer, *examples: str, name: str | None = None) -> Callable[[F], F]:
-    """A verb that runs until it is stopped; it calls ``auditing.begun`` when it starts."""
-    return verb(group, *examples, name=name, effect=Effect.RUNS)
+    """Register a verb that runs until it is stopped; it calls ``auditing.begun`` when it starts."""
+    return _verb(group, examples, name, Effect.RUNS)
 
 
-def verb(
-    group: typer.Typer,
-    *examples: str,
-    name: str | None = None,
-    effect: Effect | None = None,
-    private: bool = False,
+def _verb(
+    group: typer.Typer, examples: Sequence[str], name: str | None, effect: Effect, *, private: bool = False
 ) -> Callable[[F], F]:
-    """Register a function as ``coldsend NOUN VERB``; its docstring is the help, ``examples`` end it.
-
-    effect: None where a verb has not said yet; it is taken for a change. Use the functions above.
-    """
     heading = "Examples:" if len(examples) > 1 else "Example:"
     shown = "\n".join([AS_IT_STANDS, heading, *(f"  {example}" for example in examples), "", EVERYWHERE])
 
     def register(function: F) -> F:
         # Its first sentence whole: the overview of a group would cut it off.
         first = " ".join((function.__doc__ or "").strip().split("\n\n")[0].split())
-        this = Verb(_command(function, name), effect or Effect.CHANGES, private)
+        this = Verb(effect, private)
 
         @functools.wraps(function)
         def begin(*arguments: Any, **options: Any) -> Any:
@@ -84,9 +78,3 @@ def verb(
         return function
 
     return register
-
-
-def _command(function: Callable[..., Any], name: str | None) -> str:
-    """``campaign start``, as it is typed: the module is the noun, or the command itself."""
-    module = function.__module__.rpartition(".")[2].replace("_", "-")
-    return f"{module} {name or function.__name__.replace('_', '-')}" if module in NOUNS else module
