@@ -6,6 +6,7 @@ import difflib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -55,7 +56,8 @@ def apply(
     if outcome.changes and not dry_run:
         count = len(outcome.changes)
         run.out.confirm(f"Apply {'this change' if count == 1 else f'these {count} changes'}?")
-        outcome = applying.carry_out(world, document, outcome)
+        # Whoever was asked may have taken their time.
+        outcome = applying.carry_out(replace(world, now=clock.now()), document, outcome)
     applied = not dry_run
     sentence = "nothing has to be changed" if not outcome.changes else _done(outcome, dry_run=dry_run)
     result = applying.document_of(outcome, applied=applied)

@@ -108,17 +108,14 @@ def test_only_what_differs_is_changed_and_told_from_what_to_what(world: World) -
     assert changed(world, text) == []
 
 
-def test_what_a_file_does_not_name_stays(sqlite_world: World) -> None:
-    apply(sqlite_world, WHOLE)
-    before = exported(sqlite_world)
+def test_what_a_file_does_not_name_stays(whole: World) -> None:
+    before = exported(whole)
     assert (
-        changed(
-            sqlite_world, "[services.main]\ndaily_quota = 500\n[campaigns.spring]\n[template_sets.intros]\n"
-        )
+        changed(whole, "[services.main]\ndaily_quota = 500\n[campaigns.spring]\n[template_sets.intros]\n")
         == []
     )
-    apply(sqlite_world, "[services.main]\ndaily_quota = 1\n")
-    assert exported(sqlite_world) == before.replace("daily_quota = 500", "daily_quota = 1")
+    apply(whole, "[services.main]\ndaily_quota = 1\n")
+    assert exported(whole) == before.replace("daily_quota = 500", "daily_quota = 1")
 
 
 def test_templates_of_a_set_come_go_and_change_places(world: World) -> None:
@@ -128,9 +125,8 @@ def test_templates_of_a_set_come_go_and_change_places(world: World) -> None:
     assert 'templates = ["third", "intro"]\nweights = { intro = 3 }' in exported(world)
 
 
-def test_keys_that_follow_from_others_are_told_too(sqlite_world: World) -> None:
-    apply(sqlite_world, WHOLE)
-    outcome = applying.foresee(sqlite_world, read('[services.main]\ntls = "implicit"', "f", Path("/")))
+def test_keys_that_follow_from_others_are_told_too(whole: World) -> None:
+    outcome = applying.foresee(whole, read('[services.main]\ntls = "implicit"', "f", Path("/")))
     (change,) = outcome.changes
     assert [(one.key, one.before, one.after) for one in change.differences] == [
         ("tls", '"starttls"', '"implicit"'),
@@ -138,19 +134,17 @@ def test_keys_that_follow_from_others_are_told_too(sqlite_world: World) -> None:
     ]
 
 
-def test_names_and_ids_of_tasks_in_a_rule_are_the_same(sqlite_world: World) -> None:
-    apply(sqlite_world, WHOLE)
-    task_id = row(sqlite_world, tasks, "second")["id"]
+def test_names_and_ids_of_tasks_in_a_rule_are_the_same(whole: World) -> None:
+    task_id = row(whole, tasks, "second")["id"]
     rule = {"all": [{"tag": "lead"}, {"not": {"event": "open", "task": str(task_id)}}]}
-    put(sqlite_world, tasks, "intro", recipient_rule=rule)
-    assert changed(sqlite_world, WHOLE) == []
+    put(whole, tasks, "intro", recipient_rule=rule)
+    assert changed(whole, WHOLE) == []
 
 
-def test_rules_may_be_text_json_or_a_table(sqlite_world: World) -> None:
-    apply(sqlite_world, WHOLE)
+def test_rules_may_be_text_json_or_a_table(whole: World) -> None:
     for form in ('\'{"tag": "x"}\'', '{ tag = "x" }', '"tag:x"'):
-        apply(sqlite_world, f"[campaigns.spring.tasks.intro]\nrule = {form}")
-        assert row(sqlite_world, tasks, "intro")["recipient_rule"] == {"tag": "x"}
+        apply(whole, f"[campaigns.spring.tasks.intro]\nrule = {form}")
+        assert row(whole, tasks, "intro")["recipient_rule"] == {"tag": "x"}
 
 
 def test_tasks_may_stand_before_what_they_follow_and_what_their_rules_name(sqlite_world: World) -> None:
@@ -210,9 +204,8 @@ class TestLogins:
         assert row(sqlite_world, sender_services, "main")["credentials"] is None
         assert changed(sqlite_world, "[services.main]\nlogin = false") == []
 
-    def test_a_service_without_a_login_does_not_get_one_from_nowhere(self, sqlite_world: World) -> None:
-        apply(sqlite_world, WHOLE)
-        (mistake,) = mistakes(sqlite_world, "[services.main]\nlogin = true")
+    def test_a_service_without_a_login_does_not_get_one_from_nowhere(self, whole: World) -> None:
+        (mistake,) = mistakes(whole, "[services.main]\nlogin = true")
         assert mistake.message == "it has no login, and none is given here"
 
 
@@ -243,21 +236,19 @@ class TestStates:
         ]
         assert everything(world) == before
 
-    def test_what_is_as_the_file_says_may_be_in_use(self, sqlite_world: World) -> None:
-        apply(sqlite_world, WHOLE)
-        put(sqlite_world, campaigns, "spring", status=CampaignStatus.ACTIVE.value)
-        put(sqlite_world, tasks, "intro", status=TaskStatus.SENDING.value, actual_start_time=NOW)
-        assert changed(sqlite_world, WHOLE) == []
+    def test_what_is_as_the_file_says_may_be_in_use(self, whole: World) -> None:
+        put(whole, campaigns, "spring", status=CampaignStatus.ACTIVE.value)
+        put(whole, tasks, "intro", status=TaskStatus.SENDING.value, actual_start_time=NOW)
+        assert changed(whole, WHOLE) == []
 
     def test_a_task_in_a_running_campaign_is_scheduled_at_once_and_the_change_says_so(
-        self, sqlite_world: World
+        self, whole: World
     ) -> None:
-        apply(sqlite_world, WHOLE)
-        campaign_use.start(sqlite_world.database, sqlite_world.actor, "spring", SETTINGS, NOW)
+        campaign_use.start(whole.database, whole.actor, "spring", SETTINGS, NOW)
         more = '[campaigns.spring.tasks.more]\ntemplate_set = "seconds"\nrule = "everyone"\n'
-        (change,) = apply(sqlite_world, more).changes
+        (change,) = apply(whole, more).changes
         assert change.notes == ("its campaign has been started: it is scheduled at once",)
-        assert row(sqlite_world, tasks, "more")["status"] == TaskStatus.SCHEDULED
+        assert row(whole, tasks, "more")["status"] == TaskStatus.SCHEDULED
 
     def test_a_scheduled_task_can_still_be_changed(self, world: World) -> None:
         apply(world, WHOLE)
@@ -265,14 +256,12 @@ class TestStates:
         apply(world, '[campaigns.spring.tasks.intro]\nrule = "tag:later"\nservices = ["dry"]\n')
         assert row(world, tasks, "intro")["recipient_rule"] == {"tag": "later"}
 
-    def test_a_task_cannot_be_made_to_follow_what_follows_it(self, sqlite_world: World) -> None:
-        apply(sqlite_world, WHOLE)
-        (mistake,) = mistakes(sqlite_world, '[campaigns.spring.tasks.intro]\nafter = "second"\ndays = 1\n')
+    def test_a_task_cannot_be_made_to_follow_what_follows_it(self, whole: World) -> None:
+        (mistake,) = mistakes(whole, '[campaigns.spring.tasks.intro]\nafter = "second"\ndays = 1\n')
         assert mistake.message == "a task cannot follow itself, nor a task that follows it"
 
-    def test_a_service_keeps_its_type(self, sqlite_world: World) -> None:
-        apply(sqlite_world, WHOLE)
-        (mistake,) = mistakes(sqlite_world, '[services.dry]\ntype = "smtp"\n')
+    def test_a_service_keeps_its_type(self, whole: World) -> None:
+        (mistake,) = mistakes(whole, '[services.dry]\ntype = "smtp"\n')
         assert "cannot become one of type smtp" in mistake.message
 
 
@@ -288,19 +277,17 @@ class TestAccess:
         assert "only admins may add sender services" in mistake.message
 
     def test_what_belongs_to_another_user_is_refused_even_where_nothing_would_change(
-        self, sqlite_world: World
+        self, whole: World
     ) -> None:
-        apply(sqlite_world, WHOLE)
-        olga = operator(sqlite_world)
+        olga = operator(whole)
         found = mistakes(
             olga, "[services.main]\n[templates.intro]\n[template_sets.intros]\n[campaigns.spring]\n"
         )
         assert [one.line for one in found] == [1, 2, 3, 4]
         assert all(re.search("belongs to another user|is not granted", one.message) for one in found)
 
-    def test_a_granted_service_may_be_named_and_not_changed(self, sqlite_world: World) -> None:
-        apply(sqlite_world, WHOLE)
-        olga = operator(sqlite_world)
+    def test_a_granted_service_may_be_named_and_not_changed(self, whole: World) -> None:
+        olga = operator(whole)
         with olga.database.begin() as connection:
             service = services.find(connection, "main")
             access.grant(connection, olga.actor.id, service["id"], NOW)

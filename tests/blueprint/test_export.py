@@ -258,9 +258,8 @@ class TestChosenCampaigns:
             exported(sqlite_world, "winter")
 
 
-def test_an_operator_exports_what_is_theirs(sqlite_world: World) -> None:
-    apply(sqlite_world, WHOLE)
-    olga = operator(sqlite_world)
+def test_an_operator_exports_what_is_theirs(whole: World) -> None:
+    olga = operator(whole)
     assert list(tomllib.loads(exported(olga))) == ["variables"]  # they are shared
     with pytest.raises(NotAllowed):
         exported(olga, "spring")

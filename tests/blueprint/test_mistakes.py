@@ -148,9 +148,8 @@ def test_everything_that_is_wrong_is_told_at_once(sqlite_world: World) -> None:
         ('[template_sets.new]\ntemplates = ["1"]\n', "must be a name: the id 1 is another thing's"),
     ],
 )
-def test_what_is_missing_or_out_of_place_is_told(sqlite_world: World, text: str, message: str) -> None:
-    apply(sqlite_world, WHOLE)
-    (mistake,) = mistakes(replace(sqlite_world, environ={"X": "secret"}), text)
+def test_what_is_missing_or_out_of_place_is_told(whole: World, text: str, message: str) -> None:
+    (mistake,) = mistakes(replace(whole, environ={"X": "secret"}), text)
     assert message in mistake.message
     assert mistake.line > 0
 
