@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -32,7 +33,8 @@ def doctor(
     """
     run = current()
     found = findings(
-        Patient(run.config, run.acting_as, os.environ, over_network=not offline), more=[checking.findings]
+        Patient(run.config, run.acting_as, os.environ, over_network=not offline),
+        more=[partial(checking.findings, over_network=not offline)],
     )
     errors = sum(finding.severity == "error" for finding in found)
     if run.out.json:

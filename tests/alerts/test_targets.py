@@ -277,3 +277,17 @@ def test_doctor_knows_a_url_that_apprise_does_not() -> None:
     pytest.importorskip("apprise")
     assert subjects(checking.findings(settings(chat="team=nonsense://x"))) == [("error", "chat:team")]
     assert checking.findings(settings(chat="team=json://127.0.0.1")) == []
+
+
+def test_offline_doctor_asks_nobody_and_still_reads_the_configuration() -> None:
+    given = settings(
+        email="a@b.example",
+        smtp_host="127.0.0.1",
+        smtp_port=1,
+        webhooks="ops=http://127.0.0.1:1/x",
+        webhook_secret=SECRET,
+    )
+    assert len(checking.findings(given)) == 2
+    assert checking.findings(given, over_network=False) == []
+    lacking = replace(given, alerts=replace(given.alerts, webhook_secret=""))
+    assert subjects(checking.findings(lacking, over_network=False)) == [("error", "webhook:ops")]
