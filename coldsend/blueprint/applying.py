@@ -173,7 +173,8 @@ def _absent(stage: Stage, entry: Entry, needs: Iterable[tuple[str, Reference]]) 
         except ColdsendError as error:
             yield Mistake.of(line, where, error)
             continue
-        known = {"/".join(declared): None for other, declared in stage.declared if other == section}
+        known = ["/".join(declared) for other, declared in stage.declared if other == section]
+        known += ["/".join(there) for there, _row in kinds[section].all(stage)]
         near = difflib.get_close_matches("/".join(names), known, n=1)
         noun = kinds[section].noun
         message = f"there is no {noun} {'/'.join(names)!r}, neither in the file nor in the database"
@@ -190,6 +191,7 @@ def _settle(stage: Stage, entry: Entry, outcome: Outcome) -> None:
         settled = kind.create(stage, entry)
         _note(outcome, entry, "create", _created(entry, _after(stage, entry)), settled)
         return
+    outcome.warnings += kind.remarks(stage, row, entry)
     values = kind.differing(stage, row, entry)
     if not values:
         outcome.unchanged.append((entry.kind.noun, entry.name))

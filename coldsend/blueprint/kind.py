@@ -133,6 +133,10 @@ class Kind(ABC):
     def all(self, stage: Stage) -> list[tuple[Names, RowMapping]]:
         """Everything of this kind that the actor may see, in the order of an export."""
 
+    def remarks(self, stage: Stage, row: RowMapping, entry: Entry) -> Iterator[Finding]:
+        """What is worth knowing before a thing that there is becomes what the file says."""
+        return iter(())
+
     def differing(self, stage: Stage, row: RowMapping, entry: Entry) -> Portrait:
         """What of the file's values is not so yet."""
         current = self.portrait(stage, row)

@@ -20,6 +20,7 @@ from coldsend.channels.registry import Login
 from coldsend.config.secrets import service_owner
 from coldsend.domain import sender
 from coldsend.domain.access import require_admin, require_granted
+from coldsend.domain.finding import Finding
 from coldsend.domain.sender import Sender
 from coldsend.domain.states import FreezeCode
 from coldsend.errors import InvalidInput, NotFound, WrongState
@@ -246,6 +247,13 @@ class Services(Kind):
         rows = services.listed(stage.connection)
         seen = [row for row in rows if stage.actor.is_admin or row["id"] in mine]
         return [((row["name"],), row) for row in sorted(seen, key=lambda row: str(row["name"]))]
+
+    def remarks(self, stage: Stage, row: RowMapping, entry: Entry) -> Iterator[Finding]:
+        for target in ("password_env", "token_env"):
+            variable = entry.values.get(target)
+            if variable and not stage.environ.get(variable):
+                message = f"{variable} is not set: its login stays as it is"
+                yield Finding("warning", f"service {entry.name!r}", message, f"set it, or leave {target} out")
 
     def differing(self, stage: Stage, row: RowMapping, entry: Entry) -> Portrait:
         values = super().differing(stage, row, entry)

@@ -184,7 +184,9 @@ class TestLogins:
 
     def test_where_the_variable_is_not_set_a_stored_password_stays(self, sqlite_world: World) -> None:
         apply(replace(sqlite_world, environ={"ANNA": "first"}), self.SERVICE)
-        assert changed(sqlite_world, self.SERVICE) == []
+        outcome = apply(sqlite_world, self.SERVICE)
+        assert outcome.changes == []
+        assert [one.message for one in outcome.warnings] == ["ANNA is not set: its login stays as it is"]
         apply(sqlite_world, self.SERVICE.replace('"anna"', '"bert"'))
         assert self.login(sqlite_world) == {"username": "bert", "password": "first"}
 

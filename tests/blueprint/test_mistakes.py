@@ -258,6 +258,11 @@ class TestCommand:
         assert sqlite_project.run("apply", "f.toml", check=False).code == code
 
 
+def test_the_nearest_name_is_looked_for_in_the_database_too(whole: World) -> None:
+    (mistake,) = mistakes(whole, '[template_sets.intros]\ntemplates = ["intr"]\n')
+    assert mistake.hint == "did you mean 'intro'?"
+
+
 def test_files_are_found_beside_the_file_that_names_them(sqlite_world: World, folder: Path) -> None:
     (folder / "texts").mkdir()
     (folder / "texts" / "a.html").write_bytes("\ufeff<p>Hello</p>\r\n".encode())
