@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,9 +23,11 @@ from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Claim
 from coldsend.delivery.claim import Claimer
 from coldsend.delivery.record import Recorder
+from coldsend.delivery.sift import Sifted, sift
 from coldsend.delivery.turn import Turns
 from coldsend.domain.answers import Answer, Phase
 from coldsend.domain.window import DAYS
+from coldsend.pacing.choose import Offer
 from coldsend.pacing.quota import next_quota_day_start
 from tests.delivery.test_turn import PEPPER, WORKER, Sending, answered
 from tests.planning.world import NOW
@@ -104,22 +106,32 @@ def test_many_rows_that_must_wait_do_not_stand_before_one_that_may_go(world: Pac
     assert {world.due(row)[1] for row in later} == {"window"}
 
 
+def sifted_at(world: Paced, moment: datetime, rows: list[int]) -> Sifted:
+    """What a turn at this moment would take of these rows."""
+    with world.database.read() as connection:
+        view = views.read(connection, clock.now())
+    with world.database.begin() as connection:
+        able = [Offer(view.services[world.service_id], 5)]
+        return sift(connection, view.tasks[0], [(row, None) for row in rows], able, view, moment)
+
+
 def test_a_holiday_of_the_recipients_country_is_kept(world: Paced) -> None:
     home, away = world.rows(world.task_id, "pending", 2)
     world.at(home, fields={"country": "Germany"}, time_zone="UTC")
     world.at(away, fields={"country": "France"}, time_zone="UTC")
     world.change(campaigns, world.campaign_id, holidays=["recipient"])
-    with world.database.read() as connection:
-        view = views.read(connection, clock.now())
-    unity = datetime(2028, 10, 3, 12, 0, tzinfo=clock.now().tzinfo)
-    from coldsend.delivery.sift import sift
-    from coldsend.pacing.choose import Offer
-
-    with world.database.begin() as connection:
-        able = [Offer(view.services[world.service_id], 5)]
-        sifted = sift(connection, view.tasks[0], [(home, None), (away, None)], able, view, unity)
-    assert sifted.rows == [(away, None)]
+    unity = datetime(2028, 10, 3, 12, 0, tzinfo=UTC)
+    assert sifted_at(world, unity, [home, away]).rows == [(away, None)]
     assert world.due(home) == (unity.replace(day=4, hour=0), "window")
+
+
+def test_nothing_is_begun_in_the_last_seconds_of_a_window(world: Paced) -> None:
+    [row] = world.rows(world.task_id, "pending")
+    world.change(campaigns, world.campaign_id, send_window=["mon-fri 09:00-17:00"])
+    closes = datetime(2027, 3, 1, 17, 0, tzinfo=UTC)
+    assert sifted_at(world, closes - timedelta(seconds=6), [row]).rows == [(row, None)]
+    assert sifted_at(world, closes - timedelta(seconds=4), [row]).rows == []
+    assert world.due(row) == (datetime(2027, 3, 2, 9, 0, tzinfo=UTC), "window")
 
 
 def test_a_retry_that_would_fall_outside_the_window_moves_into_it(world: Paced) -> None:

@@ -1,0 +1,70 @@
+"""What follow-ups still need of each service's day."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from coldsend import clock
+from coldsend.database.engine import Database
+from coldsend.delivery import view as views
+from coldsend.pacing import followups
+from coldsend.pacing.followups import FollowupsDue
+from coldsend.pacing.quota import next_quota_day_start
+from tests.planning.world import NOW, World
+
+
+class Sequence(World):
+    """A task and its follow-up, both sending; two services, one of which is a day ahead in Kiritimati."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database)
+        self.main, self.far = self.service("main"), self.service("far", time_zone="Pacific/Kiritimati")
+        campaign = self.campaign(status="active")
+        self.first = self.task(campaign, status="sending", actual_start_time=NOW)
+        self.second = self.task(
+            campaign, "second", status="sending", actual_start_time=NOW, follows_task_id=self.first
+        )
+
+    def ends(self, service_id: int) -> timedelta:
+        """Until the service's quota day ends."""
+        now = clock.now()
+        with self.database.read() as connection:
+            return next_quota_day_start(views.read(connection, now).services[service_id].service, now) - now
+
+    def due(self, remembered: FollowupsDue | None = None) -> dict[int, int]:
+        with self.database.read() as connection:
+            found = views.read(connection, clock.now(), remembered).services
+        return {service_id: facts.followups_due for service_id, facts in found.items() if facts.followups_due}
+
+
+@pytest.fixture
+def world(database: Database) -> Sequence:
+    return Sequence(database)
+
+
+def test_each_service_keeps_quota_for_its_own_follow_ups_until_its_own_day_ends(world: Sequence) -> None:
+    for service, count in ((world.main, 3), (world.far, 2)):
+        due = clock.now() + world.ends(service)
+        kept = {"sender_service_id": service}
+        world.rows(world.second, "pending", count, **kept, scheduled_send_at=due - timedelta(minutes=1))
+        world.rows(world.second, "pending", 4, **kept, scheduled_send_at=due + timedelta(minutes=1))
+        world.rows(world.second, "sent", 5, **kept, scheduled_send_at=due - timedelta(minutes=1))
+    assert world.due() == {world.main: 3, world.far: 2}
+
+
+def test_first_messages_that_wait_for_a_service_are_no_follow_ups(world: Sequence) -> None:
+    world.rows(world.first, "pending", sender_service_id=world.main, scheduled_send_at=clock.now())
+    assert world.due() == {}
+
+
+def test_they_are_counted_every_ten_seconds_at_most(world: Sequence, monkeypatch: pytest.MonkeyPatch) -> None:
+    remembered = FollowupsDue()
+    add = {"sender_service_id": world.main, "scheduled_send_at": clock.now()}
+    world.rows(world.second, "pending", **add)
+    assert world.due(remembered) == {world.main: 1}
+    world.rows(world.second, "pending", **add)
+    assert world.due(remembered) == {world.main: 1}
+    monkeypatch.setattr(followups, "COUNT_EACH", 0.0)
+    assert world.due(remembered) == {world.main: 2}
