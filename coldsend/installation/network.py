@@ -18,6 +18,7 @@ from coldsend.installation import sender_dns, smtp_hosts, web
 from coldsend.installation.asking import ask_all
 from coldsend.installation.names import Names
 
+FIRST_SECONDS = 6.0  # whether the DNS answers at all
 SECONDS = 20.0  # all questions together
 
 # Nothing is sent there: connecting a datagram socket only chooses the address that would be used.
@@ -31,7 +32,7 @@ def findings(services: Sequence[Service], active: Sequence[DkimKey], settings: S
     public = [address for address in own if ipaddress.ip_address(address).is_global]
     names = Names(settings.dkim.dns_servers)
     of_dns = sender_dns.questions(found, names, public)
-    sees = not of_dns or ask_all({"": names.sees_the_world}, SECONDS)[""]
+    sees = not of_dns or ask_all({"": names.sees_the_world}, FIRST_SECONDS)[""]
     asked = {
         **(of_dns if sees is True else {}),
         **smtp_hosts.questions(services, settings.smtp),

@@ -17,6 +17,7 @@ from coldsend.domain.dkim import DkimKey
 from coldsend.domain.finding import Finding
 from coldsend.domain.reserved import is_reserved
 from coldsend.domain.service import Service
+from coldsend.domain.webhook_provider import provider_of
 from coldsend.errors import InvalidInput, Unreachable
 from coldsend.installation.names import Names
 from coldsend.installation.spf import Broken, Walk
@@ -35,8 +36,9 @@ BULK = "Gmail, Yahoo and Microsoft want it of everybody who sends in bulk"
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """A service as receivers see it. bounce_domain: of its return path. key_domain: what coldsend signs with,
-    None where the other side signs or nobody does. unknown_signer: the other side does, as far as we know.
+    """A service as receivers see it. bounce_domain: of its return path, "" where a provider puts one of its
+    own there. key_domain: what coldsend signs with, None where the other side signs or nobody does.
+    unknown_signer: the other side does, as far as we know.
 
     local: it hands its mail to this very host, so this host's addresses are those that receivers see.
     """
@@ -77,7 +79,7 @@ def senders(
 def _bounce_domain(service: Service) -> str:
     given = str(service.settings.get(own_address.BOUNCE) or "")
     if not given:
-        return dkim.from_domain(service)
+        return "" if provider_of(service) else dkim.from_domain(service)
     try:
         found = own_address.parse(given)
     except InvalidInput:
@@ -90,7 +92,7 @@ def questions(
 ) -> Mapping[str, Callable[[], list[Finding]]]:
     """What to ask, each by itself: whom it is about -> what finds it out; own: this host's addresses."""
     asked: dict[str, Callable[[], list[Finding]]] = {}
-    for domain in dict.fromkeys(one.bounce_domain for one in found):
+    for domain in dict.fromkeys(one.bounce_domain for one in found if one.bounce_domain):
         mine = [one for one in found if one.bounce_domain == domain]
         asked[f"SPF of {domain}"] = partial(_listed, _spf, domain, mine, names, own)
         asked[f"MX of {domain}"] = partial(_listed, _mail_hosts, domain, "bounces", names)
@@ -187,8 +189,8 @@ def _dmarc(domain: str, mine: Sequence[Sender], names: Names) -> Iterator[Findin
         by_dkim = one.key_domain is not None and dmarc.aligned(
             one.key_domain, domain, place, strict=policy.strict_dkim
         )
-        if by_dkim or one.unknown_signer:
-            continue
+        if by_dkim or one.unknown_signer or not one.bounce_domain:
+            continue  # in order, or nobody here can know
         what = (
             "rejected"
             if told == "reject"

@@ -16,12 +16,12 @@ def test_a_campaign_goes_on_where_it_stopped_on_another_database(
 ) -> None:
     scenario = Scenario(sqlite_project)
     try:
-        scenario.service("alpha", server, quota=250)
+        scenario.service("alpha", server, quota=40)
         scenario.templates(2)
-        scenario.contacts(400)
+        scenario.contacts(60)
         scenario.campaign()
         scenario.run_until_idle()
-        assert len(server.messages()) == 250
+        assert len(server.messages()) == 40
 
         sqlite_project.run("db", "copy", "--to", empty_mariadb_url)
         text = sqlite_project.config.read_text()
@@ -29,9 +29,9 @@ def test_a_campaign_goes_on_where_it_stopped_on_another_database(
         sqlite_project.run("service", "update", "alpha", "--daily-quota", "1000")
         scenario.run_until_idle()
 
-        assert len(server.messages()) == 400
+        assert len(server.messages()) == 60
         assert_nobody_twice(server.messages())
-        assert sqlite_project.json("quota", "show")[0]["used"] == 400  # 250 of them before the move
+        assert sqlite_project.json("quota", "show")[0]["used"] == 60  # 40 of them before the move
         assert sqlite_project.json("task", "show", TASK)["status"] == "finished"
     finally:
         scenario.close()

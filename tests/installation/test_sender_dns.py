@@ -203,6 +203,15 @@ def test_what_a_provider_signs_with_is_not_guessed(dns: DnsServer) -> None:
     assert findings(dns, service(dkim="server", bounce_address="b+{token}@acme.org"), keys=()) == []
 
 
+def test_a_provider_with_a_return_path_of_its_own_is_not_asked_about_ours(dns: DnsServer) -> None:
+    dns.records["acme.org"] = []
+    assert findings(dns, service(host="email-smtp.eu-west-1.amazonaws.com"), keys=()) == []
+    assert (
+        "there is no record"
+        in only(dns, service(host="smtp.sendgrid.net", bounce_address="b+{token}@acme.org")).message
+    )
+
+
 @pytest.mark.parametrize(
     ("names_of_it", "address", "said"),
     [
