@@ -263,10 +263,16 @@ def text_of(number: ColumnElement[int], dialect_name: str) -> ColumnElement[str]
 
 
 def force_index(table: Table, index: str) -> Any:
-    """Say which index a SELECT walks, where the optimiser has been seen to choose a far slower one."""
-    return lambda select: select.with_hint(table, f"FORCE INDEX ({index})", "mysql").with_hint(
-        table, f"INDEXED BY {index}", "sqlite"
-    )
+    """Say which index a SELECT walks, where the optimiser has been seen to choose a far slower one.
+
+    SQLite names no index that comes of a unique constraint (``uq_..``): there it is left to choose.
+    """
+
+    def hinted(select: Any) -> Any:
+        select = select.with_hint(table, f"FORCE INDEX ({index})", "mysql")
+        return select if index.startswith("uq_") else select.with_hint(table, f"INDEXED BY {index}", "sqlite")
+
+    return hinted
 
 
 def json_texts(document: ColumnElement[Any], dialect_name: str) -> sa.TableValuedAlias:

@@ -12,11 +12,10 @@ does; it may be killed anywhere, repeated, and run by two schedulers at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.audience import rule, rule_sql
@@ -128,7 +127,7 @@ def _step(connection: Connection, task_id: int, since: datetime | None, now: dat
 def _latest(connection: Connection, task: RowMapping, since: datetime, now: datetime, chunk: int) -> _Step:
     """Those whose message was accepted after ``since``, about a chunk of them."""
     found, upto = enrolment.accepted_by(connection, task["follows_task_id"], since, now, chunk)
-    new = _recipients(connection, task, enrolment.among(found), now)
+    new = _recipients(connection, task, found, now)
     looked = max(upto, task["enrolled_to"])
     step = _added(connection, task, new, now, ended=upto >= now, enrolled_to=looked)
     return replace(step, upto=upto)
@@ -138,7 +137,8 @@ def _through_the_list(connection: Connection, task: RowMapping, now: datetime, c
     """The next stretch of the list of the task before."""
     after, end = task["expand_cursor"], task["expand_to"]
     to = enrolment.reach(connection, task["follows_task_id"], after, end, chunk)
-    new = _recipients(connection, task, enrolment.between(after, to), now)
+    listed = enrolment.contacts_between(connection, task["follows_task_id"], after, to)
+    new = _recipients(connection, task, listed, now)
     if to < end:
         return _added(connection, task, new, now, ended=False, expand_cursor=to)
     last = task["enrolled_to"] is None
@@ -149,7 +149,7 @@ def _through_the_list(connection: Connection, task: RowMapping, now: datetime, c
 
 
 def _recipients(
-    connection: Connection, task: RowMapping, where: Iterable[ColumnElement[bool]], now: datetime
+    connection: Connection, task: RowMapping, contact_ids: Sequence[int], now: datetime
 ) -> list[Recipient]:
     resolve = rule.task_resolver(connection, task["campaign_id"])
     try:
@@ -160,7 +160,7 @@ def _recipients(
             f"{error.message}",
             hint=error.hint,
         ) from error
-    return enrolment.recipients(connection, task, where, condition)
+    return enrolment.recipients(connection, task, contact_ids, condition)
 
 
 def _added(

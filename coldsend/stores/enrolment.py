@@ -8,7 +8,7 @@ transaction: who finds them moved adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.database import bulk
+from coldsend.database.dialect import force_index
 from coldsend.database.expressions import json_text
 from coldsend.database.tables import contacts, event_log, task_contacts, tasks
 from coldsend.domain.states import ROW_SENT, EventType, TaskStatus
@@ -27,7 +28,7 @@ from coldsend.stores.suppressions import suppressed_condition
 rows = task_contacts.c
 log = event_log.c
 
-_SENT = [status.value for status in sorted(ROW_SENT)]
+_by_contact = force_index(task_contacts, "uq_task_contacts_task_id_contact_id")
 _COLUMNS = (
     "task_id",
     "contact_id",
@@ -124,71 +125,86 @@ def reach(connection: Connection, task_id: int, after: int, upto: int, size: int
     listed = sa.select(rows.contact_id).where(
         rows.task_id == task_id, rows.contact_id > after, rows.contact_id <= upto
     )
-    last = connection.execute(listed.order_by(rows.contact_id).offset(size - 1).limit(1)).scalar()
+    last = connection.execute(
+        _by_contact(listed.order_by(rows.contact_id).offset(size - 1).limit(1))
+    ).scalar()
     return upto if last is None else int(last)
 
 
-def among(contact_ids: Sequence[int]) -> list[ColumnElement[bool]]:
-    """Conditions for :func:`recipients`, each for some of these contacts."""
-    return [bulk.among(rows.contact_id, some) for some in chunks(contact_ids)]
-
-
-def between(after: int, upto: int) -> list[ColumnElement[bool]]:
-    """The condition for :func:`recipients` that contact ids are above ``after``, at most ``upto``."""
-    return [sa.and_(rows.contact_id > after, rows.contact_id <= upto)]
-
-
 def recipients(
-    connection: Connection, task: RowMapping, where: Iterable[ColumnElement[bool]], rule: ColumnElement[bool]
+    connection: Connection, task: RowMapping, contact_ids: Sequence[int], rule: ColumnElement[bool]
 ) -> list[Recipient]:
-    """Who of ``where`` was sent the message before ``task``, matches its rule, and is not on its list.
+    """Who of these contacts was sent the message before ``task``, matches its rule, and is not on its list.
 
-    By contact id. task: its row; rule: a condition on ``contacts``.
+    By contact id. task: its row; rule: a condition on ``contacts``. Three small queries for each thousand: in
+    one, both databases go through whole send lists.
     """
-    found = [row for some in where for row in connection.execute(_query(connection, task, some, rule))]
-    return sorted(
-        (
-            Recipient(*row[:6], bool(row[6]), tuple(stop for stop in row[7:] if stop is not None))
-            for row in found
-        ),
-        key=lambda one: one.contact_id,
+    found: list[Recipient] = []
+    for some in chunks(contact_ids):
+        sent = _sent(connection, task["follows_task_id"], some)
+        for contact_id in _listed(connection, task["id"], sent):
+            del sent[contact_id]
+        for person in _people(connection, task, sent, rule):
+            contact_id, time_zone, country, suppressed = person[:4]
+            row_id, service_id, sent_at = sent[contact_id]
+            stops = tuple(stop for stop in person[4:] if stop is not None)
+            found.append(
+                Recipient(
+                    row_id, contact_id, service_id, sent_at, time_zone, country, bool(suppressed), stops
+                )
+            )
+    return sorted(found, key=lambda one: one.contact_id)
+
+
+def contacts_between(connection: Connection, task_id: int, after: int, upto: int) -> list[int]:
+    """Contacts of a task's send list with ids above ``after``, at most ``upto``."""
+    listed = sa.select(rows.contact_id).where(
+        rows.task_id == task_id, rows.contact_id > after, rows.contact_id <= upto
     )
+    return list(connection.execute(_by_contact(listed)).scalars())
 
 
-def _query(
-    connection: Connection, task: RowMapping, where: ColumnElement[bool], rule: ColumnElement[bool]
-) -> sa.Select[Any]:
-    campaign_id = task["campaign_id"]
-    mine = task_contacts.alias("mine")
-    listed = sa.select(mine.c.id).where(mine.c.task_id == task["id"], mine.c.contact_id == rows.contact_id)
-    c = contacts.c
+def _sent(
+    connection: Connection, task_id: int, contact_ids: Sequence[int]
+) -> dict[int, tuple[int, int | None, datetime]]:
+    """contact id -> row, service and time of its message, where it was sent."""
+    query = sa.select(rows.id, rows.contact_id, rows.sender_service_id, rows.sent_at, rows.status).where(
+        rows.task_id == task_id, bulk.among(rows.contact_id, contact_ids)
+    )
+    # The status is not asked for in SQL, where it leads SQLite to another index.
+    return {
+        row[1]: (row[0], row[2], row[3])
+        for row in connection.execute(_by_contact(query))
+        if row[4] in ROW_SENT and row[3] is not None
+    }
+
+
+def _listed(connection: Connection, task_id: int, contact_ids: Collection[int]) -> list[int]:
+    query = sa.select(rows.contact_id).where(
+        rows.task_id == task_id, bulk.among(rows.contact_id, list(contact_ids))
+    )
+    return list(connection.execute(_by_contact(query)).scalars())
+
+
+def _people(
+    connection: Connection, task: RowMapping, contact_ids: Collection[int], rule: ColumnElement[bool]
+) -> Sequence[Any]:
+    """Id, time zone, country, whether suppressed and why stopped, of those that match the rule."""
+    campaign_id, c = task["campaign_id"], contacts.c
     stops = []
     if sequence_stops.in_force(connection, [campaign_id]):
         stops = [
             sequence_stops.reason_of(campaign_id, "a:", c.email_key),
             sequence_stops.reason_of(campaign_id, "d:", c.email_domain),
         ]
-    return (
-        sa.select(
-            rows.id,
-            rows.contact_id,
-            rows.sender_service_id,
-            rows.sent_at,
-            c.time_zone,
-            json_text(c.fields, "$.country"),
-            sa.case((suppressed_condition(campaign_id), 1), else_=0),
-            *stops,
-        )
-        .select_from(task_contacts.join(contacts, c.id == rows.contact_id))
-        .where(
-            rows.task_id == task["follows_task_id"],
-            where,
-            rows.status.in_(_SENT),
-            rows.sent_at.is_not(None),
-            ~listed.correlate(task_contacts).exists(),
-            rule,
-        )
-    )
+    query = sa.select(
+        c.id,
+        c.time_zone,
+        json_text(c.fields, "$.country"),
+        sa.case((suppressed_condition(campaign_id), 1), else_=0),
+        *stops,
+    ).where(bulk.among(c.id, list(contact_ids)), rule)
+    return connection.execute(query).all()
 
 
 def add(connection: Connection, task_id: int, new: Sequence[NewRow]) -> None:
