@@ -16,7 +16,7 @@ longer than any transaction of ours.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import datetime
 
 from coldsend import clock
@@ -108,19 +108,19 @@ def _count(connection: Connection, after: int, upto: int, now: datetime) -> int 
     if not rollups.advance(connection, after, upto, now):
         return None
     found = counting.cells(connection, after, upto, by_domain=True)
-    clicks = counting.clicks(connection, after, upto)
-    rollups.add(connection, found, of_links(connection, clicks))
+    rollups.add(connection, found, of_links(connection, after, upto))
     return sum(cell.events for cell in found)
 
 
-def of_links(connection: Connection, clicks: Iterable[Click]) -> list[Link]:
-    """Clicks, the oldest id first, added up by link. Of each recipient the first on a link counts apart."""
-    clicks = list(clicks)
+def of_links(
+    connection: Connection, after: int, upto: int, task_ids: Collection[int] | None = None
+) -> list[Link]:
+    """Clicks with an id in between, added up by link; of each recipient the first on a link counts apart."""
+    clicks = counting.clicks(connection, after, upto, task_ids)
     if not clicks:
         return []
     names = LinkNames(connection)
-    people = {(click.task_id, click.contact_id) for click in clicks}
-    before = counting.clicks_before(connection, people, clicks[0].id - 1)
+    before = counting.clicks_before(connection, after, upto, task_ids)
     seen = {_whose(click, names.of(click)) for click in before}
     sums: dict[tuple[int, int, str, str], list[int]] = {}
     for click in clicks:

@@ -7,7 +7,7 @@ id. Of events that were deleted by age the send list's times tell that there was
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -23,6 +23,11 @@ from coldsend.stores.rollups import Cell, dropped_before
 
 AT_ONCE = 50_000  # events that one statement counts
 
+# Of these no index is of use: an optimiser that may choose has been seen to read all clicks, or all events of
+# a task, instead of the few thousand ids that are asked for.
+unindexed_id = event_log.c.id + 0
+unindexed_task = event_log.c.task_id + 0
+unindexed_type = sa.cast(event_log.c.type, sa.String(32))
 # As a limit: makes the database work a part of a statement out once, not wherever it is used.
 _ALL = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,12 +84,12 @@ def ids(connection: Connection, after: int, upto: int) -> set[int]:
 def cells(
     connection: Connection,
     after: int,
-    upto: int | None = None,
+    upto: int,
     task_ids: Collection[int] | None = None,
     *,
     by_domain: bool = False,
 ) -> list[Cell]:
-    """Events with an id above ``after``, counted; of these tasks. by_domain: told apart by domain, too."""
+    """Events with an id in between, counted; of these tasks. by_domain: told apart by domain, too."""
     seen = _with_firsts(_happened(after, upto, task_ids))
     e = seen.c
     row = task_contacts.alias("row")
@@ -114,16 +119,13 @@ def cells(
     return [_cell(found, by_domain=by_domain) for found in connection.execute(statement)]
 
 
-def since(
-    connection: Connection, after: int, task_ids: Collection[int], *, by_domain: bool = False
-) -> list[Cell]:
-    """All events of these tasks with an id above ``after``, counted, however many they are."""
-    last, found = newest(connection), []
+def blocks(connection: Connection, after: int) -> Iterator[tuple[int, int]]:
+    """The stretches of ids from there to the newest event, each short enough for one statement."""
+    last = newest(connection)
     while after < last:
         upto = end_of_block(connection, after, last, AT_ONCE)
-        found += cells(connection, after, upto, task_ids, by_domain=by_domain)
+        yield after, upto
         after = upto
-    return found
 
 
 def _cell(found: Any, *, by_domain: bool) -> Cell:
@@ -133,21 +135,17 @@ def _cell(found: Any, *, by_domain: bool) -> Cell:
     return Cell(task_id, begins, kind, nature, template_id, service_id, domain, *map(int, rest))
 
 
-def _between(after: int, upto: int | None) -> list[sa.ColumnElement[bool]]:
-    above = [event_log.c.id > after]
-    return above if upto is None else [*above, event_log.c.id <= upto]
+def _between(after: int, upto: int) -> list[sa.ColumnElement[bool]]:
+    return [event_log.c.id > after, event_log.c.id <= upto]
 
 
-def _happened(after: int, upto: int | None, task_ids: Collection[int] | None) -> sa.Subquery:
+def _happened(after: int, upto: int, task_ids: Collection[int] | None) -> sa.Subquery:
     """Events about somebody, with their nature."""
     log = event_log.c
-    where = [*_between(after, upto), log.task_id.is_not(None), log.contact_id.is_not(None)]
-    if task_ids is not None:
-        where.append(bulk.among(log.task_id, sorted(task_ids)))
     kind = sa.type_coerce(log.type, sa.String).label("type")
     columns = [log.id, log.task_id, log.contact_id, log.sender_service_id, kind, log.ts]
-    found = sa.select(*columns, _nature(event_log.c).label("nature")).where(*where)
-    return found.limit(_ALL).subquery("happened")
+    found = sa.select(*columns, _nature(event_log.c).label("nature"))
+    return found.where(*_about_somebody(after, upto, task_ids)).limit(_ALL).subquery("happened")
 
 
 def _with_firsts(happened: sa.Subquery) -> sa.Subquery:
@@ -222,39 +220,47 @@ def _earlier(happened: sa.Subquery, *, same_nature: bool) -> sa.ColumnElement[bo
 
 
 def clicks(
-    connection: Connection, after: int, upto: int | None = None, task_ids: Collection[int] | None = None
+    connection: Connection, after: int, upto: int, task_ids: Collection[int] | None = None
 ) -> list[Click]:
     """Clicks with an id in between whose link is known, the oldest id first; of these tasks."""
-    return _clicks(connection, _between(after, upto), task_ids)
+    found = _clicks(connection, event_log, _of_clicks(after, upto, task_ids))
+    return sorted(found)  # not by the database, which would walk the ids of the whole log for it
 
 
-def clicks_before(connection: Connection, of: Iterable[tuple[int, int]], upto: int) -> list[Click]:
-    """Clicks up to an id of these (task, contact)."""
-    by_task: dict[int, set[int]] = {}
-    for task_id, contact_id in of:
-        by_task.setdefault(task_id, set()).add(contact_id)
-    found: list[Click] = []
-    for task_id, people in sorted(by_task.items()):
-        where = [event_log.c.id <= upto, bulk.among(event_log.c.contact_id, sorted(people))]
-        found += _clicks(connection, where, [task_id])
-    return found
+def clicks_before(
+    connection: Connection, after: int, upto: int, task_ids: Collection[int] | None = None
+) -> list[Click]:
+    """Clicks up to ``after`` of the recipients who click in between, in no order."""
+    log = event_log.c
+    there = sa.select(log.task_id, log.contact_id).where(*_of_clicks(after, upto, task_ids))
+    people = there.distinct().limit(_ALL).subquery("people")
+    mine = sa.and_(log.task_id == people.c.task_id, log.contact_id == people.c.contact_id)
+    where = [unindexed_id <= after, unindexed_type == EventType.CLICK.value]
+    return _clicks(connection, people.join(event_log, mine), where)
+
+
+def _of_clicks(after: int, upto: int, task_ids: Collection[int] | None) -> list[sa.ColumnElement[bool]]:
+    return [*_about_somebody(after, upto, task_ids), unindexed_type == EventType.CLICK.value]
+
+
+def _about_somebody(after: int, upto: int, task_ids: Collection[int] | None) -> list[sa.ColumnElement[bool]]:
+    where = [*_between(after, upto), unindexed_task.is_not(None), event_log.c.contact_id.is_not(None)]
+    return where if task_ids is None else [*where, bulk.among(unindexed_task, sorted(task_ids))]
 
 
 def _clicks(
-    connection: Connection, where: list[sa.ColumnElement[bool]], task_ids: Collection[int] | None
+    connection: Connection,
+    source: Any,
+    where: list[sa.ColumnElement[bool]],
 ) -> list[Click]:
     log, row = event_log.c, task_contacts.c
     url = json_text(log.details, "$.url")
     same = sa.and_(row.task_id == log.task_id, row.contact_id == log.contact_id)
     template = sa.func.coalesce(row.selected_template_id, 0)
-    wanted = [log.type == EventType.CLICK.value, log.task_id.is_not(None), log.contact_id.is_not(None)]
-    if task_ids is not None:
-        wanted.append(bulk.among(log.task_id, sorted(task_ids)))
     statement = (
         sa.select(log.id, log.task_id, log.contact_id, template, _nature(log), url)
-        .select_from(event_log.outerjoin(task_contacts, same))
-        .where(*wanted, *where, url.is_not(None))
-        .order_by(log.id)
+        .select_from(source.outerjoin(task_contacts, same))
+        .where(*where, url.is_not(None))
     )
     return [Click(*found) for found in connection.execute(statement)]
 

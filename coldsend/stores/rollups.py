@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -101,14 +101,17 @@ def add(connection: Connection, found: Sequence[Cell], links: Sequence[Link]) ->
         if cell.type != EventType.SEND_API_TRY.value:  # each has its result, which is what reports show
             _add_to(by_domain, (cell.task_id, cell.domain, cell.type, cell.nature), numbers)
     # In the order of the keys: each is a place next to the last one.
-    names = ("task_id", "hour", "type", "nature", "template_id", "sender_service_id", *counts)
-    rows = ((*key, *numbers) for key, numbers in sorted(by_hour.items()))
-    bulk.insert_many(connection, event_counts, names, rows, adding=counts)
-    names = ("task_id", "domain", "type", "nature", *counts)
-    rows = ((*key, *numbers) for key, numbers in sorted(by_domain.items()))
-    bulk.insert_many(connection, event_domains, names, rows, adding=counts)
-    names = ("task_id", "template_id", "digest", "nature", "url", "clicks", "recipients")
-    bulk.insert_many(connection, event_links, names, sorted(links), adding=("clicks", "recipients"))
+    _insert(connection, event_counts, counts, ((*key, *sums) for key, sums in sorted(by_hour.items())))
+    _insert(connection, event_domains, counts, ((*key, *sums) for key, sums in sorted(by_domain.items())))
+    _insert(connection, event_links, ("clicks", "recipients"), sorted(links))
+
+
+def _insert(
+    connection: Connection, table: sa.Table, adding: Sequence[str], rows: Iterable[Sequence[Any]]
+) -> None:
+    """Rows with a value for each of the table's columns, in their order."""
+    names = [column.name for column in table.columns]
+    bulk.insert_many(connection, table, names, rows, adding=adding)
 
 
 def _add_to(sums: dict[tuple[Any, ...], list[int]], key: tuple[Any, ...], numbers: Sequence[int]) -> None:

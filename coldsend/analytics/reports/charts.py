@@ -64,7 +64,7 @@ def moments_of(section: Section) -> Moments:
     if section.chart.kind == "days":
         rows, each = _without_gaps(section.rows, names)
     else:
-        known = {row[key]: row for row in section.rows}
+        known = {row[key]: dict(row) for row in section.rows}
         hours = [f"{hour:02}" for hour in range(24)]
         rows = [known.get(hour, {"hour": hour, **dict.fromkeys(names, 0)}) for hour in hours]
         each = "hour"

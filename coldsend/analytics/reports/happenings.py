@@ -32,7 +32,10 @@ def of_tasks(connection: Connection, task_ids: Collection[int]) -> list[Cell]:
     if not task_ids:
         return []
     after = rollups.position(connection)
-    return rollups.counted(connection, task_ids) + counting.since(connection, after, task_ids)
+    found = rollups.counted(connection, task_ids)
+    for first, last in counting.blocks(connection, after):
+        found += counting.cells(connection, first, last, task_ids)
+    return found
 
 
 def links_of(connection: Connection, task_ids: Collection[int]) -> list[Link]:
@@ -40,8 +43,10 @@ def links_of(connection: Connection, task_ids: Collection[int]) -> list[Link]:
     if not task_ids:
         return []
     after = rollups.position(connection)
-    later = counting.clicks(connection, after, None, task_ids)
-    return rollups.links(connection, task_ids) + of_links(connection, later)
+    found = rollups.links(connection, task_ids)
+    for first, last in counting.blocks(connection, after):
+        found += of_links(connection, first, last, task_ids)
+    return found
 
 
 def domains_of(connection: Connection, task_ids: Collection[int], count: int) -> Domains:
@@ -77,7 +82,9 @@ def of_domain(connection: Connection, task_ids: Collection[int], name: str) -> l
 
 def _later(connection: Connection, task_ids: Collection[int]) -> list[Cell]:
     after = rollups.position(connection)
-    found = counting.since(connection, after, task_ids, by_domain=True)
+    found: list[Cell] = []
+    for first, last in counting.blocks(connection, after):
+        found += counting.cells(connection, first, last, task_ids, by_domain=True)
     return [cell for cell in found if cell.type != EventType.SEND_API_TRY.value]
 
 
