@@ -10,7 +10,7 @@ import pytest
 from coldsend import clock
 from coldsend.daemon import idle
 from coldsend.database.engine import Database
-from coldsend.database.tables import campaigns, sender_quota, sender_services, task_contacts
+from coldsend.database.tables import campaigns, sender_quota, sender_services, task_contacts, tasks
 from coldsend.domain.states import CountKind
 from coldsend.pacing import quota
 from coldsend.stores import send_counts
@@ -165,3 +165,22 @@ def test_first_messages_that_leave_the_quota_to_follow_ups_do_not_keep_it(world:
     assert world.idle() or ends.date() != clock.now().date()
     world.change(task_contacts, row, scheduled_send_at=clock.now() + timedelta(days=3))
     assert not world.idle()
+
+
+def test_a_follow_up_whose_list_grows_does_not_keep_it(world: Expanded) -> None:
+    now = clock.now()
+    world.rows(world.task_id, "pending", scheduled_send_at=now + timedelta(days=1))
+    second = world.task(
+        world.campaign_id,
+        "second",
+        "sending",
+        actual_start_time=NOW,
+        follows_task_id=world.task_id,
+        follows_days=3,
+        enrolled_to=now,
+    )
+    assert world.idle(), "what it may get is due in days"
+    world.change(tasks, world.task_id, status="finished", actual_end_time=now)
+    assert not world.idle(), "its list is to be completed"
+    world.change(tasks, second, expanded_at=now)
+    assert not world.idle(), "and the task to be closed"

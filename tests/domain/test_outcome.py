@@ -112,3 +112,14 @@ def test_whatever_is_answered_the_row_ends_or_waits_visibly(
     if made.status != RowStatus.SENT:
         assert made.reason
     assert outcome_from_json(json.loads(made.to_json())) == made, "the journal gives it back"
+
+
+@given(st.one_of(st.none(), st.text(min_size=1, max_size=200)))
+def test_the_journal_gives_the_subject_back(subject: str | None) -> None:
+    """Of the short form, written by hand, and of the general one."""
+    answer = Answer(Phase.FINAL, 250, "2.0.0", "ok")
+    plain = outcomes.accepted(ATTEMPT, answer, NOW, "<m@x>", subject)
+    unknown = outcomes.unknown(ATTEMPT, NOW, "lost", "<m@x>", subject)
+    assert plain.plain
+    for made in (plain, unknown):
+        assert outcome_from_json(json.loads(made.to_json())) == made
