@@ -9,7 +9,7 @@ import typer
 
 from coldsend.domain.sequence import MOST_DAYS
 from coldsend.errors import UsageError
-from coldsend.planning.tasks import Following
+from coldsend.planning.wanted import Following
 
 AfterOption = Annotated[
     str | None,
