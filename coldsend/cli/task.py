@@ -220,7 +220,7 @@ def _service(one: dict[str, Any]) -> dict[str, Any]:
     return {
         **one,
         "state": "; ".join(gate["detail"] for gate in one["blocked_by"]) or "may send",
-        "left": f"{one['quota_left']:,} of {one['daily_quota']:,}",
+        "left": f"{one['quota_left']:,} of {one['limit_today']:,}",
         "throttle": f"{one['throttle_sec']:g} s" if one["throttle_sec"] else "-",
     }
 
