@@ -32,9 +32,9 @@ _DETAILS = {
     Gate.CONTACT_REMOVED: "the contact was removed",
     Gate.NO_SERVICE: "the task has no sender service that its creator may use",
     Gate.KEEPS_SERVICE: "must go out through a service that the task may not use",
-    Gate.SERVICE_FROZEN: "must go out through a service that is frozen",
-    Gate.QUOTA: "must go out through a service whose daily quota is 0",
-    Gate.HOURLY_QUOTA: "must go out through a service whose hourly quota is 0",
+    Gate.SERVICE_FROZEN: "every service they may go out through is frozen",
+    Gate.QUOTA: "every service they may go out through has a daily quota of 0",
+    Gate.HOURLY_QUOTA: "every service they may go out through has an hourly quota of 0",
     Gate.PROVIDER_PAUSED: "the service rests for the recipient's provider until a person lifts it",
     Gate.TASK_STATE: "the task is paused: coldsend task resume",
     Gate.STOPPED: "the sequence has been stopped for the address or its domain",
@@ -166,6 +166,8 @@ def _assumptions(campaign: RowMapping, demand: Demand) -> list[str]:
         found.append("the campaign is resumed now")
     elif campaign["status"] in (CampaignStatus.COMPLETED, CampaignStatus.CANCELLED):
         return [f"nothing more goes out: the campaign is {campaign['status']}"]
+    if not demand.tasks:
+        return ["nothing goes out: the campaign has no task that sends"]
     if any(task["follows_task_id"] for task in demand.tasks.values()):
         found.append("nobody replies, opens, clicks, bounces or unsubscribes; that makes follow-ups fewer")
     closed = [(one.name, one.closed[0]) for one in demand.world.carriers.values() if one.closed]

@@ -222,15 +222,21 @@ def everything(world: Foreseen) -> int:
     return campaign
 
 
-def test_everything_together_agrees_on_each_day(world: Foreseen) -> None:
+def test_everything_together_agrees_on_each_day_also_when_asked_again_half_way(world: Foreseen) -> None:
     campaign = everything(world)
     planned = world.plan(campaign)
+    world.engine.run(MONDAY + timedelta(days=4, hours=7))
+    sent = len(world.engine.sent)
+    again = world.plan(campaign)
     world.engine.run(MONDAY + timedelta(days=60))
     by_day = world.engine.by_day("Europe/Berlin")
     assert {day["date"]: day["sends"] for day in planned["days"]} == {
         day: sum(services.values()) for day, services in by_day.items()
     }
     assert planned["sends"] == 135
+    assert again["sends"] == 135 - sent
+    later = {day["date"]: day["sends"] for day in planned["days"][-len(again["days"]) + 1 :]}
+    assert {day["date"]: day["sends"] for day in again["days"][1:]} == later
     off = Counter[str]()
     for day in planned["days"]:
         found = {world.services[one]: count for one, count in by_day[day["date"]].items()}
