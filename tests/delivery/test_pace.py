@@ -236,6 +236,17 @@ def test_follow_ups_are_asked_first_and_keep_the_quota_they_need(database: Datab
     assert world.take_for({world.service_id: 10}) == [], "two are kept for what is due later today"
 
 
+def test_workers_with_an_old_view_do_not_take_what_follow_ups_need(database: Database) -> None:
+    world = Paced(database, daily_quota=5)
+    world.rows(world.task_id, "pending", 10)
+    later = clock.now() + MINUTE
+    world.rows(world.follow_up(), "pending", 4, sender_service_id=world.service_id, scheduled_send_at=later)
+    with database.read() as connection:
+        stale = views.read(connection, clock.now())
+    claimed = [len(world.turns.take([], {world.service_id: 5}, stale).claims) for _ in range(3)]
+    assert claimed == [1, 0, 0]
+
+
 def test_without_precedence_follow_ups_take_their_turn(database: Database) -> None:
     world = Paced(database, daily_quota=3)
     world.rows(world.task_id, "pending", 10)
