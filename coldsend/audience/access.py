@@ -101,8 +101,8 @@ def _messages(
     for row in mentioning:
         if row["id"] not in found and redactor.finds(row["from_email"]):
             found[row["id"]] = personal.message(connection, row["id"])
-    names = ("id", "kind", "category", "received_at", "from_email", "message_id")
-    names += ("subject", "text", "details")
+    whole = ("from_email", "message_id", "subject", "text", "details")
+    names = ("id", "kind", "category", "received_at", *whole)
     return [
         {name: found[key][name] for name in names} | {"raw": _readable(found[key]["raw"])}
         for key in sorted(found)

@@ -10,7 +10,7 @@ import typer
 
 from coldsend import clock
 from coldsend.analytics import overview
-from coldsend.cli import advice, campaign_stops, moment
+from coldsend.cli import advice, campaign_stops, follow_options, moment
 from coldsend.cli import campaign_dry_run as dry_run
 from coldsend.cli import campaign_options as option
 from coldsend.cli import plan as plan_shown
@@ -143,7 +143,11 @@ def show(campaign: Name) -> None:
     run.out.fields(found, {key: label for key, label in labels.items() if found[key] is not None})
     columns = {"id": "ID#", "name": "TASK", "status": "STATUS", "shown_recipients": "RECIPIENTS#"}
     columns |= {"shown_accepted": "ACCEPTED#", "shown_waiting": "WAITING#", "plan_time": "PLANNED (UTC)"}
-    rows = [{**task, **_counts(task)} for task in found["tasks"]]
+    rows = [
+        {**task, **_counts(task), "after": follow_options.told(task["follows"])} for task in found["tasks"]
+    ]
+    if any(row["after"] for row in rows):
+        columns |= {"after": "FOLLOWS"}
     run.out.console.print()
     run.out.table(rows, columns, empty=f"no tasks yet: coldsend task create {quote(found['name'])} NAME ..")
     step = _next_step(found)

@@ -88,7 +88,7 @@ def _experiment(
 
 
 def _following(connection: Connection, campaign: RowMapping, wanted: Following) -> dict[str, Any]:
-    """The columns of a follow-up; refused where what it follows is of another campaign, or never sends."""
+    """The columns of a follow-up; Refused where what it follows is of another campaign."""
     given = (
         wanted.after
         if "/" in wanted.after or wanted.after.isdecimal()
