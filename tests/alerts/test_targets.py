@@ -6,6 +6,7 @@ import asyncio
 import email
 import email.policy
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -168,6 +169,33 @@ def test_a_chat_that_refuses_is_a_failed_attempt_that_names_no_token(
         tell(Chat("chat:team", url))
     shown = str(caught.value) + "".join(capsys.readouterr()) + repr(Chat("chat:team", url))
     assert "hush-hush" not in shown
+
+
+class Talkative:
+    """An Apprise that quotes the URL where it fails."""
+
+    class Apprise:
+        def add(self, url: str) -> bool:
+            self.url = url
+            return True
+
+        def notify(self, **_: object) -> bool:
+            logging.getLogger("apprise").warning("Failed to send to %s", self.url)
+            return False
+
+    class NotifyType:
+        FAILURE = "failure"
+
+
+def test_what_apprise_says_is_told_without_tokens_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logbook.configure("debug")
+    monkeypatch.setattr(chat, "apprise", lambda: Talkative)
+    with pytest.raises(NotDelivered) as caught:
+        tell(Chat("chat:team", "slack://hush-hush-hush/abcdefgh"))
+    assert str(caught.value) == "Failed to send to slack://***/***"
+    assert "".join(capsys.readouterr()) == ""
 
 
 def test_tokens_are_taken_out_of_what_apprise_says() -> None:

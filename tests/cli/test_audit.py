@@ -83,7 +83,9 @@ def test_a_wrong_command_line_leaves_nothing_and_opens_no_database(
     assert sqlite_project.run("campaign", "create", check=False).code == 2
     assert sqlite_project.run("campaign", "create", "x", "--nonsense", check=False).code == 2
     (sqlite_project.folder / "coldsend.toml").write_text("nonsense = 1\n")
-    assert sqlite_project.run("campaign", "create", "x", check=False).code == 4
+    refused = sqlite_project.run("campaign", "create", "x", check=False)
+    assert refused.code == 4
+    assert "audit_failed" not in refused.err, "nobody tried"
     monkeypatch.undo()
     assert rows(sqlite_project) == []
 
