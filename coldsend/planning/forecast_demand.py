@@ -31,7 +31,8 @@ from coldsend.planning.forecast_world import Campaign, Line, Step, World
 from coldsend.stores import campaigns, expansion, forecast, tasks
 from coldsend.stores.forecast import Group, Grouping
 
-PARTS = 48  # of a day over which messages are spread
+# Parts of a day over which messages are spread; with more contacts than MANY fewer, each with enough of them.
+PARTS, PARTS_OF_MANY, MANY = 48, 12, 100_000
 _TO_SEND = (TaskStatus.DRAFT, TaskStatus.SCHEDULED, TaskStatus.SENDING, TaskStatus.PAUSED)
 _RUNNING = (TaskStatus.SCHEDULED, TaskStatus.SENDING)
 # Conditions that hold for nobody as long as nothing comes back.
@@ -86,6 +87,7 @@ class Reader:
         self._listed: dict[int, list[RowMapping]] = {}
         self._campaign_id = int(campaign["id"])
         self._services = Services(connection, now)
+        self._parts = PARTS if expansion.last_contact(connection) <= MANY else PARTS_OF_MANY
 
     def read(self) -> Demand:
         mine = [task for task in self._tasks_of(self._campaign_id) if task["status"] in _TO_SEND]
@@ -201,7 +203,7 @@ class Reader:
         calendar = self._calendars[campaign_id]
         return Grouping(
             places=not calendar.any_time or self._business_days(campaign_id),
-            parts=PARTS if calendar.spread else 1,
+            parts=self._parts if calendar.spread else 1,
             domains=self._services.limited_domains,
         )
 
@@ -234,7 +236,7 @@ class Reader:
         world.carriers = self._services.carriers
         world.campaigns = self._campaigns
         world.steps = {one.step.id: one.step for one in found}
-        filling = _Filling(world, AllHours(grid), self._now)
+        filling = _Filling(world, AllHours(grid), self._now, self._parts)
         for one in found:
             campaign_id = one.task["campaign_id"]
             filling.fill(one, self._calendars[campaign_id], business_days=self._business_days(campaign_id))
@@ -245,7 +247,8 @@ class Reader:
 class _Filling:
     """Puts what was counted into the world."""
 
-    def __init__(self, world: World, hours: AllHours, now: datetime) -> None:
+    def __init__(self, world: World, hours: AllHours, now: datetime, parts: int) -> None:
+        self._parts = parts
         self._world = world
         self._hours = hours
         self._now = now
@@ -253,7 +256,7 @@ class _Filling:
 
     def fill(self, found: _Found, calendar: Calendar, *, business_days: bool) -> None:
         step, task = found.step, found.task
-        parts = PARTS if calendar.spread else 1
+        parts = self._parts if calendar.spread else 1
 
         def hours_of(group: Group) -> GroupHours:
             return self._hours.of(
