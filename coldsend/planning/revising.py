@@ -13,7 +13,7 @@ from coldsend.domain.finding import Finding
 from coldsend.domain.states import TASK_ENDED, TaskStatus
 from coldsend.errors import ChangedMeanwhile, InvalidInput, WrongState
 from coldsend.planning import readiness
-from coldsend.planning.wanted import NewTask, columns, service_ids
+from coldsend.planning.wanted import NewTask, columns, require_no_limit, service_ids
 from coldsend.stores import campaigns, services, tasks
 
 NOT_FOLLOWING = {
@@ -53,6 +53,7 @@ def revise(
     campaign = campaigns.find(connection, row["campaign_id"])
     values = NOT_FOLLOWING | columns(connection, actor, campaign, wanted, resolve_task)
     _require_no_circle(connection, task_id, values["follows_task_id"])
+    require_no_limit(wanted)
     held = tasks.service_names(connection, [task_id]).get(task_id, [])
     kept = [int(services.find(connection, name)["id"]) for name in wanted.services if name in held]
     new = service_ids(connection, actor, [name for name in wanted.services if name not in held])

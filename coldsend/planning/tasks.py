@@ -28,7 +28,7 @@ from coldsend.domain.states import (
 )
 from coldsend.errors import ChangedMeanwhile, WrongState
 from coldsend.planning import expand, followups, readiness
-from coldsend.planning.wanted import Following, NewTask, columns, service_ids
+from coldsend.planning.wanted import Following, NewTask, columns, require_no_limit, service_ids
 from coldsend.stores import campaigns, enrolment, reports, tasks
 
 __all__ = [
@@ -99,6 +99,7 @@ def add(
         "status": status.value,
         "created_by": actor.id,
     }
+    require_no_limit(wanted)
     task_id = tasks.insert(connection, values, service_ids(connection, actor, wanted.services), now)
     row = tasks.get(connection, task_id)
     warnings: list[Finding] = []

@@ -112,6 +112,16 @@ def _following(connection: Connection, campaign: RowMapping, wanted: Following) 
     }
 
 
+def require_no_limit(wanted: NewTask) -> None:
+    """Refused where a follow-up names services: limited to others, its messages would wait for ever for the
+    one that they keep."""
+    if wanted.follows is not None and wanted.services:
+        raise Refused(
+            f"task {wanted.name!r} is a follow-up: it goes out through the service of the message before",
+            hint="name services for the first task only",
+        )
+
+
 def service_ids(connection: Connection, actor: Actor, given: Sequence[str]) -> list[int]:
     """Ids of services the actor may send through."""
     found = []

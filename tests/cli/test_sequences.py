@@ -82,6 +82,7 @@ class TestFollowUps:
             (FOLLOW, "2", "--after needs --days"),
             ((*FOLLOW, "--days", "0"), "2", "--days"),
             ((*FOLLOW, "--days", "3", "--if", "hungry"), "4", "not a condition"),
+            ((*FOLLOW, "--days", "3", "--service", "main"), "4", "the service of the message before"),
             ((*FOLLOW, "--days", "3", "--if", "opened", "--if", "no open"), "4", "nobody meets both"),
             ((*FOLLOW[:-1], "outro", "--days", "3"), "3", "has no task 'outro'"),
             ((*FOLLOW[:-1], "autumn/intro", "--days", "3"), "4", "another campaign"),
