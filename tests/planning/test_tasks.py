@@ -355,6 +355,13 @@ class TestOpenTasks:
             "campaign_id": active,
             "created_by": world.admin.id,
             "services": None,
+            "follows_task_id": None,
+            "time_zone": None,
+            "send_window": None,
+            "holidays": None,
+            "spread": False,
+            "followups_first": True,
+            "new_per_day": None,
         }
 
     def test_the_services_a_task_is_limited_to_come_with_it(self, world: World, campaign: int) -> None:
