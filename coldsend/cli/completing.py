@@ -36,7 +36,7 @@ def asked() -> bool:
 
 def answer(app: Any) -> int:
     """Write what may come next, as the shell wants it; returns the exit code."""
-    from typer.completion import completion_init, shell_complete  # noqa: PLC0415
+    from typer.completion import completion_init, shell_complete  # type: ignore[attr-defined] # noqa: PLC0415
 
     completion_init()
     run = context.Run()

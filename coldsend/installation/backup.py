@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -184,9 +185,8 @@ def _refuse_running(database: Database, now: datetime) -> None:
 def _as_one_file(target: Database) -> None:
     """Nothing of it stays in a second file, and it can be read where it cannot be written."""
     with target.engine.connect() as connection:
-        raw = connection.connection.dbapi_connection
-        assert raw is not None
-        raw.execute("PRAGMA journal_mode=DELETE")  # type: ignore[attr-defined]
+        raw: Any = connection.connection.dbapi_connection
+        raw.execute("PRAGMA journal_mode=DELETE")
 
 
 def _make_durable(path: Path) -> None:

@@ -55,7 +55,7 @@ def examine(host: str, port: int, tls: str, settings: SmtpSettings) -> Iterator[
         else:
             server = smtplib.SMTP(timeout=SECONDS, local_hostname=own_name)
         with server:
-            server._host = host  # type: ignore[attr-defined] - what its certificate must be for
+            server._host = host  # type: ignore[attr-defined] # what its certificate must be for
             _code, greeting = server.connect(host, port)
             if tls == "starttls":
                 server.starttls(context=context)
