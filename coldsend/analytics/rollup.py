@@ -1,7 +1,7 @@
 """Working the event log off into the roll-ups that reports read. A job of the scheduler that leads.
 
-Blocks of ids are counted from the oldest on, each in one transaction that also moves the position by
-compare-and-set: killed anywhere, or run by two, each event counts once.
+Blocks of ids are counted from the oldest on. What a block comes to is added in one transaction that also
+moves the position by compare-and-set: killed anywhere, or run by two, each event counts once.
 
 Ids are given out in order, but may be committed out of order, so a block is only closed when nothing older
 can still come. An id is given out by the statement that writes its row. So first it is waited until the
@@ -23,7 +23,7 @@ from coldsend import clock
 from coldsend.analytics.link_names import LinkNames
 from coldsend.database import views
 from coldsend.database.engine import Connection, Database
-from coldsend.domain import links
+from coldsend.domain.links import digest as link_digest
 from coldsend.stores import counting, rollups
 from coldsend.stores.counting import Click
 from coldsend.stores.rollups import Link
@@ -64,8 +64,7 @@ class RollUp:
             upto = self._closed(after, upto)
             if upto <= after:
                 break
-            found = self._database.run(lambda connection: _count(connection, after, upto, now))  # noqa: B023
-            counted += found or 0
+            counted += self._count(after, upto, now)
             if self._steady() > ends:
                 break
         return counted
@@ -102,14 +101,25 @@ class RollUp:
             open_ids = seen - counting.ids(connection, after, upto)
         return min(open_ids) - 1 if open_ids else upto
 
+    def _count(self, after: int, upto: int, now: datetime) -> int:
+        """Count one block; 0 where somebody else has, or a domain was forgotten meanwhile.
 
-def _count(connection: Connection, after: int, upto: int, now: datetime) -> int | None:
-    """One block in one transaction; None where somebody else has counted it."""
-    if not rollups.advance(connection, after, upto, now):
-        return None
-    found = counting.cells(connection, after, upto, by_domain=True)
-    rollups.add(connection, found, of_links(connection, after, upto))
-    return sum(cell.events for cell in found)
+        Counting takes long and changes nothing: no lock is held for it. The block is closed, so what is read
+        stays true, but for domains of people who are erased at the same moment.
+        """
+        with views.snapshot(self._database) as connection:  # of events that retention deletes, too
+            erasures = rollups.erasures(connection)
+            cells = counting.cells(connection, after, upto, by_domain=True)
+            links = of_links(connection, after, upto)
+
+        def write(connection: Connection) -> bool:
+            if rollups.locked_position(connection) != after or rollups.erasures(connection) != erasures:
+                return False
+            rollups.advance(connection, after, upto, now)
+            rollups.add(connection, cells, links)
+            return True
+
+        return sum(cell.events for cell in cells) if self._database.run(write) else 0
 
 
 def of_links(
@@ -130,7 +140,7 @@ def of_links(
         numbers[1] += _whose(click, name) not in seen
         seen.add(_whose(click, name))
     return [
-        Link(task_id, template_id, links.digest(name), nature, name, count, recipients)
+        Link(task_id, template_id, link_digest(name), nature, name, count, recipients)
         for (task_id, template_id, nature, name), (count, recipients) in sums.items()
     ]
 

@@ -17,6 +17,7 @@ from coldsend.domain.states import EventType
 
 COUNTED = "events"  # cursor: up to which id events are in the roll-ups
 DROPPED = "events_dropped"  # cursor: before which moment events may have been deleted
+ERASURES = "domains_forgotten"  # cursor: how often that was done
 ERASED_DOMAIN = "erased.invalid"
 
 
@@ -56,21 +57,27 @@ def position(connection: Connection) -> int:
 
 def locked_position(connection: Connection) -> int:
     """The same; whoever counts, or asks this, waits for the end of this transaction."""
-    _ensure(connection)
+    _ensure(connection, COUNTED)
     statement = sa.select(cursors.c.position).where(cursors.c.name == COUNTED).with_for_update()
     return int(connection.execute(statement).scalar_one())
 
 
 def advance(connection: Connection, before: int, upto: int, now: datetime) -> bool:
     """Move the position on, where it is still ``before``; what is in between must be added with it."""
-    _ensure(connection)
+    _ensure(connection, COUNTED)
     moved = sa.update(cursors).where(cursors.c.name == COUNTED, cursors.c.position == before)
     return connection.execute(moved.values(position=upto, moved_at=now)).rowcount == 1
 
 
-def _ensure(connection: Connection) -> None:
-    if connection.execute(sa.select(cursors.c.name).where(cursors.c.name == COUNTED)).first() is None:
-        row = {"name": COUNTED, "position": 0}
+def erasures(connection: Connection) -> int:
+    """How often a domain was forgotten: what was counted before must not be added after it."""
+    found = connection.execute(sa.select(cursors.c.position).where(cursors.c.name == ERASURES)).scalar()
+    return int(found or 0)
+
+
+def _ensure(connection: Connection, name: str) -> None:
+    if connection.execute(sa.select(cursors.c.name).where(cursors.c.name == name)).first() is None:
+        row = {"name": name, "position": 0}
         connection.execute(insert_ignore(cursors, connection.dialect.name).values(row))
 
 
@@ -122,7 +129,10 @@ def _add_to(sums: dict[tuple[Any, ...], list[int]], key: tuple[Any, ...], number
 
 def forget_domain(connection: Connection, domain: str) -> bool:
     """Count what was of a domain as of nobody's, unless a contact is left there; whether that was done."""
-    locked_position(connection)  # whoever is counting right now has read the domain before
+    locked_position(connection)  # whoever adds what it counted before waits, and sees that it is out of date
+    _ensure(connection, ERASURES)
+    again = sa.update(cursors).where(cursors.c.name == ERASURES)
+    connection.execute(again.values(position=cursors.c.position + 1))
     if connection.execute(sa.select(contacts.c.id).where(contacts.c.email_domain == domain).limit(1)).first():
         return False
     mine = event_domains.c.domain == domain

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from coldsend.analytics import rollup
+from coldsend.analytics.reports import happenings
 from coldsend.analytics.rollup import RollUp
-from coldsend.database.engine import Database
-from coldsend.database.tables import cursors, event_counts, event_domains, event_links, event_log
+from coldsend.database import bulk, views
+from coldsend.database.engine import Connection, Database
+from coldsend.database.tables import contacts, cursors, event_counts, event_domains, event_links, event_log
 from coldsend.stores import rollups
 from tests.analytics.log import Log
 from tests.planning.world import NOW
@@ -79,7 +82,7 @@ def test_a_block_that_is_killed_before_its_commit_counts_once(
     log.add(60)
     job = RollUp(log.database, grace=0)
     with monkeypatch.context() as patched:
-        patched.setattr(rollup, "of_links", lambda *_: 1 / 0)
+        patched.setattr(bulk, "insert_many", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             job.run(NOW)
     assert position(log.database) == 0
@@ -100,6 +103,27 @@ def test_two_that_count_at_once_count_each_block_once(log: Log, monkeypatch: pyt
     monkeypatch.setattr(one, "_closed", other_first)
     assert one.run(NOW) == 0
     assert_as_by_hand(log)
+
+
+def test_a_domain_that_is_forgotten_while_a_block_is_counted_does_not_come_back(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.add(200)
+    domain = "bob.example"
+    count = rollup.of_links
+
+    def forget(connection: Connection, after: int, upto: int) -> list[rollups.Link]:
+        monkeypatch.undo()
+        with log.database.begin() as other:
+            gone = sa.update(contacts).where(contacts.c.email_domain == domain)
+            other.execute(gone.values(email_domain=rollups.ERASED_DOMAIN))
+            assert rollups.forget_domain(other, domain)
+        return count(connection, after, upto)
+
+    monkeypatch.setattr(rollup, "of_links", forget)
+    assert RollUp(log.database, grace=0).run(NOW) == 200
+    assert_as_by_hand(log)
+    assert domain not in {key[1] for key in stored(log.database, event_domains, DOMAINS)}
 
 
 def test_it_stops_when_its_time_is_over_or_it_is_told_to(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +176,7 @@ def test_nothing_is_counted_that_is_not_old_enough(mariadb_url: str) -> None:
     steady = Steady()
     job = RollUp(database, steady=steady)
     log.add(5)
-    job.run(NOW)
+    assert job.run(NOW) == 0
     steady.now += rollup.GRACE
     log.add(5)
     assert job.run(NOW) == 5, "what was there at the first look, and no more"
@@ -165,6 +189,22 @@ def test_where_one_writes_at_a_time_nothing_is_waited_for(sqlite_url: str) -> No
     log.add(5)
     assert RollUp(database).run(NOW) == 5
     database.dispose()
+
+
+def test_a_block_that_is_counted_while_a_report_reads_changes_nothing_in_it(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.add(80)
+    read = rollups.counted
+
+    def later(connection: Connection, task_ids: Collection[int]) -> list[rollups.Cell]:
+        assert RollUp(log.database, grace=0).run(NOW) == 80
+        return read(connection, task_ids)
+
+    monkeypatch.setattr(rollups, "counted", later)
+    with views.snapshot(log.database) as connection:
+        cells = happenings.of_tasks(connection, log.tasks)
+    assert sum(cell.events for cell in cells) == 80
 
 
 def test_the_position_moves_by_compare_and_set(database: Database) -> None:
