@@ -13,7 +13,7 @@ from coldsend.domain.reply_rules import RULES
 
 
 class Nature(StrEnum):
-    """"" where a type of event knows no natures."""
+    """What is counted apart within a type of event; NONE where nothing is."""
 
     NONE = ""
     HUMAN = "human"  # opens and clicks
