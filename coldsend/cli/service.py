@@ -227,7 +227,8 @@ def show(name: option.Name) -> None:
     for key in ("health_status", "frozen_code", "frozen_reason", "cool_down_until", "cool_down_reason"):
         document.pop(key)
     lines = {"health": document.pop("health"), **document, **settings}
-    lines["ramp"] = pace_options.ramp_text(document["ramp"])
+    if ramp := document["ramp"]:
+        lines["ramp"] = f"{pace_options.ramp_text(ramp)}, since {ramp['since']}"
     lines["provider_pauses"] = [
         f"{one['provider']}: {one['reason']}" for one in document.get("provider_pauses", [])
     ]
