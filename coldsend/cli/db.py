@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import noun, verb
-from coldsend.database import checks, migrate
+from coldsend.database import checks, migrate, revision
 from coldsend.errors import Unreachable
 
 app = noun("The database and its schema.")
@@ -17,10 +17,10 @@ def upgrade() -> None:
     """Bring the schema up to this version. Safe to repeat, also after an interruption."""
     run = current()
     database = run.database_unchecked
-    before = migrate.status(database)
+    before = revision.status(database)
     _known_actor(run, before)
     migrate.upgrade(database)
-    after = migrate.status(database)
+    after = revision.status(database)
     document = {"from": before.revision, "to": after.revision, "applied": list(before.pending)}
     where = database.display_url()
     if before.pending:
@@ -35,7 +35,7 @@ def status() -> None:
     """Show the schema's revision; exit code 5 unless it is the one this version needs."""
     run = current()
     database = run.database_unchecked
-    at = migrate.status(database)
+    at = revision.status(database)
     _known_actor(run, at)
     run.out.fields(
         {
@@ -46,7 +46,7 @@ def status() -> None:
             "pending": list(at.pending),
         }
     )
-    migrate.require_current(database)
+    revision.require_current(database)
 
 
 @verb(app, "coldsend db check", "coldsend db check --json")
@@ -57,8 +57,8 @@ def check() -> None:
     """
     run = current()
     database = run.database_unchecked
-    migrate.require_current(database)
-    _known_actor(run, migrate.status(database))
+    revision.require_current(database)
+    _known_actor(run, revision.status(database))
     found = checks.findings(database)
     errors = sum(finding.severity == "error" for finding in found)
     where = database.display_url()
@@ -76,7 +76,7 @@ def check() -> None:
         )
 
 
-def _known_actor(run: Run, at: migrate.SchemaStatus) -> None:
+def _known_actor(run: Run, at: revision.SchemaStatus) -> None:
     """A wrong --as fails here too, as soon as there are users to know."""
     if at.is_current and run.acting_as is not None:
         _ = run.actor

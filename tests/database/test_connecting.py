@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from pymysql.converters import convert_datetime
 
-from coldsend.database import migrate
+from coldsend.database import revision
 from coldsend.database.connecting import moment
 from coldsend.database.engine import Database, parse_url, shown_url
 from coldsend.errors import Unreachable
@@ -32,7 +32,7 @@ def behind(url: str, *ports: int) -> str:
 def test_the_next_host_is_taken_where_one_is_away_or_hangs(mariadb_url: str, silent_port: int) -> None:
     database = Database(behind(mariadb_url, free_port(), silent_port), connect_timeout=1)
     started = time.monotonic()
-    assert migrate.status(database).is_current
+    assert revision.status(database).is_current
     assert time.monotonic() - started < 10
     database.dispose()
 
@@ -41,7 +41,7 @@ def test_a_server_that_never_greets_costs_the_connect_time_out_and_no_more(silen
     database = Database(f"mysql://u:p@127.0.0.1:{silent_port}/x", connect_timeout=1)
     started = time.monotonic()
     with pytest.raises(Unreachable, match="no greeting within 1 s"):
-        migrate.status(database)
+        revision.status(database)
     assert time.monotonic() - started < 5
     database.dispose()
 
@@ -50,7 +50,7 @@ def test_every_host_is_named_where_none_can_be_reached() -> None:
     first, second = free_port(), free_port()
     database = Database(f"mysql://u:p@127.0.0.1:{first},127.0.0.1:{second}/x", connect_timeout=1)
     with pytest.raises(Unreachable) as raised:
-        migrate.status(database)
+        revision.status(database)
     assert f"127.0.0.1:{first}'" in raised.value.message
     assert f"127.0.0.1:{second}'" in raised.value.message
     database.dispose()
@@ -60,7 +60,7 @@ def test_a_wrong_password_is_said_rather_than_that_another_host_is_away(mariadb_
     where = mariadb_url.rpartition("@")[2]
     database = Database(f"mysql://nobody:wrong@127.0.0.1:{free_port()},{where}", connect_timeout=1)
     with pytest.raises(Unreachable, match=r"Access denied .*1045"):
-        migrate.status(database)
+        revision.status(database)
     database.dispose()
 
 
