@@ -45,11 +45,13 @@ class TopLevel(TyperGroup):
             context_settings={"help_option_names": ["--help", "-h"]},
             commands={name: TyperCommand(name, short_help=sentence) for name, sentence in sentences.items()},
         )
+        self._placeholders = set(sentences)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Put the real command in the place of its placeholder."""
         name = args[0]
-        if name in self.commands:
+        if name in self._placeholders:
+            self._placeholders.remove(name)
             app = importlib.import_module(f"coldsend.cli.{name.replace('-', '_')}").app
             self.commands[name] = (get_group if name in NOUNS else get_command)(app)
         return super().resolve_command(ctx, args)
