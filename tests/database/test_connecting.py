@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
+from pymysql.constants.CLIENT import CAPABILITIES as DRIVERS
+from pymysql.constants.CLIENT import SSL
 from pymysql.converters import convert_datetime
 
 from coldsend.database import revision
@@ -15,12 +19,37 @@ from coldsend.database.engine import Database, parse_url, shown_url
 from coldsend.errors import Unreachable
 from tests.servers.ports import free_port
 
+CAPABILITIES = DRIVERS & ~SSL
+
 
 @pytest.fixture
 def silent_port() -> Iterator[int]:
     """A server that takes connections and never says anything, as one does that hangs."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+def first_words(url: str, capabilities: int) -> bytes:
+    """What a client says first to a server that can do this; the server hangs up then."""
+    told = struct.pack("<H", capabilities & 0xFFFF) + b"\x2d\x02\x00" + struct.pack("<H", capabilities >> 16)
+    greeting = b"\x0a8.0.0\0" + bytes(4) + b"saltsalt\0" + told + b"\x15" + bytes(10) + b"saltsaltsalt\0"
+    greeting += b"mysql_native_password\0"
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        with server.accept()[0] as peer:
+            peer.sendall(struct.pack("<I", len(greeting)) + greeting)
+            heard.append(peer.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        database = Database(url.format(port=server.getsockname()[1]), connect_timeout=5)
+        with pytest.raises(Unreachable):
+            revision.status(database)
+        database.dispose()
+        thread.join()
+    return heard[0]
 
 
 def behind(url: str, *ports: int) -> str:
@@ -62,6 +91,18 @@ def test_a_wrong_password_is_said_rather_than_that_another_host_is_away(mariadb_
     with pytest.raises(Unreachable, match=r"Access denied .*1045"):
         revision.status(database)
     database.dispose()
+
+
+@pytest.mark.parametrize("can_encrypt", [True, False])
+def test_what_is_said_is_encrypted_where_the_server_can(*, can_encrypt: bool) -> None:
+    said = first_words("mysql://u:secret@127.0.0.1:{port}/d", CAPABILITIES | (SSL if can_encrypt else 0))
+    assert (said[:4] == b"\x20\0\0\1") == can_encrypt, "a request to encrypt has 32 octets and no name"
+    assert (b"u\0" in said) != can_encrypt
+
+
+def test_a_server_that_cannot_encrypt_is_told_nothing_where_the_url_demands_it() -> None:
+    url = "mysql://u:secret@127.0.0.1:{port}/d?ssl_verify_cert=true"
+    assert first_words(url, CAPABILITIES) == b""
 
 
 def test_an_answer_that_does_not_come_ends_the_connection(mariadb_url: str) -> None:
