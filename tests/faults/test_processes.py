@@ -160,7 +160,7 @@ def test_what_hangs_is_given_up_and_when_it_goes_on_it_sends_nothing_and_settles
     owner = crew_owner(crew)
     assert owner == hung[1], "the service is owned by the sender that will be stopped"
     signal_all(signal.SIGSTOP, *hung)
-    crew.until_logged("worker_rescued", 2)
+    crew.until_logged("worker_rescued", 2, deadline=60)  # it may have been stopped holding locks
     slow = len(from_service(server.messages(), "slow"))
     scenario.until(lambda: len(from_service(server.messages(), "slow")) >= slow + 2, "it has a new owner")
     given_up = scenario.count("unknown")
