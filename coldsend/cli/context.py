@@ -84,9 +84,9 @@ class Run:
     @cached_property
     def database(self) -> Database:
         """The database, its schema known to be current; SchemaOutdated or Unreachable otherwise."""
-        from coldsend.database import migrate  # noqa: PLC0415
+        from coldsend.database import revision  # noqa: PLC0415
 
-        migrate.require_current(self.database_unchecked)
+        revision.require_current(self.database_unchecked)
         return self.database_unchecked
 
     @cached_property

@@ -14,7 +14,7 @@ import typer
 from coldsend import clock
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import changes, noun, reads
-from coldsend.database import checks, migrate
+from coldsend.database import checks, migrate, revision
 from coldsend.database.copying import Advance
 from coldsend.database.engine import Database
 from coldsend.domain.access import require_admin
@@ -29,10 +29,10 @@ def upgrade() -> None:
     """Bring the schema up to this version. Safe to repeat, also after an interruption."""
     run = current()
     database = run.database_unchecked
-    before = migrate.status(database)
+    before = revision.status(database)
     _known_actor(run, before)
     migrate.upgrade(database)
-    after = migrate.status(database)
+    after = revision.status(database)
     document = {"from": before.revision, "to": after.revision, "applied": list(before.pending)}
     where = database.display_url()
     if before.pending:
@@ -47,7 +47,7 @@ def status() -> None:
     """Show the schema's revision; exit code 5 unless it is the one this version needs."""
     run = current()
     database = run.database_unchecked
-    at = migrate.status(database)
+    at = revision.status(database)
     _known_actor(run, at)
     run.out.fields(
         {
@@ -58,7 +58,7 @@ def status() -> None:
             "pending": list(at.pending),
         }
     )
-    migrate.require_current(database)
+    revision.require_current(database)
 
 
 @reads(app, "coldsend db check", "coldsend db check --json")
@@ -69,8 +69,8 @@ def check() -> None:
     """
     run = current()
     database = run.database_unchecked
-    migrate.require_current(database)
-    _known_actor(run, migrate.status(database))
+    revision.require_current(database)
+    _known_actor(run, revision.status(database))
     found = checks.findings(database)
     errors = sum(finding.severity == "error" for finding in found)
     where = database.display_url()
@@ -126,7 +126,7 @@ def restore(
     """
     run, now = current(), clock.now()
     target = run.database_unchecked
-    _known_actor(run, migrate.status(target))
+    _known_actor(run, revision.status(target))
     with use.opened(file) as source, _counted(run, "restore", source, times=3) as advance:
         try:
             keys = run.keys
@@ -213,7 +213,7 @@ def _moved(made: use.Moved) -> dict[str, Any]:
     return {"rows": made.rows, "taken_at": made.taken_at, "tables": tables}
 
 
-def _known_actor(run: Run, at: migrate.SchemaStatus) -> None:
+def _known_actor(run: Run, at: revision.SchemaStatus) -> None:
     """A wrong --as fails here too, as soon as there are users to know."""
     if at.is_current and run.acting_as is not None:
         _ = run.actor

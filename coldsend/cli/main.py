@@ -45,13 +45,16 @@ class TopLevel(TyperGroup):
             context_settings={"help_option_names": ["--help", "-h"]},
             commands={name: TyperCommand(name, short_help=sentence) for name, sentence in sentences.items()},
         )
+        self._made_of: dict[str, Any] = {}
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Put the real command in the place of its placeholder."""
         name = args[0]
         if name in self.commands:
             app = importlib.import_module(f"coldsend.cli.{name.replace('-', '_')}").app
-            self.commands[name] = (get_group if name in NOUNS else get_command)(app)
+            if self._made_of.get(name) is not app:
+                self._made_of[name] = app
+                self.commands[name] = (get_group if name in NOUNS else get_command)(app)
             if completing.asked():
                 completing.add_names(name, self.commands[name])
         return super().resolve_command(ctx, args)

@@ -8,7 +8,9 @@ reported at once, each with its key and line (``config/loading.py``).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -331,7 +333,8 @@ SECTIONS: dict[str, type[Any]] = {
 }
 
 
-def all_keys() -> list[Key]:
+@cache
+def all_keys() -> Sequence[Key]:
     """Every key there is, top level first, in the order of the classes above."""
     found: list[Key] = []
     for section, owner in [("", Settings), *SECTIONS.items()]:
@@ -341,4 +344,4 @@ def all_keys() -> list[Key]:
             for f in fields(owner)
             if "doc" in f.metadata
         )
-    return found
+    return tuple(found)

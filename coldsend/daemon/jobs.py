@@ -33,7 +33,6 @@ from coldsend.database.engine import Connection, Database
 from coldsend.delivery.enlisting import enlist, keep_journal
 from coldsend.delivery.rescue import Rescuer
 from coldsend.errors import ColdsendError
-from coldsend.inbox.polling import Poller
 from coldsend.pacing import quota
 from coldsend.planning import experiments, lifecycle
 from coldsend.stores import leases, mailboxes, workers
@@ -148,6 +147,9 @@ class Jobs:
         with self.database.read() as connection:
             if not mailboxes.enabled(connection):
                 return
+        # Loaded once there is a mailbox: what reads messages is a fifth of what a scheduler loads to start.
+        from coldsend.inbox.polling import Poller  # noqa: PLC0415
+
         keys = load_key_ring(self.settings)
         Poller(self.database, self.settings, keys, clock.now, self.should_stop).poll_due()
 

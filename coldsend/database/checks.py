@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.engine import Connection
 
-from coldsend.database import administration, migrate
+from coldsend.database import administration, revision
 from coldsend.database.differences import differences
 from coldsend.database.engine import Database
 from coldsend.domain.finding import Finding
@@ -87,7 +87,7 @@ RULES = (
 def findings(database: Database) -> list[Finding]:
     """Everything found, errors first. A database that is out of reach or lacks the schema is one finding."""
     try:
-        migrate.require_current(database)
+        revision.require_current(database)
         with database.read() as connection:
             found = [*version(connection), *settings(connection), *differences(connection)]
     except Unreachable as error:

@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import ssl
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import pymysql
@@ -83,7 +85,7 @@ def _the_one_to_tell(errors: Sequence[pymysql.err.Error]) -> pymysql.err.Error:
 
 def _open(address: Address, parameters: dict[str, Any], timeout: float) -> Any:
     host, port = address
-    connection: Any = pymysql.connect(**{**parameters, "host": host, "port": port, "defer_connect": True})
+    connection = _unopened({**parameters, "host": host, "port": port, "defer_connect": True})
     try:
         greeted = _greeted(address, timeout)
     except OSError as error:
@@ -96,6 +98,24 @@ def _open(address: Address, parameters: dict[str, Any], timeout: float) -> Any:
         greeted.close()
         raise
     return connection
+
+
+def _unopened(parameters: dict[str, Any]) -> Any:
+    """A connection that is not made yet: encrypted where the server can, unless the URL says more of TLS."""
+    if any(name.startswith("ssl") for name in parameters):
+        return pymysql.connect(**parameters)
+    # What the driver does by itself, but for loading every authority each time, to believe none in the end.
+    connection: Any = pymysql.connect(**parameters, ssl_disabled=True)
+    connection.ssl, connection.ctx = True, _unverified()
+    return connection
+
+
+@cache
+def _unverified() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _greeted(address: Address, timeout: float) -> socket.socket:

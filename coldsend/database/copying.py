@@ -5,7 +5,7 @@ a stream and written in batches, so that memory does not grow with them. What wa
 the number and digest of the rows of each table must be those of the source.
 
 All or nothing: from before its first row until all is known to be right the target is marked as half copied
-(:data:`coldsend.database.migrate.HALF_COPIED`), and no command works with it. A copy that was interrupted
+(:data:`coldsend.database.revision.HALF_COPIED`), and no command works with it. A copy that was interrupted
 begins anew when it is run again.
 """
 
@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 
-from coldsend.database import administration, dialect, migrate
+from coldsend.database import administration, dialect, migrate, revision
 from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
 from coldsend.database.types import UtcDateTime, naive_time
@@ -58,7 +58,7 @@ def copy(
     Unreachable where a schema is not this version's or what arrived is not what was sent, InvalidInput where
     a value does not fit.
     """
-    migrate.require_current(source)
+    revision.require_current(source)
     _prepare(target)
     with (
         source.errors_translated(),
@@ -75,7 +75,7 @@ def copy(
         with _in_words(target):
             _continue_ids(reader, writer)
             finish(writer)
-            migrate.set_half_copied(writer, begins=False)
+            revision.set_half_copied(writer, begins=False)
             writer.commit()
     return arrived
 
@@ -114,11 +114,11 @@ def what_is_there(connection: Connection) -> list[str]:
 
 def _prepare(target: Database) -> None:
     """This version's schema, and no rows that would be lost."""
-    at = migrate.status(target)
+    at = revision.status(target)
     if at.is_half_copied:
         return
     if at.revision is not None:
-        migrate.require_current(target)
+        revision.require_current(target)
     migrate.upgrade(target)
     with target.read() as connection:
         there = what_is_there(connection)
@@ -131,7 +131,7 @@ def _prepare(target: Database) -> None:
 
 
 def _begin(writer: Connection) -> None:
-    migrate.set_half_copied(writer, begins=True)
+    revision.set_half_copied(writer, begins=True)
     writer.commit()
     for name in _PLAIN:
         administration.empty(writer, name)

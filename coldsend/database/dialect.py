@@ -39,6 +39,10 @@ OTHER_HOSTS = "other_hosts"  # in a URL's query: nodes of a cluster besides the 
 DEFAULT_PORT = 3306
 ANSWER_SECONDS = 300.0
 
+# A process that is stopped in the middle of a transaction would keep its locks, and whoever settles its rows
+# waiting, until it goes on: the server ends its connection instead. MySQL has nothing like it.
+IDLE_SECONDS = 20
+
 SQLITE_BUSY_SECONDS = 30
 BUSY_TIMEOUT = "timeout"  # in a URL's query: other than that
 READ_ONLY = "mode"  # in a URL's query, "ro": a file that nothing is changed in, not even its journal mode
@@ -89,6 +93,8 @@ def _mysql_session(dbapi_connection: Any, _record: Any) -> None:
             "SET SESSION time_zone='+00:00', "
             "sql_mode='STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO'"
         )
+        if "MariaDB" in dbapi_connection.get_server_info():
+            cursor.execute(f"SET SESSION idle_write_transaction_timeout={IDLE_SECONDS}")
         if in_cluster(dbapi_connection):
             # Each transaction begins with what other nodes had committed by then: a suppression, a pause and
             # the rows of a dead worker must be seen whichever node they were written on. Waited for once a

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from coldsend.config.secrets import KeyRing
-from coldsend.database import copying, migrate
+from coldsend.database import copying, revision
 from coldsend.database.copying import Advance, Tally
 from coldsend.database.engine import Database, read_only
 from coldsend.errors import InvalidInput, NotFound, Refused, WrongState
@@ -134,7 +134,7 @@ def opened(file: Path) -> Iterator[Database]:
             raise InvalidInput(f"{file} is no backup: it is not a SQLite database")
     source = Database(read_only(file))
     try:
-        at = migrate.status(source)
+        at = revision.status(source)
         if not at.is_current:
             raise Refused(
                 f"{file} is of schema {at.revision or 'nobody knows which'}, this version needs {at.head}",

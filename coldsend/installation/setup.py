@@ -25,7 +25,7 @@ from coldsend.config.secrets import (
     write_key_file,
 )
 from coldsend.config.settings import Key, Settings, all_keys
-from coldsend.database import migrate
+from coldsend.database import migrate, revision
 from coldsend.database.engine import Database, parse_url, sqlite_file
 from coldsend.domain.access import checked_username
 from coldsend.domain.states import Role
@@ -146,7 +146,7 @@ def _password_notes(wish: Wish, file: Path) -> tuple[str, ...]:
 
 
 def _schema(database: Database) -> Step:
-    before = migrate.status(database)
+    before = revision.status(database)
     migrate.upgrade(database)
     file = sqlite_file(database.url)
     if file is not None and before.revision is None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from coldsend import clock
-from coldsend.database import migrate
+from coldsend.database import revision
 from coldsend.database.engine import Connection, Database
 from coldsend.domain.alert import AlertKind, DeliveryStatus
 from coldsend.domain.gates import ServiceFacts
@@ -30,7 +30,7 @@ UNDELIVERED = (DeliveryStatus.PENDING, DeliveryStatus.GIVEN_UP)
 def of_database(database: Database, now: datetime, lease_seconds: float) -> Readings:
     """All that the database tells at ``now``; Unreachable where it does not answer."""
     started = clock.monotonic()
-    status = migrate.status(database)
+    status = revision.status(database)
     found: Readings = {
         "coldsend_database_up": _one(1),
         "coldsend_schema_current": _one(status.is_current),

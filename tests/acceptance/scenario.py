@@ -5,6 +5,7 @@ The oracle is the SMTP server's own record; what the database says is only compa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -117,6 +118,18 @@ class Scenario:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        # Sender processes that a failed test has left stopped: their locks would hold up the next test.
+        for pid in self._left_behind():
+            os.kill(pid, signal.SIGKILL)
+
+    def _left_behind(self) -> list[int]:
+        """Processes that still work in the project's folder."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (folder / "cwd").readlink() == self.project.folder and int(folder.name) != os.getpid():
+                    found.append(int(folder.name))
+        return found
 
 
 def _lives(pid: int) -> bool:

@@ -48,6 +48,7 @@ def test_with_the_servers_record_a_person_brings_every_unknown_row_to_its_true_e
     assert_nobody_twice(messages)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_running_task_tells_its_rate_and_its_time_left_and_its_sender_what_it_does(
     scenario: Scenario, server: RecordingServer
 ) -> None:

@@ -59,6 +59,7 @@ def test_ten_kills_while_rows_are_sending(scenario: Scenario, server: RecordingS
     assert statuses["sent"] <= len(messages) <= statuses["sent"] + statuses.get("unknown", 0)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_stopped_scheduler_drains_within_ten_seconds(scenario: Scenario, server: RecordingServer) -> None:
     server.control(latency={"final": 0.2})
     scenario.service("alpha", server)
@@ -75,6 +76,7 @@ def test_a_stopped_scheduler_drains_within_ten_seconds(scenario: Scenario, serve
     assert scenario.project.json("worker", "list") == []
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_a_second_scheduler_is_harmless(scenario: Scenario, server: RecordingServer) -> None:
     scenario.service("alpha", server)
     scenario.templates(3)

@@ -55,6 +55,9 @@ def test_twenty_thousand_contacts_through_two_quotas_and_two_days(
     assert scenario.project.json("campaign", "show", "spring")["status"] == "completed"
 
 
+@pytest.mark.parametrize(
+    "database_url", ["mariadb"], indirect=True
+)  # SQLite: domain and stores have tests of their own
 def test_throttle_gaps_are_never_undercut_by_three_workers(
     scenario: Scenario, server: RecordingServer
 ) -> None:

@@ -99,6 +99,7 @@ def embedded(sqlite_project: Project) -> Iterator[Scenario]:
     made.close()
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_a_scheduler_shows_the_sum_of_its_senders_whatever_becomes_of_them(
     scenario: Scenario, server: RecordingServer
 ) -> None:

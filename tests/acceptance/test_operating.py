@@ -12,6 +12,7 @@ from tests.servers.smtp import RecordingServer
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_service_whose_password_is_refused_freezes_and_its_work_moves(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -58,6 +59,7 @@ def test_pause_holds_everything_and_resume_goes_on(scenario: Scenario, server: R
     assert_nobody_twice(server.wait_for(600))
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_cancel_skips_what_is_left(scenario: Scenario, server: RecordingServer) -> None:
     server.control(latency={"final": 0.02})
     scenario.service("alpha", server, connections=2)
@@ -76,12 +78,12 @@ def test_cancel_skips_what_is_left(scenario: Scenario, server: RecordingServer) 
 def test_an_address_suppressed_while_queued_gets_nothing(scenario: Scenario, server: RecordingServer) -> None:
     scenario.service("alpha", server, throttle_sec="0.02")
     scenario.templates(1)
-    scenario.contacts(200)
+    scenario.contacts(110)
     scenario.campaign()
     process = scenario.command("scheduler", "run", "--until-idle")
     server.wait_for(20)
     gone = {message.rcpt_to[0] for message in server.messages()}
-    late = [f"p{n}@example.com" for n in range(200) if f"p{n}@example.com" not in gone][-50:]
+    late = [f"p{n}@example.com" for n in range(110) if f"p{n}@example.com" not in gone][-50:]
     scenario.project.run("suppression", "add", *(address.upper() for address in late))
     in_time = {m.rcpt_to[0] for m in server.messages()}
     assert process.wait(120) == 0
@@ -92,6 +94,7 @@ def test_an_address_suppressed_while_queued_gets_nothing(scenario: Scenario, ser
     assert scenario.statuses()["skipped"] >= 40
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_not(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_passing_refusal_is_tried_again_and_a_lasting_one_is_not(
     assert [entry["value"] for entry in suppressed] == ["p2@example.com"]
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_service_that_cannot_be_opened_rests_with_the_reason_and_ends_nobodys_waiting(
     scenario: Scenario, server: RecordingServer
 ) -> None:

@@ -345,6 +345,7 @@ print(json.dumps([result.imported, result.rejected, result.rejects_file, peak, g
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # memory is that of the reading
 def test_of_200000_rows_exactly_the_bad_ones_are_rejected_in_flat_memory(
     database_url: str, tmp_path: Path
 ) -> None:

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from alembic.config import Config
 
-from coldsend.database import migrate
+from coldsend.database import migrate, revision
 from coldsend.database.engine import parse_url
 from tests.architecture.commands import COMMANDS
 from tests.conftest import Project, Result
@@ -34,21 +33,14 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Use:
 def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """coldsend as if its next version had one more migration."""
     folder = tmp_path / "migrations"
-    shutil.copytree(migrate.schema_folder() / "migrations", folder)
+    shutil.copytree(revision.schema_folder() / "migrations", folder)
     (folder / "versions" / "9000_next.py").write_text(
         "from coldsend.database import steps\nimport sqlalchemy as sa\n"
         "revision = '9000'\ndown_revision = '0004'\n"
         "def upgrade():\n    steps.create_table('next_one', sa.Column('x', sa.Integer()))\n"
         "def downgrade():\n    steps.drop_table('next_one')\n"
     )
-    real = migrate.config
-
-    def config(*arguments: object) -> Config:
-        made = real(*arguments)  # type: ignore[arg-type]
-        made.set_main_option("script_location", str(folder))
-        return made
-
-    monkeypatch.setattr(migrate, "config", config)
+    monkeypatch.setattr(revision, "schema_folder", lambda: tmp_path)
 
 
 def refused(project: Project, *command: str) -> Result:

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from coldsend.database import administration, checks
+from coldsend.database import administration, checks, migrate
 from coldsend.database.engine import Database
 from coldsend.domain.finding import Finding
 from tests.conftest import database_on, run_name
@@ -151,7 +151,7 @@ def found_on_a_spoiled_server(mariadb_server: str) -> list[tuple[str, str, str]]
     """What is found after all of that was done to one database."""
     with database_on(mariadb_server, f"{run_name()}_spoiled") as url:
         database = Database(url)
-        checks.migrate.upgrade(database)
+        migrate.upgrade(database)
         change(database, *(statement for statement, _subject, _message in BY_HAND))
         result = found(database)
         database.dispose()
@@ -176,7 +176,7 @@ def test_nothing_else_is_found_on_that_server(found_on_a_spoiled_server: list[tu
 
 def test_an_enum_that_allows_other_values_is_found_on_sqlite(empty_sqlite_url: str) -> None:
     database = Database(empty_sqlite_url)
-    checks.migrate.upgrade(database)
+    migrate.upgrade(database)
     change(
         database,
         "PRAGMA writable_schema=ON",
@@ -264,5 +264,5 @@ def test_errors_come_before_warnings(altered: Database) -> None:
 @pytest.fixture
 def altered(empty_database: Database) -> Database:
     """A migrated database that the test may spoil."""
-    checks.migrate.upgrade(empty_database)
+    migrate.upgrade(empty_database)
     return empty_database

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 import time
 from collections.abc import Iterator
 
 import pytest
+from pymysql.constants.CLIENT import CAPABILITIES as DRIVERS
+from pymysql.constants.CLIENT import SSL
 from pymysql.converters import convert_datetime
 
-from coldsend.database import migrate
+from coldsend.database import revision
 from coldsend.database.connecting import moment
 from coldsend.database.engine import Database, parse_url, shown_url
 from coldsend.errors import Unreachable
 from tests.servers.ports import free_port
+
+CAPABILITIES = DRIVERS & ~SSL
 
 
 @pytest.fixture
@@ -21,6 +27,29 @@ def silent_port() -> Iterator[int]:
     """A server that takes connections and never says anything, as one does that hangs."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
+
+
+def first_words(url: str, capabilities: int) -> bytes:
+    """What a client says first to a server that can do this; the server hangs up then."""
+    told = struct.pack("<H", capabilities & 0xFFFF) + b"\x2d\x02\x00" + struct.pack("<H", capabilities >> 16)
+    greeting = b"\x0a8.0.0\0" + bytes(4) + b"saltsalt\0" + told + b"\x15" + bytes(10) + b"saltsaltsalt\0"
+    greeting += b"mysql_native_password\0"
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        with server.accept()[0] as peer:
+            peer.sendall(struct.pack("<I", len(greeting)) + greeting)
+            heard.append(peer.recv(65536))
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        database = Database(url.format(port=server.getsockname()[1]), connect_timeout=5)
+        with pytest.raises(Unreachable):
+            revision.status(database)
+        database.dispose()
+        thread.join()
+    return heard[0]
 
 
 def behind(url: str, *ports: int) -> str:
@@ -32,7 +61,7 @@ def behind(url: str, *ports: int) -> str:
 def test_the_next_host_is_taken_where_one_is_away_or_hangs(mariadb_url: str, silent_port: int) -> None:
     database = Database(behind(mariadb_url, free_port(), silent_port), connect_timeout=1)
     started = time.monotonic()
-    assert migrate.status(database).is_current
+    assert revision.status(database).is_current
     assert time.monotonic() - started < 10
     database.dispose()
 
@@ -41,7 +70,7 @@ def test_a_server_that_never_greets_costs_the_connect_time_out_and_no_more(silen
     database = Database(f"mysql://u:p@127.0.0.1:{silent_port}/x", connect_timeout=1)
     started = time.monotonic()
     with pytest.raises(Unreachable, match="no greeting within 1 s"):
-        migrate.status(database)
+        revision.status(database)
     assert time.monotonic() - started < 5
     database.dispose()
 
@@ -50,7 +79,7 @@ def test_every_host_is_named_where_none_can_be_reached() -> None:
     first, second = free_port(), free_port()
     database = Database(f"mysql://u:p@127.0.0.1:{first},127.0.0.1:{second}/x", connect_timeout=1)
     with pytest.raises(Unreachable) as raised:
-        migrate.status(database)
+        revision.status(database)
     assert f"127.0.0.1:{first}'" in raised.value.message
     assert f"127.0.0.1:{second}'" in raised.value.message
     database.dispose()
@@ -60,8 +89,20 @@ def test_a_wrong_password_is_said_rather_than_that_another_host_is_away(mariadb_
     where = mariadb_url.rpartition("@")[2]
     database = Database(f"mysql://nobody:wrong@127.0.0.1:{free_port()},{where}", connect_timeout=1)
     with pytest.raises(Unreachable, match=r"Access denied .*1045"):
-        migrate.status(database)
+        revision.status(database)
     database.dispose()
+
+
+@pytest.mark.parametrize("can_encrypt", [True, False])
+def test_what_is_said_is_encrypted_where_the_server_can(*, can_encrypt: bool) -> None:
+    said = first_words("mysql://u:secret@127.0.0.1:{port}/d", CAPABILITIES | (SSL if can_encrypt else 0))
+    assert (said[:4] == b"\x20\0\0\1") == can_encrypt, "a request to encrypt has 32 octets and no name"
+    assert (b"u\0" in said) != can_encrypt
+
+
+def test_a_server_that_cannot_encrypt_is_told_nothing_where_the_url_demands_it() -> None:
+    url = "mysql://u:secret@127.0.0.1:{port}/d?ssl_verify_cert=true"
+    assert first_words(url, CAPABILITIES) == b""
 
 
 def test_an_answer_that_does_not_come_ends_the_connection(mariadb_url: str) -> None:

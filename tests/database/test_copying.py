@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from coldsend.database import copying, migrate
+from coldsend.database import copying, migrate, revision
 from coldsend.database.engine import Connection, Database, read_only
 from coldsend.database.tables import (
     contact_tags,
@@ -137,7 +137,7 @@ def test_everything_arrives_as_it_was_and_ids_go_on(pair: tuple[Database, Databa
     seen: list[int] = []
     tables = copying.copy(database, target, seen.append, nothing)
     assert contents(target) == contents(database)
-    assert migrate.status(target).is_current
+    assert revision.status(target).is_current
     rows = sum(tally.rows for tally in tables.values())
     assert rows == sum(map(len, contents(database).values()))
     assert sum(seen) == 2 * rows  # what a progress bar is made for
@@ -173,8 +173,8 @@ def test_a_copy_that_is_interrupted_leaves_what_nothing_works_with_and_begins_an
 
     with pytest.raises(KeyboardInterrupt):
         copying.copy(source, mariadb_target, ignored, power_cut)
-    assert migrate.status(mariadb_target).state == migrate.HALF_COPIED
-    for use in (migrate.require_current, migrate.upgrade):
+    assert revision.status(mariadb_target).state == revision.HALF_COPIED
+    for use in (revision.require_current, migrate.upgrade):
         with pytest.raises(SchemaOutdated, match="holds a part of another one"):
             use(mariadb_target)
     with source.begin() as connection:
@@ -198,7 +198,7 @@ def test_what_does_not_arrive_as_it_was_is_found(source: Database, mariadb_targe
 
     with pytest.raises(Unreachable, match="1 tables differ; contacts"):
         copying.copy(source, mariadb_target, meddle, nothing)
-    assert migrate.status(mariadb_target).state == migrate.HALF_COPIED
+    assert revision.status(mariadb_target).state == revision.HALF_COPIED
 
 
 def test_a_database_that_init_has_made_is_as_good_as_an_empty_one(source: Database, target: Database) -> None:
@@ -217,7 +217,7 @@ def test_a_database_with_rows_in_it_is_left_alone(source: Database, target: Data
     with pytest.raises(WrongState, match="is not empty: it has rows in sender_services"):
         copying.copy(source, target, ignored, nothing)
     assert contents(target) == before
-    assert migrate.status(target).is_current
+    assert revision.status(target).is_current
 
 
 def test_a_value_that_does_not_fit_names_its_column(source: Database, mariadb_target: Database) -> None:
@@ -271,7 +271,7 @@ def test_a_file_that_is_only_read_is_not_touched(sqlite_url: str, tmp_path: Path
         raw.execute("PRAGMA journal_mode=DELETE")
     changed = file.stat().st_mtime_ns
     database = Database(read_only(file))
-    assert migrate.status(database).is_current
+    assert revision.status(database).is_current
     with pytest.raises(sa.exc.DBAPIError), database.engine.begin() as connection:
         connection.execute(sa.delete(users))
     database.dispose()

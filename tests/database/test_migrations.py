@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 from alembic import command
+from alembic.script import ScriptDirectory
 from sqlalchemy import event
 
-from coldsend.database import migrate
+from coldsend.database import migrate, revision
 from coldsend.database.differences import differences
 from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
@@ -43,9 +44,9 @@ def cut_after(empty_database: Database) -> Iterator[list[int]]:
 
 
 def test_upgrade_from_nothing_makes_the_schema_of_the_metadata(empty_database: Database) -> None:
-    assert migrate.status(empty_database).state == "empty"
+    assert revision.status(empty_database).state == "empty"
     migrate.upgrade(empty_database)
-    assert migrate.status(empty_database).state == "current"
+    assert revision.status(empty_database).state == "current"
     assert tables_of(empty_database) == set(metadata.tables) | {"alembic_version"}
     with empty_database.read() as connection:
         assert differences(connection) == []
@@ -64,9 +65,9 @@ def test_downgrade_leaves_nothing_and_the_way_up_is_open(empty_database: Databas
     migrate.upgrade(empty_database)
     migrate.downgrade(empty_database, "base")
     assert tables_of(empty_database) <= {"alembic_version", "sqlite_sequence"}
-    assert migrate.status(empty_database).state == "empty"
+    assert revision.status(empty_database).state == "empty"
     migrate.upgrade(empty_database)
-    assert migrate.status(empty_database).state == "current"
+    assert revision.status(empty_database).state == "current"
 
 
 def test_alembic_itself_finds_nothing_to_generate(empty_database: Database) -> None:
@@ -84,9 +85,9 @@ def test_an_interrupted_upgrade_is_finished_by_running_it_again(
         migrate.upgrade(empty_database)
     cut_after.clear()
     with pytest.raises(SchemaOutdated):
-        migrate.require_current(empty_database)
+        revision.require_current(empty_database)
     migrate.upgrade(empty_database)
-    migrate.require_current(empty_database)
+    revision.require_current(empty_database)
     with empty_database.read() as connection:
         assert differences(connection) == []
 
@@ -151,7 +152,7 @@ def test_a_database_of_a_newer_coldsend_is_left_alone(empty_database: Database) 
     migrate.upgrade(empty_database)
     with empty_database.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    assert migrate.status(empty_database).state == "newer"
+    assert revision.status(empty_database).state == "newer"
     with pytest.raises(SchemaOutdated, match="9999") as caught:
         migrate.upgrade(empty_database)
     assert "install that version" in caught.value.hint
@@ -161,7 +162,7 @@ def test_looking_at_a_sqlite_file_that_does_not_exist_does_not_create_it(
     empty_sqlite_url: str, tmp_path: object
 ) -> None:
     database = Database(empty_sqlite_url)
-    assert migrate.status(database).state == "empty"
+    assert revision.status(database).state == "empty"
     assert not migrate.sqlite_file(database.url).exists()  # type: ignore[union-attr]
 
 
@@ -237,3 +238,9 @@ def test_suppressions_keep_while_their_unique_key_is_replaced_and_back(empty_dat
     migrate.upgrade(empty_database)
     with empty_database.read() as connection:
         assert connection.execute(told).all() == [("a:bob@x.com", "complaint", "")]
+
+
+def test_the_files_of_the_chain_are_named_as_alembic_walks_it() -> None:
+    script = ScriptDirectory.from_config(migrate.config())
+    walked = [entry.revision for entry in script.walk_revisions()]
+    assert revision.known_revisions() == walked[::-1]

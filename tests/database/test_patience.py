@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from coldsend.database import dialect
 from coldsend.database import engine as module
 from coldsend.database.engine import Database, parse_url
 from coldsend.database.tables import signing_keys
@@ -77,3 +78,26 @@ def test_the_url_says_how_long_a_lock_is_waited_for(locked: Database) -> None:
 def test_a_timeout_that_is_no_number_is_refused(timeout: str) -> None:
     with pytest.raises(InvalidInput, match="timeout"):
         parse_url(f"sqlite:///x.db?timeout={timeout}")
+
+
+def test_who_is_stopped_in_the_middle_of_a_transaction_loses_its_locks(
+    mariadb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "IDLE_SECONDS", 1)
+    hung, other = Database(mariadb_url), Database(mariadb_url)
+    change = sa.update(signing_keys).values(secret={"changed": True})
+    with hung.begin() as connection:
+        connection.execute(sa.insert(signing_keys).values(purpose="test", secret={}))
+
+    def change_and_hang() -> None:
+        with hung.begin() as connection:
+            connection.execute(change)
+            other.run(lambda waiting: waiting.execute(change))  # it gets the lock, and commits
+            connection.execute(change)
+
+    with pytest.raises(Unreachable):
+        change_and_hang()
+    with other.read() as connection:
+        assert connection.execute(sa.select(signing_keys.c.secret)).scalars().all() == [{"changed": True}]
+    hung.dispose()
+    other.dispose()

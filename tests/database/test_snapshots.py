@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from coldsend.database import migrate
+from coldsend.database import revision
 from coldsend.database.engine import Database
 
 SCHEMA = Path(__file__).parent.parent.parent / "schema"
@@ -42,7 +42,7 @@ def test_loading_the_mysql_snapshot_gives_what_migrating_gives(
                 connection.exec_driver_sql(statement)
             connection.commit()
         assert mariadb_shape(loaded) == mariadb_shape(migrated)
-        assert migrate.status(loaded).is_current
+        assert revision.status(loaded).is_current
     finally:
         migrated.dispose()
         loaded.dispose()
@@ -54,7 +54,7 @@ def test_a_loaded_sqlite_snapshot_needs_no_upgrade(tmp_path: Path) -> None:
     connection.executescript((SCHEMA / "sqlite.sql").read_text(encoding="utf-8"))
     connection.close()
     database = Database(f"sqlite:///{file}")
-    assert migrate.status(database).is_current
+    assert revision.status(database).is_current
     database.dispose()
 
 

@@ -27,6 +27,7 @@ HOUR = 3600.0
 DAY = 24 * HOUR
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_jumps_of_everybodys_clock_neither_double_nor_hold_up_nor_undercut(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_day_with_a_change_of_clocks_has_one_quota(
     assert_intact(scenario, server, recipients=300, waiting=True)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_what_was_refused_after_midnight_is_given_back_to_the_day_that_paid(
     scenario: Scenario, server: RecordingServer
 ) -> None:

@@ -103,7 +103,7 @@ def test_kill_9_in_mid_commit_again_and_again(sqlite_scenario: Scenario, server:
     sending = Sending(sqlite_scenario, server, RECIPIENTS, latency=0.05)
     write_ahead = file_of(sqlite_scenario).with_name(file_of(sqlite_scenario).name + "-wal")
     killed = 0
-    while killed < 6:
+    while killed < 4:
         sending.more(50)
         senders = sqlite_scenario.sender_pids()
         before = write_ahead.stat().st_mtime_ns

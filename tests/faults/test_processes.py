@@ -122,6 +122,7 @@ def test_killed_between_the_answer_and_its_commit_nothing_is_in_doubt(
     crew.assert_no_bug()
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # SQLite: test_database_sqlite.py
 def test_all_processes_killed_at_once_leave_nothing_behind_that_a_cold_start_does_not_settle(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -141,6 +142,7 @@ def test_all_processes_killed_at_once_leave_nothing_behind_that_a_cold_start_doe
     crew.assert_no_bug()
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_what_hangs_is_given_up_and_when_it_goes_on_it_sends_nothing_and_settles_its_own(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -158,7 +160,7 @@ def test_what_hangs_is_given_up_and_when_it_goes_on_it_sends_nothing_and_settles
     owner = crew_owner(crew)
     assert owner == hung[1], "the service is owned by the sender that will be stopped"
     signal_all(signal.SIGSTOP, *hung)
-    crew.until_logged("worker_rescued", 2)
+    crew.until_logged("worker_rescued", 2, deadline=60)  # it may have been stopped holding locks
     slow = len(from_service(server.messages(), "slow"))
     scenario.until(lambda: len(from_service(server.messages(), "slow")) >= slow + 2, "it has a new owner")
     given_up = scenario.count("unknown")
@@ -183,6 +185,7 @@ def crew_owner(crew: Crew) -> int:
         return int(connection.execute(statement).scalar_one())
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_of_three_schedulers_started_together_one_leads_and_another_follows_it(
     scenario: Scenario, server: RecordingServer
 ) -> None:

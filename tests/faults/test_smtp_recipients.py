@@ -71,6 +71,7 @@ def at(point: str, number: int, deed: Deed, **more: Any) -> dict[str, Any]:
     return {"at": point, "to": f"p{number}@", **deed, **more}
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # the database has no part in it
 def test_what_goes_wrong_at_single_recipients_is_tried_again_but_for_what_is_in_doubt(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -156,6 +157,7 @@ def test_a_server_that_hangs_up_at_everybody_costs_few_recipients_a_try_and_come
     assert len(trouble.log(scenario, "service_thawed")) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the database has no part in it
 def test_a_server_that_is_lost_after_every_dot_leaves_few_in_doubt(
     scenario: Scenario, server: RecordingServer
 ) -> None:

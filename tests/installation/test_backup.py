@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend.config.secrets import KeyRing, new_key, parse_key, service_owner
-from coldsend.database import copying, migrate
+from coldsend.database import copying, migrate, revision
 from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, leases, sender_services, task_contacts, workers
 from coldsend.errors import InvalidInput, NotFound, Refused, WrongState
@@ -155,7 +155,7 @@ def test_a_damaged_backup_is_not_restored(
         raw.commit()
     with pytest.raises(InvalidInput, match="is damaged"):
         backup.restore(file, fresh, KEYS, NOW, ignored)
-    assert migrate.status(fresh).state == "empty"
+    assert revision.status(fresh).state == "empty"
 
 
 def test_what_is_no_backup_is_not_restored(here: Database, fresh: Database, tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_a_backup_of_another_version_is_not_restored_and_the_way_out_is_named(
 def test_nothing_is_moved_while_processes_work_on_it(here: Database, world: World, fresh: Database) -> None:
     with pytest.raises(WrongState, match=r"is being worked on \(sender 1 on here\)"):
         backup.copy(here, fresh, NOW, ignored)
-    assert migrate.status(fresh).state == "empty"
+    assert revision.status(fresh).state == "empty"
     world.change(workers, 1, lease_until=NOW)  # it was killed
     backup.copy(here, fresh, NOW, ignored)
     assert statuses(fresh) == statuses(here)
@@ -204,7 +204,7 @@ def test_a_process_that_begins_while_everything_is_moved_keeps_the_copy_from_use
 
     with pytest.raises(WrongState, match="sender 2 on here"):
         backup.copy(here, fresh, NOW, begins)
-    assert migrate.status(fresh).state == migrate.HALF_COPIED
+    assert revision.status(fresh).state == revision.HALF_COPIED
 
 
 def test_progress_adds_up_to_what_was_announced(
