@@ -43,7 +43,7 @@ bench: $(STAMP)  ## every benchmark, half an hour, one table in docs/performance
 	$(BIN)/python -m benchmarks.run $(if $(filter quick,$(BENCH)),--quick)
 
 .PHONY: check
-check: $(STAMP) lint  ## what needs no servers, in under a minute
+check: $(STAMP) lint  ## what needs no servers, in a minute and a half
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not servers and not slow" $(TESTS)
 
 .PHONY: lint

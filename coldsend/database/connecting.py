@@ -101,8 +101,11 @@ def _open(address: Address, parameters: dict[str, Any], timeout: float) -> Any:
 
 
 def _unopened(parameters: dict[str, Any]) -> Any:
-    """A connection that is not made yet: encrypted where the server can, unless the URL says more of TLS."""
-    if any(name.startswith("ssl") for name in parameters):
+    """A connection that is not made yet: encrypted where the server can, unless more is said of TLS.
+
+    In the URL (``ssl_ca`` ..), or in the file of options that it names (``read_default_file``).
+    """
+    if any(name.startswith(("ssl", "read_default")) for name in parameters):
         return pymysql.connect(**parameters)
     # What the driver does by itself, but for loading every authority each time, to believe none in the end.
     connection: Any = pymysql.connect(**parameters, ssl_disabled=True)

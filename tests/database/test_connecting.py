@@ -7,6 +7,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pymysql.constants.CLIENT import CAPABILITIES as DRIVERS
@@ -17,6 +18,7 @@ from coldsend.database import revision
 from coldsend.database.connecting import moment
 from coldsend.database.engine import Database, parse_url, shown_url
 from coldsend.errors import Unreachable
+from tests.servers.certificates import Authority
 from tests.servers.ports import free_port
 
 CAPABILITIES = DRIVERS & ~SSL
@@ -100,8 +102,13 @@ def test_what_is_said_is_encrypted_where_the_server_can(*, can_encrypt: bool) ->
     assert (b"u\0" in said) != can_encrypt
 
 
-def test_a_server_that_cannot_encrypt_is_told_nothing_where_the_url_demands_it() -> None:
-    url = "mysql://u:secret@127.0.0.1:{port}/d?ssl_verify_cert=true"
+@pytest.mark.parametrize("demand", ["ssl_verify_cert=true", "read_default_file={options}"])
+def test_a_server_that_cannot_encrypt_is_told_nothing_where_the_url_demands_it(
+    tmp_path: Path, demand: str
+) -> None:
+    options = tmp_path / "my.cnf"
+    options.write_text(f"[client]\nssl-ca={Authority(tmp_path).ca_file}\n")
+    url = "mysql://u:secret@127.0.0.1:{port}/d?" + demand.format(options=options)
     assert first_words(url, CAPABILITIES) == b""
 
 
