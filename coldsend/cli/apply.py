@@ -16,7 +16,7 @@ from coldsend import clock
 from coldsend.blueprint import applying
 from coldsend.blueprint.applying import Change, Difference, Outcome, World
 from coldsend.blueprint.reading import Document, read
-from coldsend.cli import advice
+from coldsend.cli import advice, auditing
 from coldsend.cli.context import Run, current
 from coldsend.cli.noun import changes, single
 from coldsend.errors import InvalidInput, NotFound
@@ -47,9 +47,12 @@ def apply(
     to begin with: those in templates_examples, and what `coldsend export` writes.
     """
     run = current()
+    if dry_run:
+        auditing.only_looks(run)
     world = world_of(run)
     document = _document(file)
     outcome = applying.foresee(world, document)
+    auditing.changed(run, anything=bool(outcome.changes) and not dry_run)
     if not run.json:
         for line in shown(outcome):
             run.out.done(line, None)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pwd
 import socket
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from coldsend import clock, logbook
@@ -29,6 +30,11 @@ def begun(run: Run) -> None:
 def changed(run: Run, *, anything: bool) -> None:
     """Where there was nothing to change, what cron calls every minute leaves no row every minute."""
     run.audited = not anything
+
+
+def only_looks(run: Run) -> None:
+    """Asked for what it would do: this leaves no row, also where it is refused."""
+    run.audited = True
 
 
 def ended(run: Run, exit_code: int, error: str | None) -> None:
@@ -58,7 +64,7 @@ def _entry(run: Run, exit_code: int, error: str | None) -> Entry:
     assert run.verb is not None
     actor = run.actor if "actor" in vars(run) else None
     command = _command(run)
-    words = run.words[len(command.split()) :]
+    words = _plain(run.words)[len(command.split()) :]
     return Entry(
         at=clock.now(),
         command=command,
@@ -74,7 +80,16 @@ def _entry(run: Run, exit_code: int, error: str | None) -> Entry:
 
 def _command(run: Run) -> str:
     """``campaign start``, or ``init``: a verb that has begun was found by these words."""
-    return " ".join(run.words[:2] if run.words[0] in NOUNS else run.words[:1])
+    words = _plain(run.words)
+    return " ".join(words[:2] if words[0] in NOUNS else words[:1])
+
+
+def _plain(words: Sequence[str]) -> list[str]:
+    """Without a ``--`` before or within the command's name, which means nothing there."""
+    found = list(words)
+    while "--" in found[:2]:
+        found.remove("--")
+    return found
 
 
 def _os_user() -> str:

@@ -16,7 +16,7 @@ from coldsend.audience.contacts import Changes, shown
 from coldsend.audience.csv_source import STDIN
 from coldsend.audience.exporting import export_contacts, replaced
 from coldsend.audience.importing import Request, Result, import_contacts
-from coldsend.cli import contact_person
+from coldsend.cli import auditing, contact_person
 from coldsend.cli.advice import next_step
 from coldsend.cli.contact_options import (
     Contact,
@@ -242,6 +242,8 @@ def import_file(
     imported are written to a rejects file with line and reason: correct them there and import that file.
     """
     run = current()
+    if dry_run:
+        auditing.only_looks(run)
     _ = run.actor
     request = Request(
         file,

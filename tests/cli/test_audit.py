@@ -76,6 +76,35 @@ def test_reading_leaves_nothing(sqlite_project: Project) -> None:
     assert rows(sqlite_project) == []
 
 
+def test_only_asking_what_would_change_leaves_nothing_even_where_it_is_refused(
+    sqlite_project: Project,
+) -> None:
+    sqlite_project.write("good.toml", "[campaigns.spring]\n")
+    sqlite_project.write("bad.toml", "[campaigns.spring]\nspred = true\n")
+    sqlite_project.write("people.csv", "email\nann@example.com\nnobody\n")
+    assert sqlite_project.run("apply", "good.toml", "--dry-run").code == 0
+    assert sqlite_project.run("apply", "bad.toml", "--dry-run", check=False).code == 4
+    assert sqlite_project.run("contact", "import", "people.csv", "--dry-run", check=False).code == 6
+    assert rows(sqlite_project) == []
+
+
+def test_a_file_that_is_applied_already_leaves_nothing(sqlite_project: Project) -> None:
+    sqlite_project.write("good.toml", "[campaigns.spring]\n")
+    for _ in range(2):
+        sqlite_project.run("apply", "good.toml", "--yes")
+    assert [(row["command"], row["arguments"]) for row in rows(sqlite_project)] == [("apply", ["good.toml"])]
+
+
+def test_marks_before_the_name_of_a_command_are_no_part_of_it(sqlite_project: Project) -> None:
+    config = ["--config", str(sqlite_project.config)]
+    assert cli.main([*config, "campaign", "--", "create", "spring"]) == 0
+    assert cli.main([*config, "--", "campaign", "create", "autumn"]) == 0
+    assert [(row["command"], row["arguments"]) for row in rows(sqlite_project)] == [
+        ("campaign create", ["spring"]),
+        ("campaign create", ["autumn"]),
+    ]
+
+
 def test_a_wrong_command_line_leaves_nothing_and_opens_no_database(
     sqlite_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
