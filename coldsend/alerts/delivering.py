@@ -141,9 +141,11 @@ def _write(connection: Connection, results: Sequence[_Result], now: datetime) ->
             again = _again(row, now, final=result.final)
             alerts.failed(connection, row["id"], result.error, again)
             waits.append(again)
+        soonest = min((moment for moment in waits if moment is not None), default=now)
         if result.left:
-            soonest = min((moment for moment in waits if moment is not None), default=now)
             alerts.put_back(connection, [row["id"] for row in result.left], soonest)
+        if soonest > now:
+            alerts.postpone(connection, result.target, now, soonest)
 
 
 def _again(row: Row, now: datetime, *, final: bool) -> datetime | None:

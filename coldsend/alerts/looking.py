@@ -38,8 +38,9 @@ def look(database: Database, settings: AlertsSettings, now: datetime) -> Seen:
     """Look once. Where nothing has changed, this only reads."""
     wanted = alert_targets.kinds(settings.kinds)
     with database.read() as connection:
-        hold = conditions.found(connection, wanted, settings, now)
+        # First: what another host raises in between is not one of those that hold no more.
         known = alerts.keyed(connection)
+        hold = conditions.found(connection, wanted, settings, now)
     keys = {condition.key for condition in hold}
     fresh = [condition for condition in hold if condition.key not in known]
     gone = [row for key, row in known.items() if key not in keys]

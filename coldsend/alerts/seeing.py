@@ -15,15 +15,23 @@ from coldsend.domain.access import Actor
 from coldsend.domain.alert import AlertKind
 from coldsend.stores import access, alerts, campaigns
 
+AT_ONCE = 500  # alerts that are looked at
+
 
 def listed(connection: Connection, actor: Actor, *, only_open: bool, limit: int) -> list[dict[str, Any]]:
-    """The newest ``limit`` alerts, of these the ones this user may see; see ``stores.alerts.listed``."""
-    rows = alerts.listed(connection, only_open=only_open, limit=limit)
+    """The newest ``limit`` alerts that this user may see; see ``stores.alerts.listed``."""
     if actor.is_admin:
-        return rows
+        return alerts.listed(connection, only_open=only_open, limit=limit)
     mine = {row["id"] for row in campaigns.listed(connection, actor.id)}
     granted = set(access.granted(connection, actor.id))
-    return [row for row in rows if _concerns(row, mine, granted)]
+    found: list[dict[str, Any]] = []
+    before: int | None = None
+    while rows := alerts.listed(connection, only_open=only_open, limit=AT_ONCE, before=before):
+        found += [row for row in rows if _concerns(row, mine, granted)]
+        before = rows[-1]["id"]
+        if len(found) >= limit or len(rows) < AT_ONCE:
+            break
+    return found[:limit]
 
 
 def _concerns(row: dict[str, Any], campaign_ids: set[int], service_ids: set[int]) -> bool:

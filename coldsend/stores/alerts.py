@@ -149,6 +149,15 @@ def put_back(connection: Connection, ids: Sequence[int], next_at: datetime) -> N
     )
 
 
+def postpone(connection: Connection, target: str, due: datetime, next_at: datetime) -> None:
+    """What is due by then and goes to a target that has just failed waits until ``next_at``."""
+    connection.execute(
+        sa.update(alert_deliveries)
+        .where(d.status == PENDING, d.next_at <= due, d.target == target)
+        .values(next_at=next_at)
+    )
+
+
 def again(connection: Connection, alert_ids: Sequence[int] | None, now: datetime) -> int:
     """Try at once what was given up or waits, of these alerts or (None) of all; how many deliveries."""
     failing = sa.or_(d.status == DeliveryStatus.GIVEN_UP.value, sa.and_(d.status == PENDING, d.attempts > 0))
@@ -158,11 +167,15 @@ def again(connection: Connection, alert_ids: Sequence[int] | None, now: datetime
     return connection.execute(statement.values(status=PENDING, attempts=0, next_at=now)).rowcount
 
 
-def listed(connection: Connection, *, only_open: bool, limit: int) -> list[dict[str, Any]]:
-    """Alerts, the newest first, each with its ``deliveries``."""
+def listed(
+    connection: Connection, *, only_open: bool, limit: int, before: int | None = None
+) -> list[dict[str, Any]]:
+    """Alerts, the newest first, each with its ``deliveries``. before: only those with lower ids."""
     query = sa.select(alerts).order_by(a.id.desc()).limit(limit)
     if only_open:
         query = query.where(a.open_key.is_not(None), a.cleared_at.is_(None))
+    if before is not None:
+        query = query.where(a.id < before)
     rows = list(connection.execute(query).mappings())
     told = sa.select(alert_deliveries).where(d.alert_id.in_([row["id"] for row in rows])).order_by(d.id)
     deliveries: dict[int, list[dict[str, Any]]] = {}

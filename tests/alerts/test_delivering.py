@@ -218,6 +218,20 @@ def test_a_target_that_fails_is_not_asked_for_the_rest_and_the_rest_is_not_lost(
     assert quick.deliver(broken, well) == Delivered(done=3)
 
 
+def test_a_target_that_fails_is_asked_once_however_many_notices_wait(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "BATCH", 2)
+    for number in range(5):
+        post.alert(f"c{number}", "a", "b")
+    broken, well = Place("a", trouble=NotDelivered("no")), Place("b")
+    assert post.deliver(broken, well) == Delivered(done=5, failed=1)
+    assert broken.tried == 1
+    broken.trouble = None
+    post.now += WAITS[0]
+    assert post.deliver(broken, well) == Delivered(done=5)
+
+
 def test_a_target_that_never_answers_holds_up_no_other_for_long(
     quick: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:

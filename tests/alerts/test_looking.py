@@ -85,6 +85,23 @@ def test_two_hosts_that_look_at_the_same_moment_raise_one_alert(
     assert len(deliveries(world)) == len(TARGETS)
 
 
+def test_what_another_host_raises_while_one_looks_is_not_taken_for_over(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, found = world.service("main"), conditions.found
+
+    def just_before(*given: Any) -> Any:
+        seen = found(*given)
+        monkeypatch.setattr(conditions, "found", found)
+        freeze(world, service)
+        look(world)
+        return seen
+
+    monkeypatch.setattr(conditions, "found", just_before)
+    assert look(world) == Seen(), "it saw nothing, and ends nothing"
+    assert len(deliveries(world)) == len(TARGETS)
+
+
 def test_whoever_was_told_that_it_began_is_told_that_it_is_over(world: World) -> None:
     service = world.service("main")
     freeze(world, service)

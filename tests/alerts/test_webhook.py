@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import re
+import ssl
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from coldsend.alerts.seam import NotDelivered
 from coldsend.alerts.webhook import Webhook, signed
 from coldsend.domain.alert import AlertEvent, AlertKind, Notice
 from coldsend.domain.alert_targets import written_secret
+from tests.servers.certificates import Authority
 from tests.servers.http import Receiver
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "alerts.md"
@@ -138,6 +140,25 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
         with pytest.raises(NotDelivered, match="a redirect: give the URL it leads to"):
             send(receiver)
         assert elsewhere.requests == []
+
+
+def test_authorities_of_the_system_are_believed_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority(tmp_path)
+    certificate, key = authority.issue("127.0.0.1")
+    with Receiver(certificate=certificate, key=key) as receiver:
+        with pytest.raises(NotDelivered, match="certificate verify failed"):
+            send(receiver)
+        # As if the system had it among its own.
+        original = ssl.SSLContext.load_default_certs
+        monkeypatch.setattr(
+            ssl.SSLContext,
+            "load_default_certs",
+            lambda self, *given: self.load_verify_locations(authority.ca_file) or original(self, *given),
+        )
+        send(receiver)
+        assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip"])

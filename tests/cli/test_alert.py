@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from coldsend.alerts import seeing
 from coldsend.alerts.seam import NotDelivered
 from coldsend.alerts.webhook import Webhook
 from coldsend.database.tables import sender_services
@@ -85,6 +86,21 @@ def test_operators_see_alerts_about_what_is_theirs(project: Project) -> None:
     hers = project.json("--as", "anna", "alert", "list")
     assert sorted(alert["subject"] for alert in hers) == ["campaign:her own", "service:hers"]
     assert granted
+
+
+def test_operators_see_theirs_however_many_are_newer(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seeing, "AT_ONCE", 2)
+    project.run("user", "add", "anna")
+    for name in ("hers", "one", "hers too", "two", "three"):
+        freeze(project, name)
+        project.run("alert", "check")
+        if name.startswith("hers"):
+            project.run("service", "grant", name, "anna")
+    for limit, subjects in (("1", ["service:hers too"]), ("9", ["service:hers too", "service:hers"])):
+        found = project.json("--as", "anna", "alert", "list", "--open", "--limit", limit)
+        assert [alert["subject"] for alert in found] == subjects
 
 
 @pytest.mark.parametrize("command", ["check", "test", "retry --all"])

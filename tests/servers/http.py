@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,7 +27,7 @@ class Receiver:
 
     statuses: answers to the next requests, one each, then 204. location: of redirects. fault: "hang" answers
     nothing, "drip" sends its answer's head a byte at a time and never ends. on_request: called before the
-    answer goes out.
+    answer goes out. certificate, key: of an https server.
     """
 
     statuses: list[int] = field(default_factory=list)
@@ -33,6 +35,8 @@ class Receiver:
     fault: str = ""
     on_request: Callable[[Request], None] = lambda _request: None
     requests: list[Request] = field(default_factory=list)
+    certificate: Path | None = None
+    key: Path | None = None
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Receiver:
@@ -49,7 +53,12 @@ class Receiver:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}/hook"
+        if self.certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self.certificate, self.key)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        scheme = "http" if self.certificate is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self._server.server_port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
         return self
