@@ -150,9 +150,21 @@ _REASONS = {
 }
 
 
+ROW_REASONS = frozenset(_REASONS.values())  # of rows that a stop has ended
+
+
 def row_reason(stop: StopReason | str) -> RowReason:
     """The reason of a row that a stop has ended."""
     return _REASONS[StopReason(stop)]
+
+
+def stop_that_ends_early(stops: Iterable[StopReason], conditions: Iterable[Condition]) -> StopReason | None:
+    """Which of the stops in force for an address ends a row before it is due; None: none does.
+
+    Tasks for those who replied ask about replies when they are due: see :func:`stop_that_ends`.
+    """
+    for_replies = wants_reply(conditions)
+    return next((stop for stop in stops if not (for_replies and stop is StopReason.REPLIED)), None)
 
 
 def stop_that_ends(

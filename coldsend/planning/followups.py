@@ -204,12 +204,11 @@ def due(calendar: Calendar, task: RowMapping, recipient: Recipient) -> datetime:
 
 
 def _declined(task: RowMapping, recipient: Recipient) -> str | None:
-    """Why a row comes in skipped. A task for those who replied asks about replies when it is due."""
+    """Why a row comes in skipped; None: it is pending."""
     if recipient.suppressed:
         return Gate.SUPPRESSED.value
-    for_replies = sequence.wants_reply(sequence.read_conditions(task["follows_condition"] or ()))
-    stops = [StopReason(stop) for stop in recipient.stops]
-    ends = next((stop for stop in stops if not (for_replies and stop is StopReason.REPLIED)), None)
+    conditions = sequence.read_conditions(task["follows_condition"] or ())
+    ends = sequence.stop_that_ends_early([StopReason(stop) for stop in recipient.stops], conditions)
     return sequence.row_reason(ends).value if ends is not None else None
 
 

@@ -83,14 +83,9 @@ def _lift(
             f"{value} is not stopped in campaign {campaign['name']!r}; nothing was changed",
             hint=f"see: coldsend campaign stops {quote(campaign['name'])}",
         )
-    reason = sequence.row_reason(lifted)
-    found = sequence_stops.stopped_rows(connection, [task["id"] for task in every], key, reason)
-    # Another stop, of the domain or the address, may still stand.
-    keys = {row["id"]: suppression.keys_for(row["email_key"], row["email_domain"], None) for row in found}
-    standing = sequence_stops.matching(
-        connection, campaign["id"], sorted({one for of_row in keys.values() for one in of_row})
-    )
-    free = [row for row in found if not any(one in standing for one in keys[row["id"]])]
+    # Whatever ended them: a stop may have got a stronger reason since, and keeps but one.
+    found = sequence_stops.stopped_rows(connection, [task["id"] for task in every], key)
+    free = _not_stopped(connection, campaign["id"], every, found)
     # Rows are locked before their tasks, in the order in which late answers lock them.
     ledger.lock(connection, [row["id"] for row in free])
     still_open = {
@@ -99,8 +94,25 @@ def _lift(
         if tasks.hold_open(connection, task_id, now)
     }
     again = [row["id"] for row in free if row["task_id"] in still_open]
-    revived = sequence_stops.revive(connection, again, reason)
+    revived = sequence_stops.revive(connection, again)
     return Stopped(value, revived, ended=len(free) - len(again))
+
+
+def _not_stopped(
+    connection: Connection, campaign_id: int, every: Sequence[RowMapping], found: Sequence[RowMapping]
+) -> list[RowMapping]:
+    """Those of these rows that no other stop, of their address or domain, still ends."""
+    conditions = {task["id"]: sequence.read_conditions(task["follows_condition"] or ()) for task in every}
+    keys = {row["id"]: suppression.keys_for(row["email_key"], row["email_domain"], None) for row in found}
+    standing = sequence_stops.matching(
+        connection, campaign_id, sorted({one for of_row in keys.values() for one in of_row})
+    )
+
+    def ends(row: RowMapping) -> bool:
+        stops = [standing[one] for one in keys[row["id"]] if one in standing]
+        return sequence.stop_that_ends_early(stops, conditions[row["task_id"]]) is not None
+
+    return [row for row in found if not ends(row)]
 
 
 def _target(text: str) -> tuple[str, str]:

@@ -191,12 +191,10 @@ def skip_waiting(
     return changed
 
 
-def stopped_rows(
-    connection: Connection, task_ids: Sequence[int], key: str, reason: RowReason
-) -> list[RowMapping]:
-    """Rows of an address or domain in these tasks that a stop has ended for this reason, with addresses."""
-    was_stopped = sa.and_(rows.status == RowStatus.SKIPPED.value, rows.reason == reason.value)
-    found = _rows_of(connection, task_ids, key, None, was_stopped)
+def stopped_rows(connection: Connection, task_ids: Sequence[int], key: str) -> list[RowMapping]:
+    """Rows in these tasks that a stop has ended, with addresses: of an address, or of a domain and all below
+    it, which a stop ends at the intent."""
+    found = _rows_of(connection, task_ids, key, None, _was_stopped(), below=True)
     query = (
         sa.select(rows.id, rows.task_id, contacts.c.email_key, contacts.c.email_domain)
         .join_from(task_contacts, contacts, contacts.c.id == rows.contact_id)
@@ -209,16 +207,23 @@ def stopped_rows(
     ]
 
 
-def revive(connection: Connection, row_ids: Sequence[int], reason: RowReason) -> int:
+def _was_stopped() -> ColumnElement[bool]:
+    reasons = sorted(reason.value for reason in sequence.ROW_REASONS)
+    return sa.and_(rows.status == RowStatus.SKIPPED.value, rows.reason.in_(reasons))
+
+
+def revive(connection: Connection, row_ids: Sequence[int]) -> int:
     """Make rows pending again that a stop has ended, due when they were; how many did."""
     changed = 0
     for ids in chunks(row_ids):
-        update = sa.update(task_contacts).where(
-            bulk.among(rows.id, ids),
-            rows.status == RowStatus.SKIPPED.value,
-            rows.reason == reason.value,
-        )
-        values = {"status": RowStatus.PENDING.value, "reason": None, "error_message": None}
+        update = sa.update(task_contacts).where(bulk.among(rows.id, ids), _was_stopped())
+        values = {
+            "status": RowStatus.PENDING.value,
+            "reason": None,
+            "error_message": None,
+            # One that was stopped at its intent names a service; only follow-ups keep theirs.
+            "sender_service_id": sa.case((rows.follows_id.is_not(None), rows.sender_service_id)),
+        }
         changed += connection.execute(update.values(values)).rowcount
     return changed
 
@@ -229,11 +234,15 @@ def _rows_of(
     key: str,
     contact_id: int | None,
     where: ColumnElement[bool],
+    *,
+    below: bool = False,
 ) -> list[int]:
     """Ids of the rows of an address or domain; found first and changed after, for MariaDB walks all of a
-    send list in an UPDATE that asks another table."""
+    send list in an UPDATE that asks another table. below: also of the domains below, which has no index."""
     whose = contacts.c.email_key if key.startswith("a:") else contacts.c.email_domain
     who = contacts.c.id == contact_id if contact_id is not None else whose == key[2:]
+    if below and key.startswith("d:"):
+        who = sa.or_(who, whose.endswith(f".{key[2:]}", autoescape=True))
     query = (
         sa.select(rows.id)
         .select_from(contacts.join(task_contacts, rows.contact_id == contacts.c.id))

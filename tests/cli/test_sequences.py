@@ -31,7 +31,7 @@ class Office:
         return {**result.error, "exit": str(result.code)}
 
     def waiting(self, email: str, task: int | None = None, **values: Any) -> int:
-        [row] = self.world.rows(task or self.intro, "pending", **values)
+        [row] = self.world.rows(task or self.intro, values.pop("status", "pending"), **values)
         contact = self.world.row(task_contacts, row)["contact_id"]
         domain = email.partition("@")[2]
         self.world.change(contacts, contact, email=email, email_key=email, email_domain=domain)
@@ -129,6 +129,64 @@ class TestStops:
         assert small.ended(bob) == ("skipped", "stopped")
         small.project.run("campaign", "unstop", "spring", "bob@acme.example")
         assert small.ended(bob) == ("pending", None)
+
+    def test_who_replied_before_an_operator_stopped_them_waits_again(self, office: Office) -> None:
+        second = office.world.task(office.campaign, "second", follows_task_id=office.intro, follows_days=3)
+        replied = office.waiting("bob@acme.example", second, status="skipped", reason="replied")
+        add = {"campaign_id": office.campaign, "stop_key": "a:bob@acme.example", "value": "bob@acme.example"}
+        office.world.insert(sequence_stops, **add, reason="replied", created_at=NOW)
+        later = office.waiting("bob2@acme.example")
+        contact = office.world.row(task_contacts, replied)["contact_id"]
+        office.world.change(task_contacts, later, contact_id=contact)
+        office.project.run("campaign", "stop", "spring", "bob@acme.example")
+        lifted = office.project.json("campaign", "unstop", "spring", "bob@acme.example")
+        assert lifted["unstopped"] == [{"value": "bob@acme.example", "waiting": 2, "ended": 0}]
+        assert office.ended(replied) == office.ended(later) == ("pending", None)
+
+    def test_who_is_below_a_domain_waits_again_with_it(self, office: Office) -> None:
+        below = office.waiting("bob@eu.acme.example", status="skipped", reason="stopped")
+        beside = office.waiting("eve@notacme.example", status="skipped", reason="stopped")
+        office.project.run("campaign", "stop", "spring", "acme.example")
+        assert office.project.json("campaign", "unstop", "spring", "acme.example")["unstopped"] == [
+            {"value": "acme.example", "waiting": 1, "ended": 0}
+        ]
+        assert office.ended(below) == ("pending", None)
+        assert office.ended(beside) == ("skipped", "stopped")
+
+    def test_a_reply_that_still_stands_keeps_nobody_from_what_is_for_those_who_replied(
+        self, small: Office
+    ) -> None:
+        thanks = small.world.task(
+            small.campaign,
+            "thanks",
+            follows_task_id=small.intro,
+            follows_days=1,
+            follows_condition=["replied"],
+        )
+        for_replies = small.waiting("bob@acme.example", thanks)
+        other = small.waiting("eve@acme.example")
+        for value in ("bob@acme.example", "eve@acme.example"):
+            small.world.insert(
+                sequence_stops, campaign_id=small.campaign, stop_key=f"a:{value}", value=value,
+                reason="replied", created_at=NOW,
+            )  # fmt: skip
+        small.project.run("campaign", "stop", "spring", "acme.example")
+        small.project.run("campaign", "unstop", "spring", "acme.example")
+        assert small.ended(for_replies) == ("pending", None)
+        assert small.ended(other) == ("skipped", "stopped")
+
+    def test_a_first_message_that_was_stopped_at_its_intent_is_free_for_any_service(
+        self, small: Office
+    ) -> None:
+        second = small.world.task(small.campaign, "second", follows_task_id=small.intro, follows_days=3)
+        first = small.waiting("bob@acme.example", status="skipped", reason="stopped", sender_service_id=7)
+        follow = small.waiting(
+            "eve@acme.example", second, status="skipped", reason="stopped", sender_service_id=7, follows_id=1
+        )
+        small.project.run("campaign", "stop", "spring", "acme.example")
+        small.project.run("campaign", "unstop", "spring", "acme.example")
+        services = [small.world.row(task_contacts, row)["sender_service_id"] for row in (first, follow)]
+        assert services == [None, 7]
 
     def test_all_or_none_is_lifted(self, small: Office) -> None:
         bob = small.waiting("bob@acme.example")
