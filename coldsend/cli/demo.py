@@ -17,8 +17,9 @@ import typer
 from coldsend.cli.context import current
 from coldsend.cli.noun import reads, single
 from coldsend.cli.output import Output
+from coldsend.demo.caught import Caught
 from coldsend.demo.examples import examples_folder
-from coldsend.demo.mailbox import HOST, Mailbox, free_port, subject_of
+from coldsend.demo.mailbox import HOST, Mailbox, free_port
 from coldsend.demo.visitor import visit, wait_for
 from coldsend.errors import ColdsendError, InvalidInput
 
@@ -49,14 +50,14 @@ def demo(
     run = current()
     folder = folder.absolute()
     _empty(folder)
-    mailbox = Mailbox(folder / "messages", ACCOUNTS, {"carol": REVOKED_AFTER})
+    mailbox = Mailbox(folder / "messages", passwords=ACCOUNTS, refuse_after={"carol": REVOKED_AFTER})
     with mailbox:
         _campaign(_Shell(folder, run.out, free_port()), mailbox)
     files = mailbox.files()
     run.out.plain("")
     run.out.plain(f"{len(files)} messages lie in {folder / 'messages'}, the first:")
     for file in files[:3]:
-        run.out.plain(f"  {file.name}  {subject_of(file)}")
+        run.out.plain(f"  {file.name}  {Caught(file).header('Subject')}")
     run.out.plain(f"Go on from here: cd {shlex.quote(str(folder))} && coldsend why demo/hello EMAIL")
 
 

@@ -23,6 +23,7 @@ app = single()
 @changes(
     app,
     "coldsend init",
+    "coldsend init --postal-address 'Acme Ltd, 1 Main Street, Springfield' --base-url https://mail.acme.com",
     "coldsend init --database-url mysql://coldsend@db.example.com/coldsend --user anna",
     "coldsend init --config /etc/coldsend/coldsend.toml",
 )
@@ -37,12 +38,28 @@ def init(
     user: Annotated[
         str | None, typer.Option(help="Name of the first admin; without it your login name.")
     ] = None,
+    postal_address: Annotated[
+        str | None,
+        typer.Option(help="Postal address shown in every message; written into the configuration."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Public address of the web part, which links in messages begin with; written, too."
+        ),
+    ] = None,
 ) -> None:
-    """Make configuration, key, database and first admin; what exists is left alone."""
+    """Make configuration, key, database and first admin; what exists is left alone.
+
+    Campaigns do not start without a postal address and the public web address: give them here, or write
+    them into coldsend.toml later.
+    """
     run = current()
     if run.acting_as is not None:
         raise UsageError("init acts as nobody: leave --as out", hint="--user names the admin it makes")
-    wish = Wish(run.config, database_url, user, os.environ)
+    given = {"postal_address": postal_address, "web.base_url": base_url}
+    values = {path: value for path, value in given.items() if value is not None}
+    wish = Wish(run.config, database_url, user, os.environ, values)
     settings, steps = initialise(wish, clock.now())
     auditing.changed(run, anything=any(step.made for step in steps))
     _ = run.database  # it is there now: the audit log begins with who made it

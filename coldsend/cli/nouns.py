@@ -31,6 +31,7 @@ NOUNS: dict[str, str] = {
     "mailbox": "Mailboxes that bounces, complaints and replies arrive in, read over IMAP.",
     "inbox": "What comes back by mail: bounces, complaints, automatic replies, replies.",
     "web": "The web part: opens, clicks, unsubscribe pages.",
+    "catcher": "A mail server on this machine for trying things out: keeps every message, passes none on.",
     "alert": "Alerts: what is wrong or done, and whom it was told.",
     "audit": "The audit log: who changed what, from where, and with what result.",
     "metrics": "Metrics for Prometheus.",

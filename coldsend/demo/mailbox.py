@@ -1,7 +1,10 @@
-"""The demonstration's SMTP server: takes mail for anybody, keeps every message as a file, knows accounts.
+"""An SMTP server for trying things out: takes mail for anybody, passes none on, keeps each message as a file.
 
-An account can stop being let in after a number of messages, as with a provider that revokes a password: its
-connection is closed after the last of them, and every login from then on is answered with 535.
+It may ask for accounts, as the demonstration's does. An account can stop being let in after a number of
+messages, as with a provider that revokes a password: its connection is closed after the last of them, and
+every login from then on is answered with 535.
+
+Files are called ``NUMBER RECIPIENT.eml``, numbered as they came, on from the highest number in the folder.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import logging
 import socket
 import warnings
 from collections import Counter
-from email import message_from_bytes, policy
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,20 +22,33 @@ from typing import Any, Self
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from coldsend.demo.caught import Caught, caught_in, file_name
+from coldsend.errors import Unreachable
+
 HOST = "127.0.0.1"
 
 
 class Mailbox:
-    """``with Mailbox(folder, passwords, refuse_after={"carol": 4}) as mailbox`` listens on ``mailbox.port``.
+    """``with Mailbox(folder, port) as mailbox`` listens on loopback; port 0: any that is free.
 
-    passwords: account -> password. refuse_after: account -> messages after which it is let in no more.
+    passwords: account -> password; with some, nobody is let in without. refuse_after: account -> messages
+    after which it is let in no more. tell: called with each message once its file is written.
     """
 
-    def __init__(self, folder: Path, passwords: dict[str, str], refuse_after: dict[str, int]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int = 0,
+        *,
+        passwords: Mapping[str, str] | None = None,
+        refuse_after: Mapping[str, int] | None = None,
+        tell: Callable[[Caught], object] | None = None,
+    ) -> None:
         self.folder = folder
         self.taken: Counter[str] = Counter()
-        self._passwords = passwords
-        self._refuse_after = refuse_after
+        self._passwords = passwords or {}
+        self._refuse_after = refuse_after or {}
+        self._tell = tell
         self._numbers = itertools.count(1)
         # It warns, for each connection, of passwords in clear: they never leave this machine.
         warnings.filterwarnings("ignore", category=UserWarning, module="aiosmtpd")
@@ -40,15 +56,18 @@ class Mailbox:
         self._controller = Controller(
             self,
             hostname=HOST,
-            port=free_port(),
+            port=port or free_port(),
             auth_require_tls=False,
-            auth_required=True,
+            auth_required=bool(self._passwords),
             authenticator=self._authenticate,
-            ident="coldsend demo",
+            ident="coldsend catcher",
         )
 
     def __enter__(self) -> Self:
+        """Unreachable where the port cannot be had; OSError where the folder cannot be made."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._numbers = itertools.count(max((one.number for one in caught_in(self.folder)), default=0) + 1)
+        _require_free(self.port)
         self._controller.start()
         return self
 
@@ -63,7 +82,7 @@ class Mailbox:
 
     def files(self) -> list[Path]:
         """The messages taken so far, in the order in which they came."""
-        return sorted(self.folder.glob("*.eml"))
+        return [one.file for one in caught_in(self.folder)]
 
     def refuses(self, account: str) -> bool:
         limit = self._refuse_after.get(account)
@@ -82,8 +101,12 @@ class Mailbox:
         """Write the message to its file, then take it."""
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         recipient = str(envelope.rcpt_tos[0]) if envelope.rcpt_tos else "nobody"
-        safe = "".join(letter if letter.isalnum() or letter in "@.-" else "_" for letter in recipient)
-        (self.folder / f"{next(self._numbers):03} {safe}.eml").write_bytes(content)
+        file = self.folder / file_name(next(self._numbers), recipient)
+        unfinished = file.with_suffix(".part")
+        unfinished.write_bytes(content)
+        unfinished.replace(file)
+        if self._tell is not None:
+            self._tell(Caught(file))
         account = str(session.auth_data)
         self.taken[account] += 1
         if self.refuses(account) and server.transport is not None:
@@ -98,6 +121,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def subject_of(file: Path) -> str:
-    """The decoded subject of a stored message."""
-    return str(message_from_bytes(file.read_bytes(), policy=policy.default)["Subject"])
+def _require_free(port: int) -> None:
+    """aiosmtpd would tell after five seconds."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise Unreachable(
+                f"cannot listen on {HOST}:{port}: {(error.strerror or str(error)).lower()}",
+                hint="choose another port: coldsend catcher run --port PORT",
+            ) from None

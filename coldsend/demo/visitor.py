@@ -6,16 +6,14 @@ They do what a mail program does: fetch the pixel, follow the link, post to the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from email import message_from_bytes, policy
-from html import unescape
 from pathlib import Path
 from threading import Event
 
 import httpx
 
+from coldsend.demo.caught import Caught
 from coldsend.errors import ColdsendError
 
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -34,21 +32,12 @@ class Arrived:
 
 def arrived(file: Path) -> Arrived:
     """Read a message that the demonstration's server keeps. ColdsendError where something is not in it."""
-    message = message_from_bytes(file.read_bytes(), policy=policy.default)
-    body = message.get_body(("html",))
-    text = unescape(body.get_content()) if body is not None else ""
-    found = [
-        re.search(pattern, where)
-        for pattern, where in (
-            (r"https?://[^\s\"'()]+/o/[^\s\"'()]+", text),
-            (r"https?://[^\s\"'()]+/c/[^\s\"'()]+", text),
-            (r"https?://[^\s>]+/u/[^\s>]+", str(message["List-Unsubscribe"])),
-        )
-    ]
-    pixel, link, one_click = (match[0] if match else "" for match in found)
-    if not (pixel and link and one_click):
+    caught = Caught(file)
+    links = caught.links
+    link = next(iter(links.clicks), "")
+    if not (links.open and link and links.unsubscribe):
         raise ColdsendError(f"{file.name} lacks its pixel, a link or its unsubscribe address")
-    return Arrived(str(message["To"].addresses[0].addr_spec), pixel, link, one_click)
+    return Arrived(caught.recipient, links.open, link, links.unsubscribe)
 
 
 def wait_for(base_url: str) -> None:

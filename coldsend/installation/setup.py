@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -37,12 +37,14 @@ DATABASE_VARIABLE = "COLDSEND_DATABASE_URL"
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What `init` was asked for. ``config``: the file given with --config."""
+    """What `init` was asked for. ``config``: the file given with --config. ``values``: what the configuration
+    shall say, by the path of its key."""
 
     config: str | None
     database_url: str | None
     username: str | None
     environ: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +85,14 @@ def _configured(file: Path, wish: Wish) -> Iterator[tuple[Settings, Step]]:
     if file.exists():
         settings = loading.load(str(file), wish.environ)
         _require_same_database(settings, wish, file)
+        _require_same_values(settings, wish, file)
         yield settings, Step(f"configuration {file}", made=False)
         return
     _require_free_url(wish)
-    values = {} if wish.database_url is None else {"database.url": wish.database_url}
+    _require_good_values(wish)
+    values = (
+        dict(wish.values) if wish.database_url is None else {**wish.values, "database.url": wish.database_url}
+    )
     draft = _draft_of(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     draft.unlink(missing_ok=True)
@@ -95,6 +101,7 @@ def _configured(file: Path, wish: Wish) -> Iterator[tuple[Settings, Step]]:
         with os.fdopen(descriptor, "w", encoding="utf-8") as handle:
             handle.write(example.text(values))
         settings = loading.load(str(draft), wish.environ)
+        _require_same_values(settings, wish, file)
         yield settings, Step(f"configuration {file}", made=True, notes=_password_notes(wish, file))
     finally:
         draft.unlink(missing_ok=True)
@@ -109,7 +116,7 @@ def _require_free_url(wish: Wish) -> None:
     if wish.database_url is None:
         return
     try:
-        checking.check(_url_key(), wish.database_url)
+        checking.check(_key_of("database.url"), wish.database_url)
     except ValueError as error:
         raise InvalidInput(f"--database-url {error}") from None
     parse_url(wish.database_url)
@@ -124,7 +131,7 @@ def _require_same_database(settings: Settings, wish: Wish, file: Path) -> None:
     if wish.database_url is None:
         return
     _require_free_url(wish)
-    given = checking.absolute(_url_key(), wish.database_url, file.parent)
+    given = checking.absolute(_key_of("database.url"), wish.database_url, file.parent)
     if parse_url(given) != parse_url(settings.database.url):
         raise Refused(
             f"{file} names another database than --database-url: nothing was changed",
@@ -132,8 +139,39 @@ def _require_same_database(settings: Settings, wish: Wish, file: Path) -> None:
         )
 
 
-def _url_key() -> Key:
-    return next(key for key in all_keys() if key.path == "database.url")
+def _require_good_values(wish: Wish) -> None:
+    for path, value in wish.values.items():
+        try:
+            checking.check(_key_of(path), value)
+        except ValueError as error:
+            raise InvalidInput(f"{_option(path)} {error}") from None
+
+
+def _require_same_values(settings: Settings, wish: Wish, file: Path) -> None:
+    """A file that exists is not written to, and variables win: what was wished for must be in force."""
+    for path, value in wish.values.items():
+        key = _key_of(path)
+        owner = getattr(settings, key.section) if key.section else settings
+        if getattr(owner, key.name) == value:
+            continue
+        if wish.environ.get(key.variable):
+            raise Refused(
+                f"{key.variable} says something else than {_option(path)}, and the variable wins",
+                hint=f"unset {key.variable}, or leave {_option(path)} out",
+            )
+        where = f"[{key.section}] {key.name}" if key.section else key.name
+        raise Refused(
+            f"{file} exists and has another {where} than {_option(path)}: nothing was changed",
+            hint=f"change {where} in that file, then run coldsend init without {_option(path)}",
+        )
+
+
+def _key_of(path: str) -> Key:
+    return next(key for key in all_keys() if key.path == path)
+
+
+def _option(path: str) -> str:
+    return "--" + path.rpartition(".")[2].replace("_", "-")
 
 
 def _password_notes(wish: Wish, file: Path) -> tuple[str, ...]:

@@ -168,6 +168,7 @@ def _assumptions(campaign: RowMapping, demand: Demand) -> list[str]:
         return [f"nothing more goes out: the campaign is {campaign['status']}"]
     if not demand.tasks:
         return ["nothing goes out: the campaign has no task that sends"]
+    found.append("everybody has what the templates need (`campaign dry-run` tells who lacks something)")
     if any(task["follows_task_id"] for task in demand.tasks.values()):
         found.append("nobody replies, opens, clicks, bounces or unsubscribes; that makes follow-ups fewer")
     closed = [(one.name, one.closed[0]) for one in demand.world.carriers.values() if one.closed]

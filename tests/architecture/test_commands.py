@@ -80,7 +80,7 @@ HARMLESS = {
     "--token-stdin",
     "--webhook-secret-stdin",
 }
-HARMLESS |= {"--web-url", "--api-url", "--command", "--import-key", "key"}
+HARMLESS |= {"--web-url", "--base-url", "--api-url", "--command", "--import-key", "key"}
 # Logins in URLs are taken out of whatever word they stand in.
 TAKEN_OUT = {"--database-url"}
 

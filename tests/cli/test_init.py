@@ -250,3 +250,34 @@ def test_people_are_told_what_was_made_and_what_comes_next(
     assert "1. write postal_address and [web] base_url" in captured.err
     assert main(["init"]) == 0
     assert "exists  admin 'anna'" in capsys.readouterr().out
+
+
+def test_what_campaigns_cannot_start_without_can_be_given(folder: Path, run: Any) -> None:
+    given = ["--postal-address", 'Acme "North", 1 Main Street', "--base-url", "https://mail.acme.example"]
+    document, _ = run("init", *given)
+    assert not any("postal_address" in line for line in document["next"])
+    text = (folder / "coldsend.toml").read_text()
+    assert '\npostal_address = "Acme \\"North\\", 1 Main Street"\n' in text
+    assert '\nbase_url = "https://mail.acme.example"\n' in text
+    run("init", *given)
+
+
+def test_an_address_that_makes_no_sense_is_refused_before_anything_is_written(folder: Path, run: Any) -> None:
+    _, err = run("init", "--base-url", "mail.acme.example", code=4)
+    assert "--base-url must" in err
+    assert list(folder.iterdir()) == []
+
+
+def test_a_value_that_would_not_be_in_force_is_refused(
+    folder: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLDSEND_WEB_BASE_URL", "https://other.acme.example")
+    _, err = run("init", "--base-url", "https://mail.acme.example", code=4)
+    assert "COLDSEND_WEB_BASE_URL says something else than --base-url" in err
+    assert list(folder.iterdir()) == []
+    monkeypatch.delenv("COLDSEND_WEB_BASE_URL")
+    run("init")
+    before = (folder / "coldsend.toml").read_text()
+    _, err = run("init", "--postal-address", "Acme, 1 Main Street", code=4)
+    assert "has another postal_address than --postal-address" in err
+    assert (folder / "coldsend.toml").read_text() == before

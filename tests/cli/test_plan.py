@@ -71,6 +71,7 @@ def test_people_see_days_limits_and_the_end(sqlite_project: Project) -> None:
     assert "quota of main: 4 a day; quota of other: 2 a day (6 wait)" in shown.out
     assert "18 messages in all, the last about" in shown.out
     assert "foreseen as if the campaign is started now" in shown.err
+    assert "(`campaign dry-run` tells who lacks something)" in shown.err
 
 
 def test_what_lies_behind_the_days_asked_for_is_counted(sqlite_project: Project) -> None:

@@ -264,6 +264,15 @@ def test_a_preview_is_the_message_the_contact_would_get(project: Project) -> Non
     assert "<p>Hi Bob</p>" in document["html"]
 
 
+def test_the_headers_of_a_preview_are_shown_as_mail_programs_decode_them(sqlite_project: Project) -> None:
+    project = sqlite_project
+    project.write("body.html", BODY)
+    project.run("template", "add", "intro", "--subject", "Grüße aus Köln", "--body-file", "body.html")
+    ready_for_preview(project)
+    preview = ("template", "preview", "intro", "--contact", "bob@acme.example")
+    assert "\nSubject: Grüße aus Köln\n" in project.run(*preview).out
+
+
 def test_a_preview_is_written_as_html_and_as_a_message(project: Project) -> None:
     add(project)
     ready_for_preview(project)
