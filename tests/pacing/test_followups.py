@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -68,3 +69,16 @@ def test_they_are_counted_every_ten_seconds_at_most(world: Sequence, monkeypatch
     assert world.due(remembered) == {world.main: 1}
     monkeypatch.setattr(followups, "COUNT_EACH", 0.0)
     assert world.due(remembered) == {world.main: 2}
+
+
+def test_they_are_counted_anew_when_a_quota_day_begins(world: Sequence) -> None:
+    remembered = FollowupsDue()
+    tomorrow = clock.now() + world.ends(world.main) + timedelta(hours=1)
+    world.rows(world.second, "pending", sender_service_id=world.main, scheduled_send_at=tomorrow)
+    with world.database.read() as connection:
+        services = views.read(connection, clock.now()).services
+        assert remembered.by_service(connection, [world.second], services) == {}
+        facts = services[world.main]
+        assert facts.next_quota_day is not None
+        next_day = {world.main: replace(facts, next_quota_day=facts.next_quota_day + timedelta(days=1))}
+        assert remembered.by_service(connection, [world.second], next_day) == {world.main: 1}
