@@ -97,7 +97,8 @@ def results(connection: Connection, task: RowMapping, now: datetime) -> Results:
         task,
         experiment,
         experiments.counts(connection, task["id"], experiment, compared, now),
-        experiments.names(connection, compared),
+        # One that was never sent may have been removed when the task had ended.
+        dict.fromkeys(compared, "(removed)") | experiments.names(connection, compared),
         reports.waiting_counts(connection, [task["id"]])[task["id"]],
         task["status"] in TASK_ENDED,
         in_turn is not None,

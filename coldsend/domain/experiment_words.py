@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
@@ -24,6 +25,7 @@ def sentences(
 
     has_ended: of the task; all that it has sent is counted.
     """
+    names = {template_id: _apart(name) for template_id, name in names.items()}
     said = list(rules(experiment))
     if len(counts) > 1 and all(count.counted for count in counts):
         seen = verdict(counts, experiment.next_level)
@@ -102,6 +104,8 @@ def _outlook(
         yield "The task has ended without a winner: the difference, if there is one, is too small to be seen."
         return
     again = f"It is judged next when each has {experiment.next_sample:,}"
+    if smallest >= experiment.next_sample:
+        again = "It is judged when the scheduler looks next"
     if seen.chance <= experiment.next_level:
         yield (
             f"That looks clear, but it is not called yet. {again}: who looks all the time finds differences "
@@ -132,6 +136,12 @@ def _outcome(experiment: Experiment, names: Mapping[int, str]) -> Iterator[str]:
         yield (
             f"{names[experiment.winner]} is sent alone since {_day(experiment.decided_at)}, chosen by {by}."
         )
+
+
+def _apart(name: str) -> str:
+    """A name that is read from right to left takes no number that stands beside it along."""
+    turned = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+    return f"\N{FIRST STRONG ISOLATE}{name}\N{POP DIRECTIONAL ISOLATE}" if turned else name
 
 
 def chance_in_words(chance: float) -> str:

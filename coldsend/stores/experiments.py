@@ -112,9 +112,10 @@ def texts(connection: Connection, template_ids: Sequence[int]) -> tuple[dict[int
 
 
 def names(connection: Connection, template_ids: Sequence[int]) -> dict[int, str]:
-    """Template id -> name."""
+    """Template id -> name, in the order asked for; without those that are gone."""
     query = sa.select(templates.c.id, templates.c.name).where(templates.c.id.in_(template_ids))
-    return {row.id: row.name for row in connection.execute(query)}
+    found = {row.id: row.name for row in connection.execute(query)}
+    return {one: found[one] for one in template_ids if one in found}
 
 
 def next_stretch(

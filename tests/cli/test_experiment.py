@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from datetime import timedelta
 
 import pytest
@@ -105,6 +107,26 @@ def test_results_are_shown_with_intervals_and_in_words(ab: Project) -> None:
     shown = ab.run("experiment", "show", "spring/intro").out
     assert "a got 15 replies from 20 (75.0 %), b 0 from 20 (0.0 %)." in shown
     assert "53.1 %" in shown
+
+
+def test_reports_tell_how_experiments_stand(ab: Project) -> None:
+    begun(ab)
+    ab.run(*CREATE[:3], "plain", *CREATE[4:])
+    shown = ab.json("experiment", "show", "spring/intro")
+    campaign = ab.json("report", "campaign", "spring")
+    assert campaign["experiments"] == ab.json("report", "task", "spring/intro")["experiments"] == [shown]
+    assert ab.json("report", "task", "spring/plain")["experiments"] == []
+    ab.run("report", "campaign", "spring", "--html", "r.html", "--csv", "r.csv")
+    said = ab.run("report", "campaign", "spring")
+    page = (ab.folder / "r.html").read_text(encoding="utf-8")
+    for sentence in shown["sentences"]:
+        assert sentence in said.out
+        assert sentence in html.unescape(page)
+    assert re.search(r"^a +20 +20 +15 +75\.0 % \(53\.1 to 88\.8 %\)$", said.out, re.MULTILINE)
+    assert '75.0 %<span class="within">53.1 to 88.8 %</span>' in page
+    lines = (ab.folder / "r.csv").read_text(encoding="utf-8").splitlines()
+    assert "campaign spring,experiment,spring/intro / a,successes,15" in lines
+    assert f"campaign spring,experiment,spring/intro / a,rate_low,{shown['templates'][0]['low']}" in lines
 
 
 def test_a_winner_found_is_decided_upon_by_command(ab: Project) -> None:

@@ -19,10 +19,11 @@ def said(
     about: Experiment | None = None,
     waiting: int = 5000,
     has_ended: bool = False,
+    names: dict[int, str] = NAMES,
 ) -> list[str]:
     counts = [Count(A + place, counted, counted, hits) for place, (hits, counted) in enumerate(of)]
     about = about or Experiment(Goal.REPLIES, 200, 72)
-    return sentences(about, counts, NAMES, waiting=waiting, has_ended=has_ended)
+    return sentences(about, counts, names, waiting=waiting, has_ended=has_ended)
 
 
 def looked(*of: tuple[int, int], **values: object) -> Experiment:
@@ -65,6 +66,15 @@ def test_who_peeks_at_a_clear_lead_is_told_why_it_is_not_called() -> None:
     assert found[-1].startswith(
         "That looks clear, but it is not called yet. It is judged next when each has 800"
     )
+
+
+def test_what_is_due_to_be_judged_is_said_to_be() -> None:
+    assert said((20, 400), (20, 400))[-1].endswith("It is judged when the scheduler looks next.")
+
+
+def test_numbers_stay_beside_names_that_are_read_from_right_to_left() -> None:
+    found = said((31, 400), (18, 402), names={A: "intro-a", B: "\u0645\u0631\u062d\u0628\u0627"})
+    assert "\u2068\u0645\u0631\u062d\u0628\u0627\u2069 18 from 402" in found[1]
 
 
 def test_too_few_left_are_named() -> None:

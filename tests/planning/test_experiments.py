@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from coldsend.analytics.experiments import results
 from coldsend.database.tables import task_contacts, tasks, template_set_items, templates
 from coldsend.domain.experiment import Count, Experiment, Goal, Standing, as_json, from_json
 from coldsend.domain.states import TaskStatus
@@ -338,6 +339,20 @@ def test_a_template_taken_out_of_its_set_stays_in_the_experiment(lab: Lab) -> No
     lab.keep_up()
     assert [count.template_id for count in lab.experiment.looks[0].counts] == [lab.a, lab.b]
     assert lab.experiment.winner == lab.a
+
+
+def test_a_template_that_was_never_sent_and_is_gone_keeps_nothing_from_being_shown(lab: Lab) -> None:
+    lab.sent(lab.a, 1)
+    lab.look_again_at(status="finished", actual_end_time=NOW)
+    with lab.database.begin() as connection:
+        connection.execute(sa.delete(template_set_items))
+        connection.execute(sa.delete(templates).where(templates.c.id == lab.b))
+    with lab.database.read() as connection:
+        shown = results(connection, task_store.find(connection, "spring/intro"), NOW).document()
+    assert [template["name"] for template in shown["templates"]][1:] == ["(removed)"]
+    lab.keep_up()
+    with pytest.raises(InvalidInput, match="does not compare"):
+        experiments.decide(lab.database, lab.world.admin, "spring/intro", str(lab.b), NOW)
 
 
 def test_a_template_that_lost_stays_locked_and_reported(lab: Lab) -> None:

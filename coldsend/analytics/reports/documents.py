@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import RowMapping
 
-from coldsend.analytics import tally, waiting
+from coldsend.analytics import experiments, tally, waiting
 from coldsend.analytics.reports import happenings, measures
 from coldsend.analytics.tally import Names, Tally
 from coldsend.database.engine import Connection
@@ -61,6 +61,7 @@ def campaign_report(connection: Connection, campaign: RowMapping, now: datetime)
         "waiting": _gates(gates),
         "tasks": parts,
         **_outcome(total, cells),
+        "experiments": _experiments(connection, listed, now),
         **_details(known, cells, links, campaign["time_zone"]),
         **_by_domain(connection, ids),
     }
@@ -77,6 +78,7 @@ def task_report(connection: Connection, task: RowMapping, now: datetime) -> dict
     return {
         **_task_document(connection, task, counts, closed, now),
         **_outcome(counts, cells),
+        "experiments": _experiments(connection, [task], now),
         **_details(known, cells, links, zone),
         **_by_domain(connection, [task["id"]]),
     }
@@ -235,6 +237,12 @@ def _reasons(counts: Tally, status: RowStatus) -> dict[str, int]:
     known = {reason: count for (of, reason), count in counts.reasons.items() if of == status.value}
     rest = counts.by_status[status.value] - sum(known.values())
     return dict(sorted(known.items(), key=lambda item: (-item[1], item[0]))) | ({"": rest} if rest else {})
+
+
+def _experiments(connection: Connection, listed: Iterable[RowMapping], now: datetime) -> list[dict[str, Any]]:
+    """How the experiments of tasks stand, as ``experiment show`` tells it."""
+    running = [task for task in listed if task["experiment"] is not None]
+    return [experiments.results(connection, task, now).document() for task in running]
 
 
 def _details(

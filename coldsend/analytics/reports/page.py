@@ -70,13 +70,14 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _tiles(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The numbers that are looked for first."""
     funnel, rates = document["funnel"], document["rates"]
-    sent = {"name": "sent", "value": words.count(funnel["sent"]), "below": ""}
+    sent: dict[str, Any] = {"name": "sent", "value": words.count(funnel["sent"]), "below": []}
     if funnel.get("recipients") is not None:
-        sent["below"] = f"of {words.count(funnel['recipients'])} recipients"
+        sent["below"] = [f"of {words.count(funnel['recipients'])} recipients"]
     found = [sent]
     for key, name in _TILES.items():
         if rates[key]["rate"] is not None:
-            below = f"{words.count(rates[key]['count'])}; {words.interval(rates[key])}"
+            below = [f"{words.count(rates[key]['count'])} of {words.count(rates[key]['of'])}"]
+            below.append(words.interval(rates[key]))
             found.append({"name": name, "value": words.percent(rates[key]["rate"]), "below": below})
     return found
 

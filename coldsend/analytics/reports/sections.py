@@ -35,7 +35,10 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table. note: a sentence below its title. chart: None where the table says it better."""
+    """One table. note: sentences below its title, a line each. chart: None where the table says it better.
+
+    of: what it is about, where a report has several tables with this key.
+    """
 
     key: str
     title: str
@@ -43,6 +46,7 @@ class Section:
     rows: Sequence[Mapping[str, Any]]
     note: str = ""
     chart: Chart | None = None
+    of: str = ""
 
 
 # step of the funnel -> (its words, what its share is of)
@@ -104,6 +108,7 @@ def sections_of(document: Mapping[str, Any]) -> list[Section]:
         _rates(document["rates"]),
         *_moments(document),
         _tasks(document),
+        *(_experiment(found) for found in document.get("experiments", [])),
         *(_compared(document, key, title) for key, title in _PARTS.items()),
         _links(document),
         _replies(document),
@@ -218,6 +223,23 @@ def _task(task: Mapping[str, Any]) -> dict[str, Any]:
     rates = {"reply_rate": task["rates"]["reply"], "bounce_rate": task["rates"]["bounce"]}
     head = {"name": task["name"], "status": task["status"], "recipients": task["recipients"]}
     return {**head, "waiting": waiting, **reached, **rates}
+
+
+def _experiment(found: Mapping[str, Any]) -> Section:
+    goal = found["goal"]
+    rows = [
+        {**row, "rate": {name: row[name] for name in ("rate", "low", "high")}} for row in found["templates"]
+    ]
+    columns = (
+        Column("name", "template", "text"),
+        Column("sent", "sent"),
+        Column("counted", "counted"),
+        Column("successes", goal),
+        Column("rate", f"rate ({found['confidence']:g} %)", "rate"),
+    )
+    title = f"experiment of {found['task']}: {goal}, {found['status']}"
+    chart = Chart("rates", ("rate",), "name")
+    return Section("experiment", title, columns, rows, "\n".join(found["sentences"]), chart, of=found["task"])
 
 
 def _compared(document: Mapping[str, Any], key: str, title: str) -> Section:

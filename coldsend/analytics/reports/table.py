@@ -31,7 +31,8 @@ def write(document: Mapping[str, Any], out: TextIO) -> int:
 def _lines(section: Section) -> Iterator[tuple[str, str, Any]]:
     names = [column for column in section.columns if column.kind in ("text", "url")]
     for row in section.rows:
-        item = " / ".join(str(row[column.key]) for column in names if row.get(column.key) not in (None, ""))
+        words = [section.of, *(row.get(column.key) for column in names)]
+        item = " / ".join(str(word) for word in words if word not in (None, ""))
         for column in section.columns:
             if column not in names:
                 yield from ((item, measure, value) for measure, value in _values(column, row.get(column.key)))
