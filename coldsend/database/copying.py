@@ -54,8 +54,8 @@ def copy(
     """All rows of ``source`` into ``target``, which becomes usable at the end; what each table holds.
 
     advance: called with the number of rows handled just now; each is handled twice, see :func:`row_count`.
-    finish: is given the target in its last transaction. WrongState where the target holds rows already,
-    Unreachable where a schema is not this version's or what arrived is not what was sent, InvalidInput where
+    finish: is given the target in its last transaction. WrongState where the target holds rows already or is
+    the source, Unreachable where a schema is not this version's or what arrived is not what was sent, InvalidInput where
     a value does not fit.
     """
     revision.require_current(source)
@@ -66,7 +66,7 @@ def copy(
         administration.filling(target.engine) as writer,
     ):
         with _in_words(target):
-            _begin(writer)
+            _begin(writer, source)
         sent = {name: _copy_table(reader, writer, name, target, advance) for name in _PLAIN}
         with _in_words(target):
             arrived = tallies(writer, advance)
@@ -130,9 +130,17 @@ def _prepare(target: Database) -> None:
         )
 
 
-def _begin(writer: Connection) -> None:
+def _begin(writer: Connection, source: Database) -> None:
     revision.set_half_copied(writer, begins=True)
     writer.commit()
+    # By whatever name: a database that is its own copy would be emptied before it is read.
+    if revision.status(source).is_half_copied:
+        revision.set_half_copied(writer, begins=False)
+        writer.commit()
+        raise WrongState(
+            f"{source.display_url()} is the very database that would be copied; nothing was changed",
+            hint="give another, empty database",
+        )
     for name in _PLAIN:
         administration.empty(writer, name)
     writer.commit()

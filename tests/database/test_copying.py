@@ -220,6 +220,21 @@ def test_a_database_with_rows_in_it_is_left_alone(source: Database, target: Data
     assert revision.status(target).is_current
 
 
+def test_a_database_is_not_copied_onto_itself_by_whatever_name(database_url: str) -> None:
+    other_name = database_url.replace("127.0.0.1", "localhost").replace("sqlite:////", "sqlite:////../")
+    assert other_name != database_url
+    source, target = Database(database_url), Database(other_name)
+    with source.begin() as connection:
+        connection.execute(sa.insert(users).values(username="root", role="admin", created_at=NOW))
+    with pytest.raises(WrongState, match="the very database"):
+        copying.copy(source, target, ignored, nothing)
+    revision.require_current(source)
+    with source.read() as connection:
+        assert connection.execute(sa.select(users.c.username)).scalars().all() == ["root"]
+    source.dispose()
+    target.dispose()
+
+
 def test_a_value_that_does_not_fit_names_its_column(source: Database, mariadb_target: Database) -> None:
     """SQLite does not hold texts to the length of their column."""
     World(source).service(name="x" * 300)
