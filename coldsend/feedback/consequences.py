@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy.engine import Connection
 
@@ -17,6 +17,7 @@ from coldsend.feedback.applier import Applier
 from coldsend.feedback.entries import WORDS_LENGTH
 from coldsend.feedback.matching import email_key
 from coldsend.pacing import services as health
+from coldsend.pacing.calendar import Calendar
 from coldsend.stores import feedback as store
 from coldsend.stores import suppressions
 from coldsend.stores.feedback import Row
@@ -91,8 +92,15 @@ def postpone(connection: Connection, row: Row, item: Feedback, now: datetime) ->
     """Let somebody who is away be written to afterwards; returns how many recipients wait longer now."""
     if item.kind is not Kind.AUTO_REPLY or item.away_until is None:
         return 0
-    until = min(item.away_until, item.at + LONGEST_AWAY)
+    until = min(_there_again(connection, row, item.away_until), item.at + LONGEST_AWAY)
     return store.postpone(connection, row["contact_id"], until, now) if until > now else 0
+
+
+def _there_again(connection: Connection, row: Row, told: datetime) -> datetime:
+    """The day that somebody told, where they are: in Honolulu it begins ten hours after it has in UTC."""
+    settings, time_zone, country = store.whereabouts(connection, row["id"])
+    zone = Calendar.of(settings).zone_of(time_zone, country)
+    return told.astimezone(UTC).replace(tzinfo=zone).astimezone(UTC)
 
 
 def blame(

@@ -11,7 +11,15 @@ from sqlalchemy.engine import Connection
 
 from coldsend.database import bulk
 from coldsend.database.dialect import force_index
-from coldsend.database.tables import contacts, event_log, task_contacts, tasks, unmatched_events
+from coldsend.database.expressions import json_text
+from coldsend.database.tables import (
+    campaigns,
+    contacts,
+    event_log,
+    task_contacts,
+    tasks,
+    unmatched_events,
+)
 from coldsend.domain.feedback import FURTHEST, OUT
 from coldsend.domain.states import EventType, RowReason, RowStatus
 from coldsend.stores.ledger import chunks
@@ -155,6 +163,16 @@ def move_many(connection: Connection, moved: Mapping[int, tuple[str, Mapping[str
 def reply_category(connection: Connection, row_id: int) -> str | None:
     """What the replies to a row's message want, as far as it is known; the caller has locked the row."""
     return connection.execute(sa.select(rows.reply_category).where(rows.id == row_id)).scalar()
+
+
+def whereabouts(connection: Connection, row_id: int) -> tuple[sa.RowMapping, str | None, str | None]:
+    """The settings of a row's campaign that say when it writes, and the recipient's time zone and country."""
+    settings = [campaigns.c[name] for name in ("time_zone", "send_window", "holidays", "spread")]
+    of_contact = (contacts.c.time_zone, json_text(contacts.c.fields, '$."country"'))
+    query = sa.select(*settings, *(column.label(f"contact_{n}") for n, column in enumerate(of_contact)))
+    joined = task_contacts.join(contacts, contacts.c.id == rows.contact_id).join(tasks).join(campaigns)
+    found = connection.execute(query.select_from(joined).where(rows.id == row_id)).mappings().one()
+    return found, found["contact_0"], found["contact_1"]
 
 
 def postpone(connection: Connection, contact_id: int, until: datetime, now: datetime) -> int:

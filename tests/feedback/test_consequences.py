@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -197,6 +198,27 @@ class TestAbsences:
         world.apply(item)
         contact = world.row(contacts, world.row(task_contacts, row_id)["contact_id"])
         assert contact["away_until"] == item.at + 60 * DAY
+
+    @pytest.mark.parametrize(
+        ("values", "zone"),
+        [
+            ({"time_zone": "Pacific/Honolulu"}, "Pacific/Honolulu"),
+            ({"fields": {"country": "NZ"}}, "Pacific/Auckland"),
+            ({}, "UTC"),
+        ],
+    )
+    def test_the_day_they_tell_begins_where_they_are(
+        self, world: Sent, values: dict[str, object], zone: str
+    ) -> None:
+        [row_id] = world.sent()
+        contact_id = world.row(task_contacts, row_id)["contact_id"]
+        if values:
+            with world.database.begin() as connection:
+                connection.execute(contacts.update().where(contacts.c.id == contact_id).values(values))
+        day = (NOW + 5 * DAY).replace(hour=0, minute=0, second=0, microsecond=0)
+        world.apply(world.heard(Kind.AUTO_REPLY, row_id, away_until=day))
+        there = day.replace(tzinfo=ZoneInfo(zone))
+        assert world.row(contacts, contact_id)["away_until"] == there
 
     @on_sqlite
     @pytest.mark.parametrize("until", [None, NOW - DAY, NOW])
