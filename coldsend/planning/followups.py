@@ -24,7 +24,7 @@ from coldsend.domain import sequence
 from coldsend.domain.gates import Gate
 from coldsend.domain.states import TASK_ENDED, StopReason, TaskEvent, TaskStatus, task_after
 from coldsend.domain.suppression import address_key, domain_key
-from coldsend.errors import NotFound, Refused
+from coldsend.errors import ChangedMeanwhile, NotFound, Refused
 from coldsend.feedback.free_mail import is_free_mail
 from coldsend.pacing.calendar import Calendar, Whereabouts
 from coldsend.planning.expand import Expanded, round_for
@@ -121,6 +121,9 @@ def _step(connection: Connection, task_id: int, since: datetime | None, now: dat
                 enrolled_to=None if which == "last" else now,
                 **templates,
             )
+            # Behind the lock: whoever lets the task before send again opens this one after it.
+            if moved and which == "last" and not _has_ended(tasks.get(connection, task["follows_task_id"])):
+                raise ChangedMeanwhile(f"what task {tasks.reference(task)!r} follows sends again")
             return _Step(ended=not moved)
 
 

@@ -80,7 +80,7 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
     """
     with database.read() as connection:
         waiting = [
-            row for row in tasks.in_status(connection, TaskStatus.SENDING) if row["expanded_at"] is None
+            row for row in tasks.in_status(connection, TaskStatus.SENDING) if _grows(connection, row, now)
         ]
     done = []
     for row in waiting:
@@ -105,6 +105,13 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
             logbook.task_expanded(tasks.reference(row), row["id"], expanded.count)
             done.append(int(row["id"]))
     return done
+
+
+def _grows(connection: Connection, row: RowMapping, now: datetime) -> bool:
+    """Whether a task's send list is not complete, and there is something to look for."""
+    if row["follows_task_id"] is not None:
+        return followups.is_behind(connection, row, now)
+    return row["expanded_at"] is None
 
 
 def _fail(database: Database, row: RowMapping, reason: str, now: datetime) -> None:

@@ -201,6 +201,26 @@ def test_of_many_schedulers_at_once_each_row_is_added_once_in_turn(steps: Steps)
     assert chosen == templates * 10
 
 
+def test_a_list_is_not_closed_where_the_task_before_sends_again_at_that_moment(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = followups._is_due
+    stale = iter(["last"])
+    monkeypatch.setattr(followups, "_is_due", lambda *about: next(stale, None) or looked(*about))
+    steps.sent()
+    assert steps.enrol() == 1
+    assert steps.row(tasks, steps.second)["expanded_at"] is None
+    assert steps.row(tasks, steps.second)["enrolled_to"] == NOW
+
+
+@on_sqlite
+def test_a_second_in_which_nobody_is_to_be_looked_for_takes_no_lock(steps: Steps) -> None:
+    lifecycle.expand_due(steps.database, NOW)
+    with steps.database.begin() as connection:  # holds the one lock that there is
+        connection.execute(sa.update(tasks).values(status_reason="x"))
+        assert lifecycle.expand_due(steps.database, NOW + MINUTE / 2) == []
+
+
 @on_sqlite
 class TestWhoComesInSkipped:
     def test_a_suppressed_address(self, steps: Steps) -> None:
