@@ -85,7 +85,9 @@ def networks(text: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
 def absolute(key: Key, value: Any, base: Path) -> Any:
     """``value`` with a relative path in it resolved against ``base``; ValueError for an unknown ``~user``."""
     if key.path == "database.url" and value.startswith(SQLITE):
-        return SQLITE + str(_below(base, value.removeprefix(SQLITE)))
+        # What begins the options of a URL, or an escape, may stand in a folder's name, too.
+        folder = Path(str(base).replace("%", "%25").replace("?", "%3F"))
+        return SQLITE + str(_below(folder, value.removeprefix(SQLITE)))
     if key.path in ("smtp.ca_file", "inbox.ca_file") and value:
         return str(_below(base, value))
     if isinstance(value, Path):

@@ -55,8 +55,8 @@ def copy(
 
     advance: called with the number of rows handled just now; each is handled twice, see :func:`row_count`.
     finish: is given the target in its last transaction. WrongState where the target holds rows already or is
-    the source, Unreachable where a schema is not this version's or what arrived is not what was sent, InvalidInput where
-    a value does not fit.
+    the source, Unreachable where a schema is not this version's or what arrived is not what was sent,
+    InvalidInput where a value does not fit.
     """
     revision.require_current(source)
     _prepare(target)

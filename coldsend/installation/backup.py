@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -63,7 +64,7 @@ def backup(database: Database, file: Path, now: datetime, advance: Advance) -> M
     try:
         _clear(part)
         part.touch(mode=0o600)
-        target = Database(f"sqlite:///{part.absolute()}")
+        target = Database(f"sqlite:///{quote(str(part.absolute()))}")
         try:
             tables = copying.copy(database, target, advance, lambda _connection: None)
             with target.begin() as connection:

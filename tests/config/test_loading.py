@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coldsend.config import loading
 from coldsend.config.converting import from_toml, from_variable
 from coldsend.config.settings import SECTIONS, Settings, all_keys
+from coldsend.database.engine import parse_url
 from coldsend.errors import ColdsendError, InvalidInput, NotFound
 
 
@@ -97,6 +98,13 @@ def test_paths_of_variables_are_relative_to_the_working_directory(
     settings = loading.load(written(tmp_path / "etc", ""), environ)
     assert settings.secret_key_file == tmp_path / "k"
     assert settings.database.url == f"sqlite:///{tmp_path}/d.db"
+
+
+def test_a_folder_of_any_name_may_hold_the_database(tmp_path: Path) -> None:
+    folder = tmp_path / "100%25? #1"
+    folder.mkdir()
+    url = loading.load(written(folder, '[database]\nurl = "sqlite:///d.db?timeout=3"\n'), {}).database.url
+    assert (parse_url(url).database, dict(parse_url(url).query)) == (str(folder / "d.db"), {"timeout": "3"})
 
 
 def test_absolute_paths_stay_as_they_are(tmp_path: Path) -> None:

@@ -87,6 +87,17 @@ def test_a_backup_is_one_file_for_its_owner_with_nothing_secret_in_the_clear(
     assert told["task_contacts"] == 5
 
 
+def test_a_file_of_any_name_may_hold_a_backup(
+    here: Database, world: World, fresh: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "100%25? #1.db"
+    backup.backup(here, file, NOW, ignored)
+    assert {path.name for path in tmp_path.glob("100*")} == {file.name}
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    backup.restore(file, fresh, KEYS, NOW, ignored)
+    assert statuses(fresh) == {"sent": 2, "unknown": 2, "pending": 1}
+
+
 def test_a_backup_never_replaces_a_file(here: Database, tmp_path: Path) -> None:
     file = tmp_path / "backup.db"
     file.write_text("the only copy of something")
