@@ -137,10 +137,12 @@ def opened(file: Path) -> Iterator[Database]:
     try:
         at = revision.status(source)
         if not at.is_current:
+            way_out = "restore it with the version that made it"
+            if not at.is_newer:
+                way_out += ", then upgrade; or without it, as docs/backup.md shows"
             raise Refused(
                 f"{file} is of schema {at.revision or 'nobody knows which'}, this version needs {at.head}",
-                hint="restore it with the version that made it, or upgrade a copy of it first: "
-                f"COLDSEND_DATABASE_URL=sqlite:///{file}.copy coldsend db upgrade",
+                hint=way_out,
             )
         yield source
     finally:

@@ -190,7 +190,19 @@ def test_a_backup_of_another_version_is_not_restored_and_the_way_out_is_named(
     older.dispose()
     with pytest.raises(Refused, match="is of schema 0002") as refused:
         backup.restore(file, fresh, KEYS, NOW, ignored)
-    assert "coldsend db upgrade" in refused.value.hint
+    assert refused.value.hint.endswith("then upgrade; or without it, as docs/backup.md shows")
+
+
+def test_a_backup_of_a_later_version_is_for_that_version(
+    here: Database, fresh: Database, tmp_path: Path
+) -> None:
+    file = taken(here, tmp_path)
+    with contextlib.closing(sqlite3.connect(file)) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = '9999'")
+        raw.commit()
+    with pytest.raises(Refused, match="is of schema 9999") as refused:
+        backup.restore(file, fresh, KEYS, NOW, ignored)
+    assert refused.value.hint == "restore it with the version that made it"
 
 
 def test_nothing_is_moved_while_processes_work_on_it(here: Database, world: World, fresh: Database) -> None:
