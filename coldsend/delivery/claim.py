@@ -26,6 +26,9 @@ from coldsend.stores import ledger
 # Each open task costs a query or two to learn that nothing of it is due: a hundred a second are enough.
 ASK_EACH = 0.01  # seconds, times the open tasks, before a task that had nothing due is asked again
 LONGEST_DRY = 2.0
+# Where many rows wait for a service that is shut, all of them are walked to learn that nothing is there for
+# the others: that may take a tenth of the time.
+REST_AFTER, LONGEST_REST = 10.0, 10.0  # times what the asking took; seconds
 
 # Where rows are due that must wait: how many more are looked at together, and at most in one turn.
 LOOK = 500
@@ -65,9 +68,12 @@ class Claimer:
             able = [offer for offer in able if offer.room_for(follows=task.goes_first) > 0]
             if not able or self._is_dry(task, able) or claimed.room(task, able) <= 0:
                 continue
+            asked = clock.monotonic()
             if not self._claim_from_task(connection, task, able, view, buckets, claimed):
+                moment = clock.monotonic()
                 rest = min(LONGEST_DRY, ASK_EACH * len(view.tasks))
-                self.dry[task.id] = (clock.monotonic() + rest, frozenset(o.service_id for o in able))
+                rest = max(rest, min(LONGEST_REST, REST_AFTER * (moment - asked)))
+                self.dry[task.id] = (moment + rest, frozenset(o.service_id for o in able))
         rows = ledger.claimed(connection, claimed.row_ids, token)
         campaigns = {task.id: task.campaign_id for task in view.tasks}
         claims = [Claim(row, token, campaigns[row.task_id], now) for row in rows]

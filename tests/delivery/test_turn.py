@@ -274,6 +274,27 @@ def test_of_all_workers_one_probes_a_frozen_service(database: Database) -> None:
     assert list(other.take([], {world.service_id: 1}, view).claims) == []
 
 
+def test_where_it_takes_long_to_learn_that_nothing_is_due_it_is_asked_rarely(
+    world: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment = [100.0]
+    look = ledger.candidates
+
+    def slow(*about: Any) -> list[tuple[int, int | None]]:
+        moment[0] += 0.25
+        return look(*about)
+
+    monkeypatch.setattr(clock, "monotonic", lambda: moment[0])
+    monkeypatch.setattr(ledger, "candidates", slow)
+    world.rows(world.task_id, "pending", sender_service_id=world.service_id + 1)
+    for _ in range(3):
+        world.take(1)
+    assert moment[0] == 100.25, "asked once"
+    moment[0] += 2.5
+    world.take(1)
+    assert moment[0] == 103.0
+
+
 def test_a_throttled_service_is_claimed_for_by_its_owner_and_its_gap_is_written(database: Database) -> None:
     world = Sending(database, throttle_sec=2)
     world.rows(world.task_id, "pending", 3)
