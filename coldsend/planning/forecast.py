@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.composing.source import MISSING_VARIABLE
 from coldsend.domain.gates import Gate
 from coldsend.domain.states import CampaignStatus, RowReason, RowStatus, TaskStatus
 from coldsend.pacing.calendar import Calendar
@@ -40,6 +41,7 @@ _DETAILS = {
     Gate.STOPPED: "the sequence has been stopped for the address or its domain",
     Gate.CONDITION: "the follow-up's condition does not hold for them as things stand",
     Gate.NEW_PER_DAY: "the campaign writes to no new recipients",
+    MISSING_VARIABLE: "they lack a variable that the template needs",
     RowReason.CANCELLED: "its task was cancelled or has failed",
 }
 
@@ -47,13 +49,13 @@ _DETAILS = {
 def plan(connection: Connection, campaign: RowMapping, now: datetime, days: int | None) -> dict[str, Any]:
     """The forecast of a campaign as a document.
 
-    days: how many days of the campaign to look at, today among them; None: until it ends.
+    days: how many days of the campaign to look at, today among them; None: until it ends, at most MOST_DAYS.
     """
     calendar = Calendar.of(dict(campaign))
     demand = Reader(connection, campaign, now).read()
     run = Run(demand.world, demand.mine, now.timestamp(), demand.effort)
     run.until(_horizon(calendar, now, days or MOST_DAYS), demand.in_hand)
-    later, stuck = _left_over(demand, run, looked_to_the_end=days is None)
+    later, stuck = _left_over(demand, run)
     listed = tasks.listed(connection, campaign_id=campaign["id"])
     names = {task["id"]: str(task["name"]) for task in listed}
     not_sent, unknown = _not_sent(connection, demand, stuck, listed)
@@ -101,7 +103,7 @@ def _limits(limits: Limits) -> list[dict[str, Any]]:
     ]
 
 
-def _left_over(demand: Demand, run: Run, *, looked_to_the_end: bool) -> tuple[int, Counter[tuple[int, str]]]:
+def _left_over(demand: Demand, run: Run) -> tuple[int, Counter[tuple[int, str]]]:
     """(how many go out after the days looked at, (task, reason) -> how many never do)."""
     later = 0
     stuck: Counter[tuple[int, str]] = Counter()
@@ -109,7 +111,7 @@ def _left_over(demand: Demand, run: Run, *, looked_to_the_end: bool) -> tuple[in
         waiting = line.ready + sum(line.coming.values())
         if not waiting or line.step.campaign is not demand.mine:
             continue
-        if not run.ended and not looked_to_the_end:
+        if not run.ended:
             later += waiting
             continue
         limits = run.limits_of(line)

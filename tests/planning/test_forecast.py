@@ -77,6 +77,18 @@ def test_a_daily_quota_spreads_recipients_over_days(world: Foreseen) -> None:
     assert [day["sends"] for day in plan["days"]] == [15, 15, 10]
 
 
+def test_what_takes_longer_than_a_plan_looks_ahead_is_not_said_to_end(
+    world: Foreseen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast, "MOST_DAYS", 3)
+    world.service("one", daily_quota=10)
+    world.people(40)
+    campaign = world.active()
+    world.step(campaign, "intro")
+    plan = world.plan(campaign)
+    assert (plan["sends"], plan["later"], plan["ends"], plan["not_sent"]) == (30, 10, None, [])
+
+
 def test_two_follow_ups_keep_their_service_and_come_first(world: Foreseen) -> None:
     world.engine.one_by_one = True
     world.service("one", daily_quota=4)
