@@ -152,7 +152,7 @@ def _by_reason(counted: Counter[tuple[int, str]], names: dict[int, str]) -> list
         {
             "reason": reason,
             "count": count,
-            "detail": _DETAILS.get(reason, reason.replace("_", " ")),  # type: ignore[call-overload]
+            "detail": _DETAILS.get(reason, reason.replace("_", " ")),
             "by_task": by_task[reason],
         }
         for reason, count in reasons.most_common()
