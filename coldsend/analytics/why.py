@@ -26,6 +26,7 @@ from coldsend.errors import NotFound, Refused
 from coldsend.stores import contacts, events, ledger, reports, services, suppressions, tasks, workers
 
 NOT_LISTED = "not_in_send_list"
+EVENTS = 20  # that are shown
 
 _TIMES = (
     "scheduled_send_at",
@@ -65,9 +66,12 @@ def explain(
     blocked: list[Blocked] = []
     if row["status"] == RowStatus.PENDING:
         blocked = _waiting_at(connection, task, contact, row, suppressed, now, lease)
-    latest = events.latest(connection, 20, task_id=task["id"], contact_id=contact["id"])
-    happened = events.named(connection, latest)
-    error, error_of = _error(row, happened)
+    latest = events.latest(connection, EVENTS, task_id=task["id"], contact_id=contact["id"])
+    # Asked for apart: many opens may have come after it.
+    bounces = events.latest(
+        connection, EVENTS, task_id=task["id"], contact_id=contact["id"], event_type=EventType.BOUNCE
+    )
+    error, error_of = _error(row, bounces)
     return {
         "task": tasks.reference(task),
         "email": contact["email"],
@@ -83,7 +87,7 @@ def explain(
         "message_id": row["message_id"] or _message_id(connection, row, links),
         "times": {name: row[name] for name in _TIMES if row[name] is not None},
         "time_zone": why_time.zone_of(connection, task, contact).key,
-        "events": happened,
+        "events": events.named(connection, latest),
     }
 
 
@@ -148,10 +152,12 @@ def _not_listed(
     elif task["expanded_at"] is None:
         blocked = [*gates.state_gates(task["campaign_status"], task["status"]), *blocked]
         explanation = "the send list of this task has not been made yet"
+        if not _matches(connection, task, contact, now):
+            explanation += ", and as things stand this contact does not match the task's recipient rule"
     elif _matches(connection, task, contact, now):
         explanation = (
             "matches the task's rule, but was not among its contacts when the send list was made; "
-            f"let it in with: coldsend task expand {tasks.reference(task)}"
+            f"let it in with: coldsend task expand {quote(tasks.reference(task))}"
         )
     else:
         explanation = "does not match the task's recipient rule"
@@ -237,12 +243,12 @@ def _bounced_too(row: RowMapping) -> str:
     return f"; a bounce came as well, {row['bounced_at']:%Y-%m-%d %H:%M:%S} UTC"
 
 
-def _error(row: RowMapping, happened: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+def _error(row: RowMapping, bounces: Sequence[RowMapping]) -> tuple[str | None, str | None]:
     """What went wrong, and who says so: the "engine", a server in its "answer", the latest "bounce"."""
     if row["error_message"]:
         return row["error_message"], "engine" if row["status"] == RowStatus.SKIPPED else "answer"
-    bounces = [event["details"] or {} for event in happened if event["type"] == EventType.BOUNCE]
-    said = [details.get("diagnostic") or details.get("status") for details in bounces]
+    details = [event["details"] or {} for event in bounces]
+    said = [one.get("diagnostic") or one.get("status") for one in details]
     words = next((words for words in reversed(said) if words), None)
     return words, "bounce" if words else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from shlex import quote
 from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -71,7 +72,8 @@ def before(
     row = ledger.row_of(connection, step["id"], contact["id"])
     name = f"{step['name']!r}"
     if row is None:
-        words = f"follows {name}, and this contact is not in its list: coldsend why {tasks.reference(step)}"
+        reference = quote(tasks.reference(step))
+        words = f"follows {name}, and this contact is not in its list: coldsend why {reference}"
         return f"{words} {contact['email']}", [Blocked(Gate.WAITS_FOR_STEP, f"{name} has not been sent")]
     days = _days(task)
     where = Whereabouts.of(contact["id"], contact["time_zone"], contact["fields"])

@@ -161,3 +161,23 @@ def test_a_bounce_beside_an_opening_is_told_as_a_bounce(world: Asked) -> None:
     assert (found["error"], found["error_of"]) == ("550 mailbox full of regrets", "bounce")
     world.change(task_contacts, row, bounced_at=None)
     assert world.why(world.intro)["explanation"] == "was sent, and was opened"
+
+
+def test_a_bounce_has_its_words_however_often_the_message_was_opened_since(world: Asked) -> None:
+    world.listed(world.intro, "opened", sent_at=NOW, opened_at=NOW + DAY, bounced_at=NOW)
+    about = {"task_id": world.intro, "contact_id": world.contact}
+    world.insert(event_log, **about, type="bounce", ts=NOW, details={"diagnostic": "550 no"})
+    for _ in range(25):
+        world.insert(event_log, **about, type="open", ts=NOW + DAY, details={"actor": "human"})
+    found = world.why(world.intro)
+    assert (found["error"], found["error_of"], len(found["events"])) == ("550 no", "bounce", 20)
+
+
+def test_who_will_not_be_taken_in_is_told_before_the_list_is_made(world: Asked) -> None:
+    for rule, answer in (({"tag": "lead"}, True), ({"everyone": True}, False)):
+        first = world.task(world.campaign_id, f"first {answer}", "scheduled", recipient_rule=rule)
+        assert ("does not match the task's recipient rule" in world.why(first)["explanation"]) is answer
+    words = world.why(world.task(world.campaign_id, "later", "finished", expanded_at=NOW))["explanation"]
+    assert "coldsend task expand spring/later" in words
+    spaced = world.task(world.campaign_id, "much later", "finished", expanded_at=NOW)
+    assert "coldsend task expand 'spring/much later'" in world.why(spaced)["explanation"]
