@@ -126,11 +126,11 @@ def roll_days(connection: Connection, now: datetime, only: int | None = None) ->
 
 
 def forget_counts(database: Database, now: datetime, should_stop: Callable[[], bool] = lambda: False) -> int:
-    """Delete the counts of hours and days that are long over, some hundreds a transaction; how many."""
+    """Delete the counts of hours and days that are long over, each in a transaction; how many."""
     total = 0
     while not should_stop():
         gone = database.run(lambda connection: send_counts.remove_before(connection, now - COUNTS_KEPT))
         total += gone
-        if gone < send_counts.CHUNK:
+        if not gone:
             break
     return total

@@ -103,13 +103,15 @@ def carry_over(
         _add(connection, kind, owner_id, to, missing)
 
 
-def remove_before(connection: Connection, moment: datetime, limit: int = CHUNK) -> int:
-    """Delete up to ``limit`` counts of periods that began before ``moment``; how many there were."""
-    columns = [send_counts.c[name] for name in _KEYS]
-    old = connection.execute(sa.select(*columns).where(_of.period < moment).limit(limit)).all()
-    if old:
-        connection.execute(sa.delete(send_counts).where(sa.tuple_(*columns).in_([tuple(key) for key in old])))
-    return len(old)
+def remove_before(connection: Connection, moment: datetime) -> int:
+    """Delete the counts of the oldest period, if it began before ``moment``; how many there were.
+
+    By one value of one index: keys named one by one are compared with each other's rows.
+    """
+    oldest = connection.execute(sa.select(sa.func.min(_of.period))).scalar()
+    if oldest is None or oldest >= moment:
+        return 0
+    return connection.execute(sa.delete(send_counts).where(_of.period == oldest)).rowcount
 
 
 def remove_service(connection: Connection, service_id: int) -> None:

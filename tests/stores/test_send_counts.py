@@ -76,8 +76,9 @@ def test_old_counts_are_deleted_a_part_at_a_time_and_later_ones_stay(database: D
     with database.begin() as connection:
         reserve(connection, {"a": 1, "b": 1, "c": 1})
         send_counts.reserve(connection, DOMAIN, 1, HOUR + timedelta(hours=1), {"a": 1}, 10)
+        send_counts.reserve(connection, DOMAIN, 1, HOUR - timedelta(hours=1), {"a": 1}, 10)
         before = HOUR + timedelta(hours=1)
-        assert [send_counts.remove_before(connection, before, 2) for _ in range(3)] == [2, 1, 0]
+        assert [send_counts.remove_before(connection, before) for _ in range(3)] == [1, 3, 0]
         assert send_counts.used_by(connection, DOMAIN, [(1, before)]) == {1: 0}
         assert send_counts.used(connection, DOMAIN, 1, before, ["a"]) == {"a": 1}
 
