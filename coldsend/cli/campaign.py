@@ -16,6 +16,7 @@ from coldsend.cli import campaign_options as option
 from coldsend.cli import plan as plan_shown
 from coldsend.cli.context import current
 from coldsend.cli.noun import changes, noun, reads
+from coldsend.database import views
 from coldsend.domain.access import require_owner
 from coldsend.errors import UsageError
 from coldsend.installation import web
@@ -176,7 +177,7 @@ def plan(
     """
     run, now = current(), clock.now()
     actor = run.actor
-    with run.database.read() as connection:
+    with views.snapshot(run.database) as connection:
         row = campaigns.find(connection, campaign)
         require_owner(actor, row["created_by"], f"campaign {row['name']!r}")
         found = forecast.plan(connection, row, now, days)

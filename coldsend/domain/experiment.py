@@ -40,6 +40,7 @@ CONFIDENCES = (80.0, 99.9)
 GROWTH = 2  # between two looks; and at the end of a task:
 GROWTH_AT_END = 1.25
 SHORTEST_PAUSE, LONGEST_PAUSE = timedelta(minutes=5), timedelta(hours=1)
+AFTER_THE_END = timedelta(days=1)  # then only a decision about an unknown message or an expansion changes it
 
 
 class Goal(StrEnum):
@@ -194,7 +195,8 @@ class Experiment:
             seen = verdict(counts, self.next_level)
             look = Look(now, self.next_level, seen.chance, seen.leader.template_id, tuple(counts), self.since)
             looks = (*looks, look)
-        return replace(self, looks=looks, look_after=now + self._pause(counts))
+        pause = AFTER_THE_END if over else self._pause(counts)
+        return replace(self, looks=looks, look_after=now + pause)
 
     @property
     def _last_sample(self) -> float:

@@ -148,6 +148,13 @@ def test_lists_are_counted_no_more_often_than_is_of_use(hours: int, sent: int, p
     assert found.look_after == NOW + pause
 
 
+def test_what_has_ended_and_is_counted_is_counted_again_but_once_a_day() -> None:
+    assert judged(experiment(), (1, 150), (1, 150)).look_after == NOW + HOUR
+    assert judged(experiment(), (1, 150), (1, 150), ended=True).look_after == NOW + 24 * HOUR
+    open_still = experiment().judged([Count(A, 150, 149, 1), Count(B, 150, 150, 1)], NOW, ended=True)
+    assert open_still.look_after == NOW + HOUR
+
+
 def test_a_decision_keeps_the_round_there_was_before_all_decisions() -> None:
     first = experiment().decided(A, "test", [A, B, A], NOW)
     assert (first.standing, first.winner, first.round) == (Standing.DECIDED, A, (A, B, A))
