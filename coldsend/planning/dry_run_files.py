@@ -20,7 +20,7 @@ COLUMNS = ("task", "email", "file", "template", "service", "reason", "detail")
 FIRST = 20  # skipped recipients that are shown at once
 
 _UNFIT = re.compile(r"[^\w.@+-]+")
-_LONGEST = 100
+_LONGEST = 200  # bytes; file systems take 255
 
 
 class Folder:
@@ -61,7 +61,7 @@ class Folder:
 
     def message(self, task: str, email: str, message: Message, template: str, service: str) -> None:
         self._written[task] += 1
-        name = f"{self._written[task]:06}-{_UNFIT.sub('_', email)[:_LONGEST]}.eml"
+        name = f"{self._written[task]:06}-{_fit(email)}.eml"
         file = self._folder(task) / name
         file.write_bytes(message.data)
         self._line(
@@ -84,10 +84,15 @@ class Folder:
 
     def _folder(self, task: str) -> Path:
         if task not in self._folders:
-            name = _UNFIT.sub("_", task)[:_LONGEST].lstrip(".") or "task"
+            name = _fit(task).lstrip(".") or "task"
             taken = {folder.name.casefold() for folder in self._folders.values()} | {INDEX}
             while name.casefold() in taken:
                 name += "_"
             self._folders[task] = self.path / name
             self._folders[task].mkdir()
         return self._folders[task]
+
+
+def _fit(text: str) -> str:
+    """Text as a part of a file's name."""
+    return _UNFIT.sub("_", text).encode()[:_LONGEST].decode(errors="ignore")
