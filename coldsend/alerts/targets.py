@@ -13,7 +13,6 @@ from datetime import datetime
 from coldsend import logbook
 from coldsend.alerts import chat, mail
 from coldsend.alerts.seam import NotDelivered, Target
-from coldsend.alerts.webhook import Webhook
 from coldsend.channels.values import is_loopback
 from coldsend.config.settings import AlertsSettings, Settings
 from coldsend.domain import alert_targets
@@ -66,6 +65,8 @@ def all_targets(settings: Settings) -> dict[str, Target]:
     found += _mails(settings)
     known = alert_targets.secrets(settings.alerts.webhook_secret)
     for name, url in alert_targets.webhooks(settings.alerts.webhooks).items():
+        from coldsend.alerts.webhook import Webhook  # noqa: PLC0415 - httpx is slow to import, for a daemon
+
         found.append(Webhook(f"{WEBHOOK}:{name}", url, alert_targets.keys_for(name, known)))
     for name, url in alert_targets.chats(settings.alerts.chat).items():
         found.append(chat.Chat(f"{CHAT}:{name}", url))

@@ -400,6 +400,17 @@ def test_help_needs_no_slow_modules() -> None:
     assert err == b"[]\n"
 
 
+def test_a_daemon_without_webhooks_and_mailboxes_loads_nothing_for_them() -> None:
+    code = (
+        "import sys, coldsend.daemon.scheduler, coldsend.delivery.worker; "
+        "slow = {'httpx', 'alembic', 'coldsend.inbox', 'starlette'}; "
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
+    )
+    process = start("-c", code, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    _, err = process.communicate(timeout=60)
+    assert err == b"[]\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [[], ["--json"]])
 def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project, form: list[str]) -> None:
