@@ -33,7 +33,17 @@ from coldsend.feedback.consequences import is_repeated
 from coldsend.pacing import limits
 from coldsend.pacing import services as health
 from coldsend.pacing.calendar import Calendar
-from coldsend.stores import campaigns, events, leases, ledger, row_outcomes, suppressions, tasks, waiting
+from coldsend.stores import (
+    campaigns,
+    enrolment,
+    events,
+    leases,
+    ledger,
+    row_outcomes,
+    suppressions,
+    tasks,
+    waiting,
+)
 
 
 class StaleOutcomes(Exception):
@@ -85,6 +95,9 @@ def outcomes_of_rows(
         raise StaleOutcomes
     _append_events(connection, outcomes)
     _refund(connection, outcomes, services)
+    if check:  # some had been given up as unknown, maybe
+        sent = [outcome.row_id for outcome in outcomes if outcome.status == RowStatus.SENT]
+        enrolment.look_again(connection, sent, max(outcome.at for outcome in outcomes))
     return open_keys
 
 

@@ -25,7 +25,7 @@ from coldsend.feedback import bounces, breaker, consequences, entries, sequences
 from coldsend.feedback.applier import Applier
 from coldsend.feedback.matching import rows_of
 from coldsend.pacing import services as health
-from coldsend.stores import events, suppressions, unmatched
+from coldsend.stores import enrolment, events, suppressions, unmatched
 from coldsend.stores import feedback as store
 from coldsend.stores.feedback import Row
 
@@ -199,6 +199,7 @@ def _note(
                 moved[row["id"]] = (after.value, changed)
         # Of others nothing is out there: a link of theirs was passed on, or their attempt refused.
     store.move_many(connection, moved)
+    enrolment.look_again(connection, applied.promoted, now)
 
 
 def _log(connection: Connection, of_rows: Sequence[tuple[Row, Sequence[_Found]]]) -> None:

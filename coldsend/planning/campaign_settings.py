@@ -22,6 +22,7 @@ from coldsend.domain.window import SendWindow
 from coldsend.errors import ChangedMeanwhile, InvalidInput, WrongState
 from coldsend.pacing.calendar import Calendar, checked_holidays
 from coldsend.pacing.quota import period_of
+from coldsend.planning import followups
 from coldsend.stores import campaigns, send_counts
 
 MOST_A_DAY = 2_000_000_000
@@ -101,6 +102,8 @@ def change(connection: Connection, row: RowMapping, values: Mapping[str, Any], n
             hint=f"look at it: coldsend campaign show {quote(row['name'])}",
         )
     campaigns.change(connection, row["id"], dict(values), now)
+    if any(values.get(name) and not row[name] for name in ("stop_on_reply", "stop_domain_on_reply")):
+        followups.stop_who_replied(connection, row["id"], now)
     before, after = Calendar.of(row), Calendar.of({**row, **values})
     today, renamed = period_of(before.day_of(now)), period_of(after.day_of(now))
     if today != renamed:

@@ -12,7 +12,7 @@ does; it may be killed anywhere, repeated, and run by two schedulers at once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -235,27 +235,38 @@ def stop_earlier(connection: Connection, task: RowMapping, now: datetime) -> Non
     Replies and bounces stop nothing as long as nothing follows. task: the follow-up, not begun yet.
     """
     siblings = tasks.listed(connection, campaign_id=task["campaign_id"])
-    if any(
-        row["follows_task_id"] is not None
-        and row["actual_start_time"] is not None
-        and row["id"] != task["id"]
-        for row in siblings
-    ):
-        return
-    steps = sequence_stops.sequences(connection, [task["campaign_id"]])[task["campaign_id"]]
+    if not any(_has_begun(row) for row in siblings if row["id"] != task["id"]):
+        _stop(connection, siblings, (StopReason.BOUNCED, StopReason.REPLIED), now)
+
+
+def stop_who_replied(connection: Connection, campaign_id: int, now: datetime) -> None:
+    """Stops for the replies that came while the settings of the campaign let them stop nothing."""
+    siblings = tasks.listed(connection, campaign_id=campaign_id)
+    if any(_has_begun(row) for row in siblings):
+        _stop(connection, siblings, (StopReason.REPLIED,), now)
+
+
+def _has_begun(task: RowMapping) -> bool:
+    """Whether a task is a follow-up that has begun."""
+    return task["follows_task_id"] is not None and task["actual_start_time"] is not None
+
+
+def _stop(
+    connection: Connection, every: Sequence[RowMapping], reasons: Collection[StopReason], now: datetime
+) -> None:
+    """Stops for what has come back of a campaign. every: its tasks, of which one follows another."""
+    campaign_id = every[0]["campaign_id"]
+    steps = sequence_stops.sequences(connection, [campaign_id])[campaign_id]
     wanted: list[Stop] = []
-    for row in sequence_stops.came_back(connection, [sibling["id"] for sibling in siblings]):
+    for row in sequence_stops.came_back(connection, [task["id"] for task in every]):
         if row["erased_at"] is not None:
             continue
-        about = (row["id"], "earlier")
-        key, domain = row["email_key"], row["email_domain"]
-        if row["bounced_at"] is not None:
-            wanted.append(
-                Stop(task["campaign_id"], address_key(key), row["email"], StopReason.BOUNCED, *about)
-            )
-        if row["replied_at"] is None or not steps.stop_on_reply:
+        key, domain, about = row["email_key"], row["email_domain"], (row["id"], "earlier")
+        if row["bounced_at"] is not None and StopReason.BOUNCED in reasons:
+            wanted.append(Stop(campaign_id, address_key(key), row["email"], StopReason.BOUNCED, *about))
+        if row["replied_at"] is None or not steps.stop_on_reply or StopReason.REPLIED not in reasons:
             continue
-        wanted.append(Stop(task["campaign_id"], address_key(key), row["email"], StopReason.REPLIED, *about))
+        wanted.append(Stop(campaign_id, address_key(key), row["email"], StopReason.REPLIED, *about))
         if steps.stop_domain_on_reply and not is_free_mail(domain):
-            wanted.append(Stop(task["campaign_id"], domain_key(domain), domain, StopReason.REPLIED, *about))
+            wanted.append(Stop(campaign_id, domain_key(domain), domain, StopReason.REPLIED, *about))
     sequence_stops.add_all(connection, wanted, now)

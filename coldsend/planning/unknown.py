@@ -28,7 +28,17 @@ from coldsend.domain.states import EventType, RowReason, RowStatus, TaskEvent, T
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import InvalidInput, NotFound, Refused, WrongState
 from coldsend.planning import tasks as task_life
-from coldsend.stores import campaigns, contacts, events, ledger, services, suppressions, tasks, unknown
+from coldsend.stores import (
+    campaigns,
+    contacts,
+    enrolment,
+    events,
+    ledger,
+    services,
+    suppressions,
+    tasks,
+    unknown,
+)
 
 CHUNK = 500  # rows one transaction decides
 
@@ -221,6 +231,8 @@ def _decide_chunk(connection: Connection, task_id: int, rows: Sequence[RowMappin
             states[tasks.reference(task)] = after
     if still and _write(connection, [row["id"] for row in still], deed) != len(still):
         raise WrongState("some of these rows were settled at the same moment", hint="run it again")
+    if still and deed.decision is Decision.MARK_SENT:
+        enrolment.look_again(connection, [row["id"] for row in still], deed.now)
     events.append(connection, [_event(row, deed) for row in still])
     return Decided(still, left, states, warnings)
 

@@ -41,6 +41,8 @@ _COLUMNS = (
     "follows_id",
     "sender_service_id",
 )
+# The whole list of the task before is to be gone through.
+_ANEW = {"expand_cursor": 0, "expand_to": None, "expanded_at": None, "enrolled_to": None}
 
 
 class Recipient(NamedTuple):
@@ -99,8 +101,23 @@ def count(connection: Connection, task_id: int, added: int) -> None:
 
 def open_again(connection: Connection, task_id: int, now: datetime) -> None:
     """Let enrolment go through the whole list of the task before once more; rows there are stay."""
-    anew = {"expand_cursor": 0, "expand_to": None, "expanded_at": None, "enrolled_to": None}
-    connection.execute(sa.update(tasks).where(tasks.c.id == task_id).values(updated_at=now, **anew))
+    connection.execute(sa.update(tasks).where(tasks.c.id == task_id).values(updated_at=now, **_ANEW))
+
+
+def look_again(connection: Connection, row_ids: Sequence[int], now: datetime) -> None:
+    """These messages were sent after all: let what follows their tasks, has not ended and was complete
+    without them go through its list once more."""
+    found = set()
+    for some in chunks(row_ids):
+        found |= set(connection.execute(sa.select(rows.task_id).where(bulk.among(rows.id, some))).scalars())
+    if not found:
+        return
+    complete = (
+        tasks.c.follows_task_id.in_(sorted(found)),
+        tasks.c.status.in_([TaskStatus.SENDING.value, TaskStatus.PAUSED.value]),
+        tasks.c.expanded_at.is_not(None),
+    )
+    connection.execute(sa.update(tasks).where(*complete).values(updated_at=now, **_ANEW))
 
 
 def accepted_by(

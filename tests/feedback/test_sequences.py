@@ -126,6 +126,22 @@ def test_other_campaigns_go_on(steps: Steps) -> None:
     assert steps.ended(waits) == ("pending", None)
 
 
+def test_a_message_that_was_sent_after_all_is_looked_for_by_what_follows_it(steps: Steps) -> None:
+    complete = {"expanded_at": SENT, "enrolled_to": SENT}
+    steps.change(tasks, steps.second, **complete)
+    ended = steps.task(
+        steps.campaign_id, "gone", "finished", follows_task_id=steps.task_id, follows_days=3, **complete
+    )
+    [sent] = steps.sent()
+    steps.apply(steps.heard(Kind.OPEN, sent))
+    assert steps.row(tasks, steps.second)["expanded_at"] is not None, "nothing new"
+    [unknown] = steps.sent(status="unknown")
+    steps.apply(steps.heard(Kind.OPEN, unknown))
+    row = steps.row(tasks, steps.second)
+    assert (row["expanded_at"], row["enrolled_to"]) == (None, None)
+    assert steps.row(tasks, ended)["expanded_at"] is not None
+
+
 @on_sqlite
 def test_what_is_for_those_who_replied_waits_for_its_own_time(steps: Steps) -> None:
     thanks = steps.task(

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, contacts, event_log, sequence_stops, task_contacts, tasks
 from coldsend.domain.states import StopReason
-from coldsend.planning import followups, lifecycle
+from coldsend.planning import campaign_settings, followups, lifecycle
 from coldsend.planning import tasks as use
 from coldsend.stores import sequence_stops as stops
 from coldsend.stores.sequence_stops import Stop
@@ -330,6 +330,34 @@ class TestBeginning:
             (f"a:{steps.email(bounced)}", "bounced"),
             ("a:x@gmail.com", "replied"),
         }
+
+    @pytest.mark.parametrize(
+        ("before", "wanted", "stopped"),
+        [
+            ({"stop_on_reply": False}, {"stop_on_reply": True}, {"a:", "d:"}),
+            ({"stop_domain_on_reply": False}, {"stop_domain_on_reply": True}, {"a:", "d:"}),
+            (
+                {"stop_on_reply": False, "stop_domain_on_reply": False},
+                {"stop_on_reply": True},
+                {"a:"},
+            ),
+            ({"stop_domain_on_reply": False}, {"stop_on_reply": True}, set()),
+            ({"stop_on_reply": False}, {"spread": False}, set()),
+        ],
+    )
+    @on_sqlite
+    def test_replies_that_came_while_they_stopped_nothing_count_once_they_do(
+        self, steps: Steps, before: dict[str, bool], wanted: dict[str, bool], stopped: set[str]
+    ) -> None:
+        steps.change(campaigns, steps.campaign_id, **before)
+        replied, bounced = steps.sent(2)
+        steps.change(task_contacts, replied, replied_at=NOW, status="replied")
+        steps.change(task_contacts, bounced, bounced_at=NOW, status="bounced")
+        campaign_settings.update(steps.database, steps.admin, "spring", wanted, NOW)
+        with steps.database.read() as connection:
+            keys = set(connection.execute(sa.select(sequence_stops.c.stop_key)).scalars())
+        assert {key[:2] for key in keys} == stopped
+        assert f"a:{steps.email(bounced)}" not in keys, "a stop that was lifted by hand stays lifted"
 
     @on_sqlite
     def test_a_stop_that_was_lifted_does_not_come_back_with_the_next_step(self, steps: Steps) -> None:

@@ -78,6 +78,27 @@ def world(database: Database) -> Doubtful:
     return Doubtful(database)
 
 
+@pytest.mark.parametrize("how", ["by hand", "by a late answer"])
+def test_what_is_settled_as_sent_is_followed_up_where_the_list_was_complete(
+    world: Doubtful, how: str
+) -> None:
+    world.change(tasks, world.task_id, status="finished", actual_end_time=NOW)
+    second = world.task(
+        world.campaign_id, "second", "sending", follows_task_id=world.task_id, follows_days=3,
+        actual_start_time=TRIED, expanded_at=NOW, enrolled_to=NOW,
+    )  # fmt: skip
+    [row_id] = world.unknown()
+    assert lifecycle.expand_due(world.database, NOW) == []
+    if how == "by hand":
+        use.mark_sent(world.database, world.admin, world.found(row_ids=[row_id]), NOW)
+    else:
+        assert world.late(row_id, RowStatus.SENT)
+    assert lifecycle.expand_due(world.database, NOW) == [second]
+    with world.database.read() as connection:
+        listed = sa.select(task_contacts.c.follows_id).where(task_contacts.c.task_id == second)
+        assert connection.execute(listed).scalars().all() == [row_id]
+
+
 class TestResending:
     def test_a_row_waits_again_as_if_it_had_never_been_tried(self, world: Doubtful) -> None:
         [row_id] = world.unknown()
