@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from email import message_from_bytes
-from email.header import decode_header, make_header
 from pathlib import Path
 from shlex import quote
 from typing import Annotated, Any
@@ -163,7 +161,7 @@ def preview(
     elif run.json:
         run.out.data(_shown(message))
     else:
-        run.out.plain(f"{_legible_head(message)}\n\n{message.text.rstrip()}\n")
+        run.out.plain(f"{template_trying.legible_head(message)}\n\n{message.text.rstrip()}\n")
 
 
 @changes(
@@ -320,15 +318,6 @@ def _write(file: Path, message: Message) -> None:
         file.write_bytes(content)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _legible_head(message: Message) -> str:
-    """The headers in their order; what mail programs decode is decoded."""
-    head = message_from_bytes(message.data.split(b"\r\n\r\n", 1)[0])
-    lines = ((name, str(value).replace("\r\n", "\n")) for name, value in head.items())
-    return "\n".join(
-        f"{name}: {make_header(decode_header(value)) if '=?' in value else value}" for name, value in lines
-    )
 
 
 def _say(run: Run, checked: Checked) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from email import message_from_bytes
+from email.header import decode_header, make_header
+
 from coldsend import clock
 from coldsend.cli import advice
 from coldsend.cli.context import Run
@@ -85,4 +88,13 @@ def site_to_look_at(run: Run, connection: Connection) -> Site:
         link_secret=site.link_secret,
         track_opens=site.track_opens,
         track_clicks=site.track_clicks,
+    )
+
+
+def legible_head(message: Message) -> str:
+    """The headers in their order; what mail programs decode is decoded."""
+    head = message_from_bytes(message.data.split(b"\r\n\r\n", 1)[0])
+    lines = ((name, str(value).replace("\r\n", "\n")) for name, value in head.items())
+    return "\n".join(
+        f"{name}: {make_header(decode_header(value)) if '=?' in value else value}" for name, value in lines
     )

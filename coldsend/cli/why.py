@@ -49,6 +49,8 @@ def why(
         said = {"bounce": "a bounce said: ", "answer": "a server said: "}.get(answer["error_of"], "")
         run.out.plain(f"  {said}{answer['error']}")
     for gate in answer["blocked_by"]:
+        if gate["detail"] == answer["explanation"]:
+            continue
         until = f" until {shown(gate['until'])} UTC" if gate["until"] else ""
         run.out.plain(f"  - {gate['gate'].replace('_', ' ')}: {gate['detail']}{until}")
     for name, value in answer.get("times", {}).items():
