@@ -55,8 +55,8 @@ def since(wanted: dict[str, Any] | None, known: dict[str, Any] | None, today: da
 
 
 def seconds(text: str) -> float:
-    """Seconds, rounded up to the millisecond that the columns keep: a gap is never undercut."""
-    given = _number(text, "seconds such as 0.5")
+    """Seconds, rounded up to the millisecond that the columns keep: a gap is never undercut; 0: none."""
+    given = _number(text.strip() or "0", "seconds such as 0.5")
     if not 0 <= given <= MAX_SECONDS:
         raise ValueError(f"must be from 0 to {MAX_SECONDS} seconds, not {text}")
     return float(given.quantize(Decimal("0.001"), rounding=ROUND_UP))

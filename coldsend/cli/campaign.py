@@ -107,7 +107,9 @@ def update(
     document |= {name: row[name] for name in ("start_time", *campaigns.SETTINGS)}
     run.out.done(f"campaign {row['name']!r} changed", document)
     if row["status"] != "draft":
-        advice.next_step(run, "it holds at once, also for who waits: put off to the new window in their turn")
+        hours = values.keys() & {"send_window", "holidays", "spread", "time_zone"}
+        who = ", also for who waits: put off in their turn where it is closed, never earlier than before"
+        advice.next_step(run, f"it holds at once{who if hours else ''}")
 
 
 @reads(app, "coldsend campaign list", name="list")

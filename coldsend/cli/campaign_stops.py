@@ -31,7 +31,7 @@ def unstop(run: Run, campaign: str, targets: Sequence[str]) -> None:
     done = stopping.unstop(run.database, run.actor, campaign, targets, clock.now())
     again = sum(one.recipients for one in done)
     sentence = (
-        f"{_names(done)} not stopped any more in campaign {campaign!r}; {advice.people(again)} wait again"
+        f"{_names(done)} not stopped any more in campaign {campaign!r}; waiting again: {advice.people(again)}"
     )
     document = [
         {**one, "ended": each.ended} for one, each in zip(_documents(done, "waiting"), done, strict=True)

@@ -54,7 +54,8 @@ _UNSUBSCRIBE = _any(
     r"be (?:removed|unsubscribed))\b(?! (?:here|below|by|at|via|using|with|through|on)\b)",
     r"\bunsubscribe (?:me|us|my|this (?:address|e-?mail))\b",
     rf"{_NEGATED}\bopt (?:me|us) out\b",
-    r"\bstop (?:e-?mailing|contacting|spamming|writing|messaging|sending (?:me|us|these|this|your))\b",
+    rf"{_NEGATED}\bstop (?:e-?mailing|contacting|spamming|writing|messaging|"
+    r"sending (?:me|us|these|this|your))\b",
     r"\b(?:do not|don't|never) (?:e-?mail|contact|write|message|spam)(?: to)? (?:me|us)\b",
     r"\b(?:do not|don't) send (?:me|us) (?:any ?more|any|further|more)\b",
     r"\bno (?:more|further) e-?mails?\b",

@@ -81,6 +81,7 @@ SAID = {
         "See https://x.com/?a=b",
         "One is not on the list and the other one is.",
         "I will be there. Best, Bob",
+        "Please don't stop writing to me",
     ],
 }
 
