@@ -55,6 +55,8 @@ class RecordingServer:
       refuse_auth: True answers 535 to everybody from now on.
       latency: {"final": 0.05, "mail": ..}: seconds before the answer; points as below.
       store: a folder for the messages as NNNNNNNN.eml.
+      clock: a file with seconds to add to the times of the record (COLDSEND_TEST_CLOCK).
+      refusals: a file for what the faults at rcpt have answered: {"time", "to", "reply"} in each line.
       port: listen here instead of on a free port.
       faults: a list, the first that fits is used: {"at": point, "to": part of the recipient's address,
         "times": how often, "skip": let so many pass first, "do": deed, ..}.

@@ -35,6 +35,8 @@ DEFAULTS: dict[str, Any] = {
     "latency": {},
     "faults": [],
     "store": None,
+    "clock": None,
+    "refusals": None,
 }
 IN_THE_END = ("delay", "drip", "late")  # deeds that do what was asked for, only not as it should be
 REFUSED_AUTH = "535 5.7.8 Authentication credentials invalid"
@@ -57,6 +59,18 @@ class Server:
 
     def write_record(self, document: dict[str, Any]) -> None:
         os.write(self.record, json.dumps(document).encode() + b"\n")
+
+    def write_refusal(self, recipient: str, reply: str) -> None:
+        if self.rules["refusals"]:
+            with open(self.rules["refusals"], "a") as file:
+                file.write(json.dumps({"time": self.now(), "to": recipient, "reply": reply}) + "\n")
+
+    def now(self) -> float:
+        """Seconds since 1970, shifted by what the file of a test clock says."""
+        if not self.rules["clock"]:
+            return time.time()
+        with open(self.rules["clock"]) as file:
+            return time.time() + float(file.read())
 
     def fault(self, at: str, recipient: str = "") -> dict[str, Any] | None:
         """The first fault for this point and recipient; one that has a number of times is used up."""
@@ -363,6 +377,7 @@ class Session(asyncio.Protocol):
         else:
             fault = self.server.fault("rcpt", match[1]) if self.server.rules["faults"] else None
             if fault:
+                self.server.write_refusal(match[1], str(fault.get("reply", "")))
                 if fault.get("do") in IN_THE_END:
                     self.recipients.append(match[1])
                 self.act(fault, "250 2.1.5 OK")
@@ -416,7 +431,7 @@ class Session(asyncio.Protocol):
         found = MESSAGE_ID.search(data)
         server.write_record(
             {
-                "time": time.time(),
+                "time": server.now(),
                 "monotonic": time.monotonic(),
                 "mail_from": sender,
                 "rcpt_to": recipients,
