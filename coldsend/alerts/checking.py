@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,14 +17,10 @@ from coldsend.config.authorities import trusting
 from coldsend.config.settings import Settings
 from coldsend.domain import alert_targets
 from coldsend.domain.finding import Finding
+from coldsend.domain.reserved import is_reserved
 from coldsend.errors import ColdsendError
 
 SECONDS = 4.0
-
-# Nobody has these (RFC 2606, RFC 6761): asking for them would only take time.
-_RESERVED = re.compile(
-    r"(?:.*\.)?(?:example\.(?:com|net|org)|[^.]+\.(?:example|test|invalid))", re.IGNORECASE
-)
 
 
 def findings(settings: Settings, *, over_network: bool = True) -> list[Finding]:
@@ -50,7 +45,7 @@ async def _asked(settings: Settings, known: set[str]) -> list[Finding]:
 async def _mail_server(settings: Settings) -> Sequence[Finding]:
     service, credentials, smtp = mail.route_of(settings.alerts, settings.smtp)
     given = service.settings
-    if _RESERVED.fullmatch(given["host"]):
+    if is_reserved(given["host"]):
         return []
     subject = "[alerts] smtp_host"
     route = Route(given["host"], given["port"], given["tls"], smtp.helo_name, allow_plaintext_auth=False)
@@ -76,7 +71,7 @@ async def _receiver(name: str, url: str) -> Sequence[Finding]:
         found.append(
             Finding("warning", subject, "its URL is not https: what is wrong here can be read on the way")
         )
-    if _RESERVED.fullmatch(host):
+    if is_reserved(host):
         return found
     try:
         async with asyncio.timeout(SECONDS):
