@@ -13,30 +13,33 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 
 def test_twenty_thousand_contacts_through_two_quotas_and_two_days(
-    scenario: Scenario, server: RecordingServer
+    scenario: Scenario, server: RecordingServer, database_url: str
 ) -> None:
-    scenario.service("alpha", server, quota=12_000, connections=8)
-    scenario.service("beta", server, quota=5_000, connections=8)
+    """Four thousand on SQLite, where others try how it bears the load."""
+    unit = 200 if database_url.startswith("sqlite") else 1_000
+    everybody, alpha, beta = 20 * unit, 12 * unit, 5 * unit
+    scenario.service("alpha", server, quota=alpha, connections=8)
+    scenario.service("beta", server, quota=beta, connections=8)
     scenario.templates(3)
-    scenario.contacts(20_000)
+    scenario.contacts(everybody)
     scenario.campaign()
     scenario.run_until_idle(workers=2)
 
     first_day = server.messages()
-    assert len(first_day) == 17_000
+    assert len(first_day) == alpha + beta
     assert_nobody_twice(first_day)
     by_sender = [
         sum(message.mail_from.startswith(name) for message in first_day) for name in ("alpha", "beta")
     ]
-    assert by_sender == [12_000, 5_000]
+    assert by_sender == [alpha, beta]
     report = scenario.project.json("report", "campaign", "spring")
-    assert report["by_status"] == {"pending": 3_000, "sent": 17_000}
-    assert sum(report["by_template"].values()) == 20_000
+    assert report["by_status"] == {"pending": everybody - alpha - beta, "sent": alpha + beta}
+    assert sum(report["by_template"].values()) == everybody
     assert max(report["by_template"].values()) - min(report["by_template"].values()) <= 1
-    assert report["by_service"] == {"alpha": 12_000, "beta": 5_000}
+    assert report["by_service"] == {"alpha": alpha, "beta": beta}
 
     sent_to = {message.rcpt_to[0] for message in first_day}
-    waiting = next(f"p{n}@example.com" for n in range(20_000) if f"p{n}@example.com" not in sent_to)
+    waiting = next(f"p{n}@example.com" for n in range(everybody) if f"p{n}@example.com" not in sent_to)
     why = scenario.project.json("why", TASK, waiting)
     assert why["state"] == "pending"
     quota_gates = [gate for gate in why["blocked_by"] if gate["gate"] == "quota"]
@@ -49,7 +52,7 @@ def test_twenty_thousand_contacts_through_two_quotas_and_two_days(
     scenario.jump(86_400)
     scenario.run_until_idle(workers=2)
     both_days = server.messages()
-    assert len(both_days) == 20_000
+    assert len(both_days) == everybody
     assert_nobody_twice(both_days)
     assert scenario.project.json("task", "show", TASK)["status"] == "finished"
     assert scenario.project.json("campaign", "show", "spring")["status"] == "completed"

@@ -107,7 +107,15 @@ def test_a_dead_journal_that_was_spoiled_leaves_doubt_and_never_a_second_message
     crew.assert_no_bug()
 
 
-@pytest.mark.parametrize("deed", ["journal", "lock", "cut", "folder"])
+@pytest.mark.parametrize(
+    "deed",
+    [
+        "journal",
+        pytest.param("lock", marks=pytest.mark.soak),
+        pytest.param("cut", marks=pytest.mark.soak),
+        "folder",
+    ],
+)
 def test_a_living_process_makes_anew_what_was_deleted_and_a_kill_then_leaves_its_connections_in_doubt(
     sqlite_scenario: Scenario, server: RecordingServer, deed: str
 ) -> None:

@@ -43,6 +43,7 @@ def answered(crew: Crew) -> int:
     return answers if answers == dots else 0
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # SQLite: the two below
 def test_killed_after_the_intent_and_before_the_dot_nothing_is_in_doubt(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -84,6 +85,7 @@ def test_killed_between_the_dot_in_the_journal_and_the_dot_on_the_wire_it_is_in_
     crew.assert_no_bug()
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # SQLite: the one above
 def test_killed_between_the_dot_and_the_answer_it_is_in_doubt_and_bounded(
     scenario: Scenario, server: RecordingServer
 ) -> None:
@@ -288,7 +290,14 @@ def test_a_sender_that_hangs_does_not_keep_its_scheduler_from_ending(
     assert_intact(scenario, server, recipients=60, unknown=crew.connections)
 
 
-@pytest.mark.parametrize("gone", ["reader", "disk", "terminal"])
+@pytest.mark.parametrize(
+    "gone",
+    [
+        pytest.param("reader", marks=pytest.mark.soak),
+        "disk",
+        pytest.param("terminal", marks=pytest.mark.soak),
+    ],
+)
 def test_logs_that_nobody_can_take_do_not_stop_sending(
     sqlite_scenario: Scenario, server: RecordingServer, gone: str
 ) -> None:

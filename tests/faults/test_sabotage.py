@@ -123,7 +123,12 @@ SABOTAGES = {
 
 
 # Noticed only when nothing moves for a while, or like others that are quicker to notice: `make soak`.
-LONG = {"a lost COMMIT is taken for done", "an outcome is written whoever's the row is"}
+LONG = {
+    "a lost COMMIT is taken for done",
+    "an outcome is written whoever's the row is",
+    "messages are sent inside the transaction",
+    "an intent takes rows that are not pending any more",
+}
 
 
 @pytest.fixture
