@@ -3,7 +3,8 @@
 Looked at in the transaction of the intent, before it: the campaign's calendar for each recipient (window,
 holidays, spread), services that have sent all they may to the recipient's domain today, and services that
 rest for the recipient's provider. Rows that wait for a time are put off to it. A row that another of the
-task's services may carry, one that has no room this moment, is left to it.
+task's services may carry, one that has no room this moment, is left to it; of very many such rows some are
+put off a little, or they would stand before all that could go out now.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from coldsend.stores.waiting import PutOff, Recipient
 
 # Before a window closes nothing new is begun: what is claimed must also be on the wire by then.
 LAST_CALL = timedelta(seconds=5)
+
+MOST_LEFT = 1000  # rows that wait for another service are looked past each time
 
 DueRow = tuple[int, int | None]  # row id, service it must keep
 
@@ -94,6 +97,7 @@ def _by_service(
     hungry = {offer.service_id for offer in able}
     found = Sifted([], passed=sifted.passed)
     put_off: list[PutOff] = []
+    left = 0
     for row_id, keeps in sifted.rows:
         domain = recipients[row_id].email_domain
         mine = [facts for facts in usable if keeps in (None, facts.service.id)]
@@ -109,7 +113,9 @@ def _by_service(
             continue
         found.passed += 1
         others = [facts for facts in mine if facts.service.id not in hungry | shut.keys()]
-        if not any(_may_carry(facts, domain, now) for facts in others):
+        waits = any(_may_carry(facts, domain, now) for facts in others)
+        left += waits
+        if not waits or left > MOST_LEFT:
             put_off.append(_put_off(row_id, shut, len(shut) == len(mine), now))
     waiting.put_off(connection, put_off)
     return found

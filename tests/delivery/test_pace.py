@@ -19,6 +19,8 @@ from coldsend.database.tables import (
     sender_services,
     task_contacts,
 )
+from coldsend.delivery import claim as claiming
+from coldsend.delivery import sift as sifting
 from coldsend.delivery import view as views
 from coldsend.delivery.attempt import Claim
 from coldsend.delivery.claim import Claimer
@@ -192,6 +194,31 @@ def test_rows_left_to_another_service_do_not_stand_before_others(database: Datab
     [other] = world.rows(world.task_id, "pending")
     world.at(other, email_domain="other.example", email_key="x@other.example")
     assert [claim.row.id for claim in world.take_for({world.service_id: 1})] == [other]
+
+
+def test_however_many_are_left_to_another_service_those_behind_them_are_reached(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module, name, number in (
+        (sifting, "MOST_LEFT", 4),
+        (claiming, "LOOK", 3),
+        (claiming, "MOST_PASSED", 5),
+    ):
+        monkeypatch.setattr(module, name, number)
+    world = Paced(database, domain_quota=1)
+    world.service("slow")
+    full = world.rows(world.task_id, "pending", 30, scheduled_send_at=clock.now() - 2 * MINUTE)
+    [other] = world.rows(world.task_id, "pending", scheduled_send_at=clock.now() - MINUTE)
+    world.at(other, email="x@other.example", email_key="x@other.example", email_domain="other.example")
+    assert len(world.take_for({world.service_id: 1})) == 1
+    claimed = []
+    for _ in range(30):
+        world.turns.claimer.dry.clear()
+        claimed += world.take_for({world.service_id: 1})
+    assert [claim.row.id for claim in claimed] == [other]
+    waiting = [world.due(row) for row in full if world.row(task_contacts, row)["status"] == "pending"]
+    assert sum(reason is None for _until, reason in waiting) >= 4, "for the other service, at once"
+    assert max(until for until, _reason in waiting) <= clock.now() + 5 * MINUTE
 
 
 def test_a_campaign_writes_to_so_many_new_recipients_a_day_and_the_rest_keeps_its_due_time(
