@@ -185,7 +185,9 @@ def common_domains(connection: Connection, more_than: int, most: int) -> list[st
 
 def _place(by: Grouping) -> list[ColumnElement[Any]]:
     zone: ColumnElement[Any] = contacts.c.time_zone if by.places else _NOTHING
-    country: ColumnElement[Any] = json_text(contacts.c.fields, "$.country") if by.places else _NOTHING
+    country: ColumnElement[Any] = _NOTHING
+    if by.places:  # as long as names of countries are: groups by a text of any length are made on disk
+        country = sa.cast(json_text(contacts.c.fields, "$.country"), sa.String(100))
     domain: ColumnElement[Any] = sa.literal("")
     if by.domains:
         domain = sa.case((contacts.c.email_domain.in_(by.domains), contacts.c.email_domain), else_="")

@@ -18,7 +18,7 @@ from coldsend.analytics.reports.measures import MEASURES
 from coldsend.analytics.rollup import RollUp
 from coldsend.audience.retention import Keeper
 from coldsend.config.settings import RetentionSettings
-from coldsend.database.tables import event_log
+from coldsend.database.tables import contacts, event_log
 from coldsend.domain import providers
 from coldsend.domain.states import EventType
 from tests.analytics.log import DOMAINS, Hand, Log
@@ -155,7 +155,7 @@ def test_terminal_csv_and_page_show_the_numbers_of_the_document(project: Project
     steps = {"accepted by a server": "sent", "opened by people": "opened", "replied": "replied"}
     lost = {"bounced, the address is no good": "bounced_hard", "unsubscribed": "unsubscribed"}
     said = project.run("report", "campaign", "spring").out
-    rows = {row["item"]: row for row in csv_of(project) if row["measure"] == "count"}
+    rows = {row["item"]: row for row in csv_of(project, "funnel", "lost") if row["measure"] == "count"}
     project.run("report", "campaign", "spring", "--html", "report.html")
     page = tables_of((project.folder / "report.html").read_text(encoding="utf-8"))
     for words, measure in {**steps, **lost}.items():
@@ -165,11 +165,64 @@ def test_terminal_csv_and_page_show_the_numbers_of_the_document(project: Project
         assert page[words][1] == shown
 
 
-def csv_of(project: Project) -> list[dict[str, Any]]:
+def test_days_and_domains_are_those_of_the_log_in_all_four_forms(project: Project, log: Log) -> None:
+    """Counted here, from nothing but the event log and the contacts."""
+    by_day, by_domain = firsts_of(log, log.tasks[:2])
+    document = project.json("report", "campaign", "spring")
+    said = [line.split() for line in project.run("report", "campaign", "spring").out.splitlines()]
+    lines = csv_of(project, "days", "domains")
+    in_csv = {(line["section"], line["item"], line["measure"]): line["value"] for line in lines}
+    project.run("report", "campaign", "spring", "--html", "report.html")
+    page = tables_of((project.folder / "report.html").read_text(encoding="utf-8"))
+    for key, name, wanted, shown in (("by_day", "day", by_day, 6), ("domains", "name", by_domain, 4)):
+        section = "days" if key == "by_day" else key
+        found = {row[name]: [row[measure] for measure in FIRSTS] for row in document[key]}
+        assert found == {item: wanted.get(item, [0] * len(FIRSTS)) for item in found}
+        assert found.keys() >= {item for item, numbers in wanted.items() if key == "by_day" or numbers[0]}
+        for item, numbers in found.items():
+            texts = [str(number) for number in numbers]
+            assert [item, *texts[:shown]] in [line[: shown + 1] for line in said]
+            assert [in_csv[section, item, measure] for measure in FIRSTS] == texts
+            assert page[item][: shown + 1] == [item, *texts[:shown]]
+
+
+# measure -> (type of event, its nature, None: any), in the order of the columns
+FIRSTS: dict[str, tuple[str, str | None]] = {
+    "sent": ("send_api_success", None),
+    "opened": ("open", "human"),
+    "clicked": ("click", "human"),
+    "replied": ("reply", None),
+    "bounced": ("bounce", None),
+    "unsubscribed": ("unsubscribe", None),
+}
+
+
+def firsts_of(log: Log, tasks: list[int]) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Recipients of each day of Berlin, and of each domain, by the first event of each measure."""
+    with log.database.read() as connection:
+        events = connection.execute(sa.select(event_log).order_by(event_log.c.id)).mappings().all()
+        people = connection.execute(sa.select(contacts)).mappings().all()
+    domains = {person["id"]: person["email_domain"] for person in people}
+    seen: set[tuple[str, int, int]] = set()
+    by_day: dict[str, list[int]] = {}
+    by_domain: dict[str, list[int]] = {}
+    for event in events:
+        for place, (measure, (kind, nature)) in enumerate(FIRSTS.items()):
+            mine = nature is None or (event["details"] or {}).get("actor", "human") == nature
+            whose = (measure, event["task_id"], event["contact_id"])
+            if event["type"] != kind or not mine or event["task_id"] not in tasks or whose in seen:
+                continue
+            seen.add(whose)
+            day = event["ts"].astimezone(ZoneInfo(BERLIN)).date().isoformat()
+            for sums, key in ((by_day, day), (by_domain, domains[event["contact_id"]])):
+                sums.setdefault(key, [0] * len(FIRSTS))[place] += 1
+    return by_day, by_domain
+
+
+def csv_of(project: Project, *sections: str) -> list[dict[str, Any]]:
     project.run("report", "campaign", "spring", "--csv", "report.csv")
     text = (project.folder / "report.csv").read_text(encoding="utf-8")
-    wanted = ("funnel", "lost")
-    return [row for row in csv.DictReader(io.StringIO(text)) if row["section"] in wanted]
+    return [row for row in csv.DictReader(io.StringIO(text)) if row["section"] in sections]
 
 
 def tables_of(page: str) -> dict[str, list[str]]:
