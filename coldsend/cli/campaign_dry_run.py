@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from coldsend import clock
@@ -42,7 +43,7 @@ def _task_id(connection: Any, campaign: Any, given: str) -> int:
             return int(row["id"])
     raise NotFound(
         f"campaign {campaign['name']!r} has no task {given!r}",
-        hint=f"see: coldsend campaign show {campaign['name']}",
+        hint=f"see: coldsend campaign show {quote(campaign['name'])}",
     )
 
 

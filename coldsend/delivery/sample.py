@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from coldsend.composing.compose import composer
@@ -73,7 +74,7 @@ def send(
     if mail.service.health_status == HealthStatus.FROZEN:
         raise WrongState(
             f"service {mail.service.name!r} is frozen: {mail.service.frozen_reason or 'it sends nothing'}",
-            hint=f"test the service itself: coldsend service test {mail.service.name} --to ADDRESS",
+            hint=f"test the service itself: coldsend service test {quote(mail.service.name)} --to ADDRESS",
         )
     with database.read() as connection:
         variables = load_variables(connection)

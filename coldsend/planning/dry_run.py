@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
+from shlex import quote
 from typing import Any, Protocol
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -95,7 +96,8 @@ def run(connection: Connection, wanted: Wanted, keep: Keep, now: datetime) -> li
     if not found:
         raise Refused(
             f"campaign {wanted.campaign['name']!r} has no task that is still to be sent",
-            hint=f"add one: coldsend task create {wanted.campaign['name']} NAME --template-set TS --rule ..",
+            hint=f"add one: coldsend task create {quote(wanted.campaign['name'])} NAME --template-set TS "
+            "--rule ..",
         )
     return _DryRun(connection, wanted, keep, now, {task["id"]: task for task in found}).run()
 
@@ -267,8 +269,10 @@ class _DryRun:
     def _with_services(self, task: RowMapping, going: Sequence[_One]) -> Iterator[tuple[_One, Service]]:
         usable = {service.id for service in tasks.usable_services(self.connection, task)}
         for one in going:
+            # One that it keeps and that may not be used begins no new day for the others.
+            possible = usable if one.keeps is None else usable & {one.keeps}
             for anew in (False, True):
-                offers = self._able(usable, anew=anew)
+                offers = self._able(possible, anew=anew)
                 if given := allocate([(0, one.keeps)], offers, follows=one.thread is not None):
                     yield one, self._facts[next(iter(given))].service
                     break

@@ -204,6 +204,25 @@ def test_the_service_with_the_largest_share_of_its_quota_left_is_chosen(spring: 
     assert told["tasks"][0]["by_service"] == {"alpha": 3}  # its quota of 2 is that of a day
 
 
+def test_whoever_waits_for_a_frozen_service_changes_nothing_for_the_others(spring: Project) -> None:
+    spring.run("contact", "update", "bob@two.org", "--field", "company=Two")
+    spring.run("contact", "add", "dan@four.org", "--field", "company=Four", "--tag", "lead")
+    spring.run(
+        *("service", "add", "gamma", "--type", "console", "--from", "c@acme.org", "--daily-quota", "9"),
+    )
+    spring.run("campaign", "start", "spring")
+    with spring.database.begin() as connection:
+        connection.execute(sa.update(tasks).where(tasks.c.id == 1).values(status="sending"))
+    expand_task(spring.database, 1, clock.now())
+    spring.run("service", "freeze", "gamma", "--reason", "x", "--yes")
+    with spring.database.begin() as connection:
+        third = task_contacts.c.contact_id == 3
+        connection.execute(sa.update(task_contacts).where(third).values(sender_service_id=3))
+    spring.run("campaign", "dry-run", "spring", "--out", "dry", "--task", "intro")
+    found = [(line["service"] or line["reason"]) for line in index(spring)]
+    assert sorted(found) == ["alpha", "beta", "beta", "no_service"]
+
+
 def test_without_a_service_everybody_is_skipped_and_told_why(spring: Project) -> None:
     with spring.database.begin() as connection:
         connection.execute(sa.update(sender_services).values(daily_quota=0))
