@@ -18,7 +18,7 @@ from coldsend.audience import rule, rule_sql
 from coldsend.composing.message_ids import message_id
 from coldsend.composing.tokens import Tokens
 from coldsend.database.tables import contacts as contacts_table
-from coldsend.domain import address, gates
+from coldsend.domain import address, gates, sequence
 from coldsend.domain.gates import Blocked
 from coldsend.domain.states import EventType, RowReason, RowStatus
 from coldsend.domain.suppression import keys_for
@@ -212,7 +212,7 @@ def _sentence(
                 f"To decide: coldsend unknown list {quote(tasks.reference(task))}"
             )
         case RowStatus.SKIPPED:
-            stopped = row["reason"] in why_sequence.STOPPED
+            stopped = row["reason"] in sequence.ROW_REASONS
             why = why_sequence.stop(connection, task, contact) if stopped else None
             return f"was skipped: we declined to send it{reason}{f'; {why}' if why else ''}"
         case RowStatus.FAILED_TO_SEND:

@@ -12,12 +12,10 @@ from sqlalchemy.engine import Connection, RowMapping
 from coldsend.domain import gates, sequence
 from coldsend.domain.gates import Blocked, Gate
 from coldsend.domain.sequence import Chain, Condition
-from coldsend.domain.states import ROW_SENT, ROW_WAITING, RowReason, RowStatus, StopReason
+from coldsend.domain.states import ROW_SENT, ROW_WAITING, RowStatus, StopReason
 from coldsend.domain.suppression import keys_for
 from coldsend.pacing.calendar import Calendar, Whereabouts
 from coldsend.stores import chains, ledger, sequence_stops, tasks
-
-STOPPED = frozenset({RowReason.REPLIED, RowReason.BOUNCED, RowReason.STOPPED})
 
 _TOLD = {
     StopReason.REPLIED: "a reply came",
