@@ -15,7 +15,7 @@ from functools import partial
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.exc import DBAPIError
 
-from coldsend import logbook
+from coldsend import clock, logbook
 from coldsend.analytics import tally
 from coldsend.database.engine import Connection, Database
 from coldsend.domain.states import (
@@ -31,6 +31,7 @@ from coldsend.errors import Refused, Unreachable
 from coldsend.planning import expand, followups
 from coldsend.stores import campaigns, tasks
 
+TURN = 5.0  # seconds that one follow-up's list is worked on, before others have their turn
 SKIP_CHUNK = 5_000  # rows one transaction skips: well under a second, also on a busy server
 
 
@@ -87,8 +88,10 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
         if should_stop():
             break
         try:
-            make_list = expand.expand_task if row["follows_task_id"] is None else followups.enrol
-            expanded = make_list(database, row["id"], now, should_stop=should_stop)
+            if row["follows_task_id"] is None:
+                expanded = expand.expand_task(database, row["id"], now, should_stop=should_stop)
+            else:
+                expanded = followups.enrol(database, row["id"], now, should_stop=_or_late(should_stop))
         except Refused as error:
             _fail(database, row, error.message, now)
             continue
@@ -105,6 +108,12 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
             logbook.task_expanded(tasks.reference(row), row["id"], expanded.count)
             done.append(int(row["id"]))
     return done
+
+
+def _or_late(should_stop: Callable[[], bool]) -> Callable[[], bool]:
+    """Going through a whole list takes minutes where it is long: it goes on in the next round."""
+    ends = clock.monotonic() + TURN
+    return lambda: should_stop() or clock.monotonic() > ends
 
 
 def _grows(connection: Connection, row: RowMapping, now: datetime) -> bool:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from coldsend.database.engine import Database
+from coldsend import clock
+from coldsend.database.engine import Connection, Database
 from coldsend.database.tables import campaigns, contacts, event_log, sequence_stops, task_contacts, tasks
 from coldsend.domain.states import StopReason
 from coldsend.planning import campaign_settings, followups, lifecycle
@@ -211,6 +214,27 @@ def test_a_list_is_not_closed_where_the_task_before_sends_again_at_that_moment(
     assert steps.enrol() == 1
     assert steps.row(tasks, steps.second)["expanded_at"] is None
     assert steps.row(tasks, steps.second)["enrolled_to"] == NOW
+
+
+@on_sqlite
+def test_a_long_walk_through_a_list_lets_others_have_their_turn(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps.sent(2)
+    steps.follow(steps.first, "third")
+    moments = itertools.count(0, lifecycle.TURN * 0.6)
+    monkeypatch.setattr(clock, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(Database, "run", _at_once)
+    lifecycle.expand_due(steps.database, NOW)
+    assert steps.listed() == [], "begun, and left at that"
+    lifecycle.expand_due(steps.database, NOW)
+    assert len(steps.listed()) == 2
+
+
+def _at_once(database: Database, work: Callable[[Connection], Any]) -> Any:
+    """Without a look at the clock."""
+    with database.begin() as connection:
+        return work(connection)
 
 
 @on_sqlite
