@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import io
 import logging
 import re
+import threading
 from collections.abc import Sequence
+from concurrent.futures import Future
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -38,39 +40,52 @@ class Chat:
     gathers: bool = True
 
     async def send(self, notices: Sequence[Notice], message_id: str, at: datetime) -> None:
-        # Apprise waits for servers four seconds at a time, and knows nothing of message ids.
-        await asyncio.to_thread(self._notify, notices)
+        # Apprise waits for servers four seconds at a time, and knows nothing of message ids. A thread of its
+        # own, which nobody waits for at the end: a server that never comes to one must not hold up a process.
+        outcome: Future[None] = Future()
+        outcome.set_running_or_notify_cancel()
+
+        def work() -> None:
+            try:
+                self._notify(notices)
+            except Exception as error:
+                outcome.set_exception(error)
+            else:
+                outcome.set_result(None)
+
+        threading.Thread(target=work, name=self.name, daemon=True).start()
+        await asyncio.wrap_future(outcome)
 
     def _notify(self, notices: Sequence[Notice]) -> None:
         library = apprise()
         if library is None:
             raise NotDelivered(f"Apprise is not installed; {INSTALL}")
-        heard = _Heard()
-        logger = logging.getLogger("apprise")
-        before = logger.propagate
-        logger.addHandler(heard)
-        logger.propagate = False  # what it logs may quote the URL
-        try:
-            chats = library.Apprise()
-            taken = chats.add(self.url) and chats.notify(
-                title=headline(notices), body=text(notices), notify_type=_type(library, notices)
-            )
-        finally:
-            logger.removeHandler(heard)
-            logger.propagate = before
+        said: list[str] = []
+        _said.set(said)  # of this thread, which is for this message alone
+        chats = library.Apprise()
+        taken = chats.add(self.url) and chats.notify(
+            title=headline(notices), body=text(notices), notify_type=_type(library, notices)
+        )
         if not taken:
-            raise NotDelivered(without_tokens(heard.said(), self.url) or "Apprise could not deliver it")
+            words = without_tokens(" ".join(" ".join(said).split()), self.url)
+            raise NotDelivered(words[:_LONGEST_REASON] or "Apprise could not deliver it")
 
 
-class _Heard(logging.StreamHandler[io.StringIO]):
-    """Keeps what Apprise says of a failure."""
+class _Listener(logging.Handler):
+    """Keeps what Apprise says of a failure, for whom it was asked by: chats are told at the same time, and
+    it hands work to threads of its own, with the context."""
 
-    def __init__(self) -> None:
-        super().__init__(io.StringIO())
-        self.setLevel(logging.WARNING)
+    def emit(self, record: logging.LogRecord) -> None:
+        if (said := _said.get()) is not None:
+            said.append(record.getMessage())
 
-    def said(self) -> str:
-        return " ".join(self.stream.getvalue().split())[:_LONGEST_REASON]
+
+_said: ContextVar[list[str] | None] = ContextVar("_said", default=None)
+
+# What it logs may quote URLs: it goes to the listener, and nowhere else.
+_logger = logging.getLogger("apprise")
+_logger.propagate = False
+_logger.addHandler(_Listener(logging.WARNING))
 
 
 def without_tokens(said: str, url: str) -> str:
@@ -85,13 +100,7 @@ def is_usable(url: str) -> bool:
     """Whether Apprise understands the URL; only where it is installed."""
     library = apprise()
     assert library is not None
-    logger = logging.getLogger("apprise")
-    before = logger.disabled
-    logger.disabled = True
-    try:
-        return bool(library.Apprise().add(url))
-    finally:
-        logger.disabled = before
+    return bool(library.Apprise().add(url))
 
 
 def _type(library: Any, notices: Sequence[Notice]) -> Any:

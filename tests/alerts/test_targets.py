@@ -7,9 +7,12 @@ import email
 import email.policy
 import json
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -171,6 +174,10 @@ def test_a_chat_that_refuses_is_a_failed_attempt_that_names_no_token(
     assert "hush-hush" not in shown
 
 
+class NotifyTypes:
+    FAILURE = "failure"
+
+
 class Talkative:
     """An Apprise that quotes the URL where it fails."""
 
@@ -183,8 +190,7 @@ class Talkative:
             logging.getLogger("apprise").warning("Failed to send to %s", self.url)
             return False
 
-    class NotifyType:
-        FAILURE = "failure"
+    NotifyType = NotifyTypes
 
 
 def test_what_apprise_says_is_told_without_tokens_and_nowhere_else(
@@ -196,6 +202,50 @@ def test_what_apprise_says_is_told_without_tokens_and_nowhere_else(
         tell(Chat("chat:team", "slack://hush-hush-hush/abcdefgh"))
     assert str(caught.value) == "Failed to send to slack://***/***"
     assert "".join(capsys.readouterr()) == ""
+
+
+def test_two_chats_that_fail_at_once_say_nothing_of_each_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logbook.configure("debug")
+    both = threading.Barrier(2)
+
+    class Apprise(Talkative.Apprise):
+        def notify(self, **_: object) -> bool:
+            both.wait(20)
+            super().notify()
+            both.wait(20)
+            return False
+
+    monkeypatch.setattr(chat, "apprise", lambda: SimpleNamespace(Apprise=Apprise, NotifyType=NotifyTypes))
+    told = [Chat("chat:one", "slack://first-token"), Chat("chat:two", "slack://second-token")]
+
+    async def all_of_them() -> list[BaseException | None]:
+        sent = (each.send([NOTICE], "msg_1", NOW) for each in told)
+        return await asyncio.gather(*sent, return_exceptions=True)
+
+    assert [str(error) for error in asyncio.run(all_of_them())] == ["Failed to send to slack://***"] * 2
+    assert "".join(capsys.readouterr()) == ""
+
+
+def test_a_chat_that_never_answers_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    ending = threading.Event()
+
+    class Apprise(Talkative.Apprise):
+        def notify(self, **_: object) -> bool:
+            return ending.wait(30)
+
+    monkeypatch.setattr(chat, "apprise", lambda: SimpleNamespace(Apprise=Apprise, NotifyType=NotifyTypes))
+
+    async def briefly() -> None:
+        async with asyncio.timeout(0.1):
+            await Chat("chat:team", "slack://x").send([NOTICE], "msg_1", NOW)
+
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        asyncio.run(briefly())
+    assert time.monotonic() - began < 10
+    ending.set()
 
 
 def test_tokens_are_taken_out_of_what_apprise_says() -> None:
