@@ -189,12 +189,15 @@ class Reader:
         self._wait(lambda: not self.running(), 20, "what runs in the background has ended")
 
     def leaves(self) -> None:
-        """Close the shell and end what it has left running."""
-        with contextlib.suppress(OSError):
-            self._shell.communicate("exit 0\n", timeout=10)
-        for pid in self.running():
-            os.kill(pid, signal.SIGKILL)
-        self._coldsend.__exit__()
+        """End the shell, and what it has left running."""
+        try:
+            self._shell.kill()
+            self._shell.wait()
+            for pid in self.running():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        finally:
+            self._coldsend.__exit__()
 
     def running(self) -> list[int]:
         """Processes besides the shell that work in the home folder."""
