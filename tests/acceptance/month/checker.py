@@ -22,6 +22,7 @@ Rule = Callable[[Evidence], Iterator[str]]
 
 # A time of the record is read before the answer, with which a gap begins: it can only seem longer.
 GAP_SLACK = 0.001
+UNEVEN = 0.1  # part of what a template should have
 JITTERED = 100  # so many gaps say something about chance
 PUNCTUAL = timedelta(minutes=1)  # a scripted moment is met within this
 QUICK = timedelta(minutes=2)  # what comes back is known within this
@@ -109,6 +110,16 @@ def same_service(evidence: Evidence) -> Iterator[str]:
         for messages in steps.values():
             if first is not None and messages[0].sender != first.sender:
                 yield f"{_shown(messages[0])}, and the first message was carried by {first.sender}"
+
+
+def rotation(evidence: Evidence) -> Iterator[str]:
+    """The templates of each step take turns. Who got no message has had a turn, too: they differ by a few."""
+    for step in evidence.steps.values():
+        turns = Counter(message.template for message in evidence.messages if message.step == step.number)
+        expected = turns.total() / len(step.subjects)
+        for template in range(len(step.subjects)):
+            if abs(turns[template] - expected) > max(3.0, UNEVEN * expected):
+                yield f"template {template} of step {step.number} had {turns[template]} of {dict(turns)}"
 
 
 # time
@@ -288,6 +299,7 @@ RULES: dict[str, Rule] = {
         order,
         thread,
         same_service,
+        rotation,
         delay,
         window,
         absence,

@@ -7,7 +7,7 @@ Imports nothing of coldsend.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.parser import BytesHeaderParser
@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Message:
-    """step: 0 where the message does not tell. steady: seconds of a clock that is never set."""
+    """step, template: 0 and -1 where it does not tell. steady: seconds of a clock that is never set."""
 
     number: int
     at: datetime
@@ -30,18 +30,19 @@ class Message:
     subject: str
     in_reply_to: str
     references: tuple[str, ...]
+    template: int = 0
     copies: int = 1  # recipients of the envelope
 
 
 _HEADERS = BytesHeaderParser(policy=compat32)
+_MARKER = re.compile(rb"\[step-(\d+)-(\d+)\]")  # script.Step.marker
 
 
 class Reader:
     """Reads a record as it grows. folder: where the server keeps the messages."""
 
-    def __init__(self, record: Path, folder: Path, steps: Iterable[int]) -> None:
+    def __init__(self, record: Path, folder: Path) -> None:
         self._record, self._folder = record, folder
-        self._markers = {number: f"[step-{number}]".encode() for number in steps}
         self._place = 0
 
     def new(self) -> list[Message]:
@@ -60,7 +61,8 @@ class Reader:
         number = int(str(entry["number"]))
         raw = self.raw(number)
         headers = _HEADERS.parsebytes(raw)
-        steps = [step for step, marker in self._markers.items() if marker in raw]
+        told = {(int(step), int(template)) for step, template in _MARKER.findall(raw)}
+        step, template = told.pop() if len(told) == 1 else (0, -1)
         recipients = entry["rcpt_to"]
         assert isinstance(recipients, list)
         return Message(
@@ -69,16 +71,17 @@ class Reader:
             float(str(entry["monotonic"])),
             str(recipients[0]),
             parseaddr(headers["From"] or "")[1].partition("@")[0],
-            steps[0] if len(steps) == 1 else 0,
+            step,
             (headers["Message-ID"] or "").strip(),
             " ".join((headers["Subject"] or "").split()),
             (headers["In-Reply-To"] or "").strip(),
             tuple((headers["References"] or "").split()),
+            template,
             len(recipients),
         )
 
 
-def refusals(file: Path) -> list[datetime]:
+def refused(file: Path) -> list[datetime]:
     """When the server refused recipients for good."""
     entries = [json.loads(line) for line in file.read_text().splitlines()]
     return [datetime.fromtimestamp(one["time"], UTC) for one in entries if one["reply"].startswith("5")]

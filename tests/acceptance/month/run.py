@@ -10,38 +10,33 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import html
 import itertools
-import re
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
-from email.message import EmailMessage
-from email.policy import default
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from coldsend import clock
-from coldsend.database.tables import campaigns, contacts, event_log, suppressions, task_contacts, tasks
+from coldsend.database.tables import campaigns, task_contacts
 from coldsend.database.types import UtcDateTime
 from coldsend.delivery import view as views
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TaskStatus
+from coldsend.pacing.followups import FollowupsDue
 from coldsend.planning import followups
 from coldsend.stores import ledger
 from coldsend.stores import tasks as task_store
-from tests.acceptance.month import mails
+from tests.acceptance.month.coming_back import ComingBack, visits
 from tests.acceptance.month.evidence import Carried, Evidence, Stand
-from tests.acceptance.month.record import Message, Reader, refusals
-from tests.acceptance.month.script import Deed, Happening, Kind, Person, Script
+from tests.acceptance.month.installation import CAMPAIGN, refusals, set_up
+from tests.acceptance.month.record import Message, Reader, refused
+from tests.acceptance.month.script import Deed, Happening, Script
 from tests.acceptance.scenario import Scenario
-from tests.servers.dovecot import HOST, PASSWORD, Dovecot
+from tests.servers.dovecot import Dovecot
 from tests.servers.ports import free_port
 from tests.servers.smtp import RecordingServer
 
@@ -50,9 +45,6 @@ ROUND = timedelta(minutes=15)  # due times are gone to together
 PLANNED_EVERY = timedelta(hours=12)  # the scheduler may look for follow-ups in real time once in so long
 LOOK = 0.25  # seconds between two looks whether there is more to send
 STUCK = 5.0  # seconds without any progress: what is due waits for something that is not seen here
-BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:138.0) Gecko/20100101 Firefox/138.0"
-SCANNER = "Barracuda Sentinel (EE)"
-BASE_URL = "https://mail.example.com"
 
 
 @dataclass
@@ -87,10 +79,9 @@ class Month:
         self._store.mkdir()
         self._refused = folder / "refusals.jsonl"
         self._refused.touch()
-        self._web_port = free_port()
         self._planned = script.begins
         self._numbers = itertools.count()
-        self._by_task: dict[int, int] = {}
+        self._needed = FollowupsDue()
 
     def run(self) -> Ran:
         """Set up, start, and go on until the campaign has ended or the script has."""
@@ -99,126 +90,39 @@ class Month:
                 RecordingServer(
                     store=self._store,
                     clock=self.scenario.clock,
-                    faults=_refusals(self.script.people),
+                    faults=refusals(self.script.people),
                     refusals=self._refused,
                 )
             )
-            self.dovecot = stack.enter_context(Dovecot())
-            self._reader = Reader(
-                self.server.record, self._store, [step.number for step in self.script.steps]
-            )
+            dovecot, web_port = stack.enter_context(Dovecot()), free_port()
+            self._reader = Reader(self.server.record, self._store)
+            self._back = ComingBack(self.project, self.script, dovecot, web_port, self._reader.raw)
             self._go_to(self.script.begins)
-            self._set_up()
+            set_up(self.scenario, self.script, self.server, dovecot, web_port)
             self._start()
             try:
                 while self._stand():
                     moment = self._next()
                     if moment is None or moment > self.script.ends:
+                        self.scenario.until(self._has_ended, "the campaign is completed")
                         break
-                    self._go_to(moment)
+                    self._go_to(max(moment, clock.now()))
                     self._do()
             finally:
                 self.scenario.close()
-            self.ran.refused = refusals(self._refused)
+            self.ran.refused = refused(self._refused)
         return self.ran
-
-    # the installation
-
-    def _set_up(self) -> None:
-        project, script = self.project, self.script
-        project.config.write_text(
-            project.config.read_text()
-            + f'port = {self._web_port}\n[inbox]\nca_file = "{self.dovecot.authority.ca_file}"\n'
-            "poll_seconds = 86400\n[feedback]\nbounce_rate = 0\ncomplaint_rate = 0\n"
-        )
-        for sender in script.senders:
-            options = {
-                "ramp": "{}+{}".format(*sender.ramp),
-                "time_zone": sender.zone,
-                "throttle_sec": sender.throttle,
-                "jitter_sec": sender.jitter or None,
-                "hourly_quota": sender.hourly_quota,
-                "domain_quota": sender.domain_quota,
-            }
-            given = {name: value for name, value in options.items() if value is not None}
-            self.scenario.service(sender.name, self.server, quota=sender.daily_quota, **given)
-        self._templates()
-        self._people()
-        self._campaign()
-        project.run(
-            "mailbox", "add", "replies", "--host", HOST, "--port", str(self.dovecot.imaps),
-            "--username", "replies", "--service", script.senders[0].name, "--password-stdin",
-            stdin=PASSWORD,
-        )  # fmt: skip
-
-    def _templates(self) -> None:
-        for step in self.script.steps:
-            names = []
-            for number, subject in enumerate(step.subjects):
-                name = f"{step.name}-{number}"
-                body = self.project.write(
-                    f"{name}.html",
-                    f'<p>{step.marker}</p><p>Hello {{{{ contact.nickname }}}}, see <a href="https://offer.example/{name}">'
-                    "our offer</a>.</p>",
-                )
-                written = subject.replace("NAME", "{{ contact.nickname }}")
-                self.project.run("template", "add", name, "--subject", written, "--body-file", str(body))
-                names += ["--template", name]
-            self.project.run("template-set", "create", step.name, *names)
-
-    def _people(self) -> None:
-        rows = [
-            f"{one.email},{one.nickname},{one.place.time_zone},{one.place.country}"
-            for one in self.script.people
-        ]
-        file = self.project.write("people.csv", "\n".join(["email,nickname,time_zone,country", *rows]) + "\n")
-        found = self.project.json("contact", "import", str(file), "--tag", "lead")
-        assert found["imported"] == len(rows)
-
-    def _campaign(self) -> None:
-        run, script = self.project.run, self.script
-        days = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-        options = ["--time-zone", script.zone, "--holidays", "recipient"]
-        for hours in script.window:
-            named = ",".join(days[day] for day in hours.weekdays)
-            options += ["--window", f"{named} {hours.start:02}:00-{hours.end:02}:00"]
-        if script.new_per_day is not None:
-            options += ["--new-per-day", str(script.new_per_day)]
-        run("campaign", "create", "month", *options)
-        before = ""
-        for step in script.steps:
-            follows = ["--rule", "tag:lead"]
-            if before:
-                follows = ["--after", before, "--days", str(step.days)]
-                follows += ["--business-days"] if step.business_days else []
-                follows += ["--if", "no click"] if step.unless_clicked else []
-            run("task", "create", "month", step.name, "--template-set", step.name, *follows)
-            before = step.name
-        run("campaign", "start", "month")
-        with self.project.database.read() as connection:
-            rows = connection.execute(sa.select(tasks.c.id, tasks.c.name)).all()
-        numbers = {step.name: step.number for step in script.steps}
-        self._by_task = {numbers[row.name]: row.id for row in rows}
 
     def _start(self) -> None:
         self.scenario.command("scheduler", "run", "--workers", str(self.script.workers))
         self.scenario.command("web", "run")
-        self.scenario.until(self._answers, "the web part answers")
+        self.scenario.until(self._back.answers, "the web part answers")
         self.scenario.until(self._is_expanded, "the send list is made")
-
-    def _answers(self) -> bool:
-        try:
-            self._visit("/nothing", BROWSER)
-        except urllib.error.HTTPError as error:
-            error.close()
-            return True
-        except OSError:
-            return False
-        return True
 
     def _is_expanded(self) -> bool:
         with self.project.database.read() as connection:
-            return task_store.get(connection, self._by_task[1])["expanded_at"] is not None
+            first = [row for row in task_store.listed(connection) if row["follows_task_id"] is None]
+            return all(row["expanded_at"] is not None for row in first)
 
     # the clock
 
@@ -238,9 +142,12 @@ class Month:
                 break
         self.ran.stands.append(Stand(began, clock.now()))
         self._read()
+        return not self._has_ended()
+
+    def _has_ended(self) -> bool:
         with self.project.database.read() as connection:
             status = connection.execute(sa.select(campaigns.c.status)).scalar_one()
-        return bool(status == "active")
+        return bool(status == "completed")
 
     def _can_send(self) -> bool:
         """Whether a row is due that an open service could take, or is under way."""
@@ -248,7 +155,7 @@ class Month:
         with self.project.database.read() as connection:
             if connection.execute(_DUE, {"now": now}).first() is None:
                 return False
-            view = views.read(connection, now)
+            view = views.read(connection, now, self._needed)
             usable = {sid for sid, facts in view.services.items() if _is_open(facts, now)}
             for task in view.tasks:
                 if ledger.has_sending(connection, task.id):
@@ -324,7 +231,7 @@ class Month:
         while self._plans and self._plans[0] <= now:
             self._plans.pop(0)
             days = ["--days", str(self.script.plan_days)] if self.script.plan_days else []
-            self.ran.plans.append((now, self.project.json("campaign", "plan", "month", *days)))
+            self.ran.plans.append((now, self.project.json("campaign", "plan", CAMPAIGN, *days)))
         while self._deeds and self._deeds[0].at <= now:
             self._carry_out(self._deeds.pop(0))
         due: list[tuple[Message, Happening]] = []
@@ -332,90 +239,21 @@ class Month:
             _at, _number, message, happening = heapq.heappop(self._coming)
             due.append((message, happening))
         if due:
-            self._come_back(due)
+            self._back.hand_in(due, now)
+            if visits(due):
+                # Clicks wait some seconds for others that come together with them.
+                self._go_to(clock.now() + timedelta(seconds=10))
+                self.scenario.until(lambda: self._back.are_known(due), "visits are noted")
+            by = clock.now()
+            self.ran.carried += [Carried(what.kind, one.to, one.step, now, by) for one, what in due]
 
     def _carry_out(self, deed: Deed) -> None:
         at = clock.now()
         if deed.what == "stop":
-            self.project.run("campaign", "stop", "month", deed.whom)
+            self.project.run("campaign", "stop", CAMPAIGN, deed.whom)
         else:
             self.project.run("service", deed.what, deed.whom)
         self.ran.carried.append(Carried(deed.what, deed.whom, 0, at, clock.now()))
-
-    def _come_back(self, due: Sequence[tuple[Message, Happening]]) -> None:
-        at = clock.now()
-        mail = [raw for message, what in due if (raw := self._mail_of(message, what, at)) is not None]
-        if mail:
-            self.dovecot.put("replies", *mail, at=at)
-            [polled] = self.project.json("inbox", "poll", "replies")
-            assert polled["read"] >= len(mail), polled
-        stopped = [message.to for message, what in due if what.kind is Kind.STOP]
-        if stopped:
-            self.project.run("campaign", "stop", "month", *stopped)
-        visited = [(message, what.kind) for message, what in due if what.kind in _VISITS]
-        for message, kind in visited:
-            self._visited(message, kind)
-        if visited:
-            # Clicks wait some seconds for others that come together with them.
-            self._go_to(clock.now() + timedelta(seconds=10))
-            self.scenario.until(lambda: self._have_come(visited), "visits are noted")
-        by = clock.now()
-        self.ran.carried += [Carried(what.kind, message.to, message.step, at, by) for message, what in due]
-
-    def _mail_of(self, about: Message, what: Happening, at: datetime) -> bytes | None:
-        match what.kind:
-            case Kind.REPLY | Kind.UNSUBSCRIBE_REPLY:
-                return mails.reply(about, what.words, at)
-            case Kind.AUTO_REPLY:
-                return mails.auto_reply(about, self.script.away_until(at, what), at)
-            case Kind.BOUNCE:
-                return mails.bounce(about, "5.1.1", f"550 5.1.1 <{about.to}>: no such user here", at)
-            case Kind.SOFT_BOUNCE:
-                return mails.bounce(about, "5.2.2", "552 5.2.2 mailbox full", at)
-            case Kind.COMPLAINT:
-                return mails.complaint(about, at)
-        return None
-
-    def _visited(self, message: Message, kind: Kind) -> None:
-        """Do in the web part what the recipient's mail program, browser or scanner does."""
-        parsed = message_from_bytes(self._reader.raw(message.number), policy=default)
-        assert isinstance(parsed, EmailMessage)
-        if kind is Kind.UNSUBSCRIBE:
-            found = re.search(rf"<{BASE_URL}(/[^>]+)>", str(parsed["List-Unsubscribe"]))
-            assert found
-            self._visit(found[1], BROWSER, b"List-Unsubscribe=One-Click")
-            return
-        part = parsed.get_body(("html",))
-        assert part is not None
-        found = re.search(rf'href="{BASE_URL}(/c/[^"]+)"', part.get_content())
-        assert found, part.get_content()
-        self._visit(html.unescape(found[1]), SCANNER if kind is Kind.SCANNER else BROWSER)
-
-    def _visit(self, path: str, agent: str, data: bytes | None = None) -> None:
-        url = f"http://127.0.0.1:{self._web_port}{path}"
-        request = urllib.request.Request(url, data=data, headers={"User-Agent": agent})
-        with _NO_REDIRECT.open(request, timeout=10) as answer:
-            assert answer.status < 400
-
-    def _have_come(self, visited: Sequence[tuple[Message, Kind]]) -> bool:
-        """Whether each click is in the event log and each unsubscribe in force."""
-        with self.project.database.read() as connection:
-            return all(self._has_come(connection, message, kind) for message, kind in visited)
-
-    def _has_come(self, connection: sa.Connection, message: Message, kind: Kind) -> bool:
-        if kind is Kind.UNSUBSCRIBE:
-            found = sa.select(suppressions.c.value).where(suppressions.c.value == message.to)
-        else:
-            found = (
-                sa.select(event_log.c.id)
-                .join(contacts, contacts.c.id == event_log.c.contact_id)
-                .where(
-                    event_log.c.type == "click",
-                    event_log.c.task_id == self._by_task[message.step],
-                    contacts.c.email == message.to,
-                )
-            )
-        return connection.execute(found.limit(1)).first() is not None
 
 
 _DUE = (
@@ -431,30 +269,6 @@ _DUE = (
     )
     .limit(1)
 )
-_VISITS = frozenset({Kind.UNSUBSCRIBE, Kind.CLICK, Kind.SCANNER})
-
-
-class _Stay(urllib.request.HTTPRedirectHandler):
-    """Where a click leads is none of our business."""
-
-    def http_error_302(self, req: Any, fp: Any, code: int, msg: str, headers: Any) -> Any:
-        fp.code = 200
-        return fp
-
-
-_NO_REDIRECT = urllib.request.build_opener(_Stay)
-
-
-def _refusals(people: Sequence[Person]) -> list[dict[str, Any]]:
-    """What the SMTP server answers to some recipients."""
-    found: list[dict[str, Any]] = []
-    for one in people:
-        if one.refused:
-            found.append({"at": "rcpt", "to": one.email, "reply": "550 5.1.1 no such user here"})
-        elif one.greylisted:
-            reply = "451 4.7.1 greylisted, please try again later"
-            found.append({"at": "rcpt", "to": one.email, "times": 1, "reply": reply})
-    return found
 
 
 def _is_open(facts: ServiceFacts, now: datetime) -> bool:

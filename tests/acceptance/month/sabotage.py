@@ -35,6 +35,7 @@ def deeds() -> dict[str, tuple[str, Deed]]:
         "an answer to the first instead of the second": ("thread", _answers_the_first),
         "references the other way round": ("thread", _references_reversed),
         "through another service": ("same_service", _other_service),
+        "the first template to most": ("rotation", _one_template),
         "an hour too early": ("delay", _too_early),
         "a day too early, for a holiday counted as a working day": ("delay", _holiday_counted),
         "by hours instead of days when clocks are set back": ("delay", _by_hours),
@@ -143,6 +144,15 @@ def _other_service(evidence: Evidence) -> Evidence:
     message = _middle(_of_step(evidence, 2))
     other = next(name for name in evidence.senders if name != message.sender)
     return _with(evidence, message, replace(message, sender=other))
+
+
+def _one_template(evidence: Evidence) -> Evidence:
+    return replace(
+        evidence,
+        messages=[
+            replace(one, template=0) if one.step == 2 and one.number % 4 else one for one in evidence.messages
+        ],
+    )
 
 
 # time

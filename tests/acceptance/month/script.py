@@ -148,10 +148,9 @@ class Step:
     business_days: bool = False
     unless_clicked: bool = False
 
-    @property
-    def marker(self) -> str:
-        """Stands in every body, so that a message tells which step it is."""
-        return f"[step-{self.number}]"
+    def marker(self, template: int) -> str:
+        """Stands in every body, so that a message tells which step and template of it it is."""
+        return f"[step-{self.number}-{template}]"
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ class Script:
     quiet: tuple[tuple[datetime, datetime], ...] = ()
     plans: tuple[datetime, ...] = ()
     plan_days: int = 0
-    mail: tuple[int, ...] = (2, 12, 19)
+    mail: tuple[int, ...] = (2, 12)
     mail_minute: int = 38
     zone: str = CAMPAIGN_ZONE
     workers: int = 2
@@ -247,11 +246,11 @@ def month(people: int = 2000, seed: int = 5) -> Script:
     chance = random.Random(seed)
     begins = _utc(3, 3, 18)
     senders = (
-        Sender("alpha", 110, (30, 20), zone="Europe/Berlin"),
-        Sender("beta", 100, (20, 20), zone="America/New_York", throttle=0.03, jitter=0.04),
-        Sender("gamma", 100, (30, 15), hourly_quota=30),
-        Sender("delta", 90, (25, 15), zone="Asia/Tokyo", domain_quota=3),
-        Sender("epsilon", 120, (15, 25), throttle=0.02, domain_quota=5, hourly_quota=60),
+        Sender("alpha", 150, (30, 25), zone="Europe/Berlin"),
+        Sender("beta", 40, (10, 8), zone="America/New_York", throttle=0.03, jitter=0.04),
+        Sender("gamma", 120, (30, 18), hourly_quota=35),
+        Sender("delta", 100, (25, 15), zone="Asia/Tokyo", domain_quota=3),
+        Sender("epsilon", 110, (20, 25), domain_quota=5, hourly_quota=60),
     )
     return Script(
         seed=seed,
