@@ -150,5 +150,5 @@ def _below(folder: Path, given: str) -> Path:
 
 
 def _quoted(given: Any) -> str:
-    shown = f"{given:%Y-%m-%d}" if isinstance(given, date) else repr(given)
+    shown = str(given) if isinstance(given, date | time) else repr(given)
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}.."

@@ -38,16 +38,20 @@ def read(text: str, name: str, folder: Path) -> Document:
     document = Document(name)
     text = text.removeprefix("\ufeff")
     try:
-        found = tomllib.loads(text)
+        _read(text, document, folder)
     except RecursionError:
         document.mistakes.append(Mistake(0, "", "is nested too deeply"))
-        return document
+    return document
+
+
+def _read(text: str, document: Document, folder: Path) -> None:
+    try:
+        found = tomllib.loads(text)
     except ValueError as error:
         line, message = syntax_error(text, error)
         document.mistakes.append(Mistake(line or 0, "", f"is not TOML: {message}"))
-        return document
-    Reading(document, lines_of(text), folder).sections(found)
-    return document
+    else:
+        Reading(document, lines_of(text), folder).sections(found)
 
 
 class Reading:

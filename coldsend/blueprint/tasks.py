@@ -178,25 +178,31 @@ class Tasks(Kind):
         known = {entry.names: entry for entry in entries}
         placed: dict[Names, Entry] = {}
 
-        def place(entry: Entry, on_the_way: frozenset[Names]) -> None:
-            before = (entry.names[0], entry.values.get("after") or "")
-            if before in known and before not in placed and before not in on_the_way:
-                place(known[before], on_the_way | {entry.names})
-            placed.setdefault(entry.names, entry)
-
         for entry in entries:
-            place(entry, frozenset())
+            chain: dict[Names, Entry] = {}
+            at: Names = entry.names
+            while at in known and at not in placed and at not in chain:
+                chain[at] = known[at]
+                at = (at[0], known[at].values.get("after") or "")
+            placed |= dict(reversed(chain.items()))
         return list(placed.values())
 
     def problems_together(self, entries: Iterable[Entry]) -> Iterator[tuple[Entry, str, str]]:
         after = {entry.names: entry for entry in entries if entry.values.get("after") is not None}
+        circles: set[Names] = set()
+        seen: set[Names] = set()
         for entry in after.values():
-            at: Names | None = entry.names
-            for _ in after:
-                at = (entry.names[0], after[at].values["after"]) if at in after else None
-                if at == entry.names:
-                    yield entry, "after", "a task cannot follow itself, nor a task that follows it"
-                    break
+            path: list[Names] = []
+            at: Names = entry.names
+            while at in after and at not in seen:
+                seen.add(at)
+                path.append(at)
+                at = (at[0], after[at].values["after"])
+            if at in path:
+                circles.update(path[path.index(at) :])
+        for entry in after.values():
+            if entry.names in circles:
+                yield entry, "after", "a task cannot follow itself, nor a task that follows it"
 
     def wanted(self, stage: Stage, entry: Entry) -> Portrait:
         if "rule" not in entry.values:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from coldsend.blueprint import reading
 from coldsend.blueprint.applying import World, as_keys
-from coldsend.blueprint.kinds import KINDS
+from coldsend.blueprint.kinds import KINDS, TASKS
 from coldsend.blueprint.reading import Document, read
 from coldsend.database.tables import sender_services
 from tests.blueprint.files import WHOLE, apply, mistakes
@@ -161,6 +161,38 @@ def test_what_is_not_toml_is_told_with_its_line(sqlite_world: World, text: str, 
     (mistake,) = mistakes(sqlite_world, text)
     assert mistake.line == line
     assert mistake.message.startswith("is not TOML: ")
+
+
+def long_chain(tasks: int) -> str:
+    after = (f'[campaigns.c.tasks.t{n}]\nafter = "t{n + 1}"\ndays = 1\n' for n in range(tasks))
+    return "[campaigns.c]\n" + "".join(after)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"services.x.daily_quota{'.a' * 3000} = 1\n", "is nested too deeply"),
+        (f"[services.x]\ndaily_quota = {'[' * 3000}{']' * 3000}\n", "is nested too deeply"),
+        ("[services.x]\nfrom = 12:30:00\n", "must be text in quotes, not 12:30:00"),
+    ],
+    ids=["keys", "lists", "time"],
+)
+def test_what_nobody_would_write_is_told_as_well(text: str, message: str) -> None:
+    (mistake,) = read(text, "f", Path("/nowhere")).mistakes
+    assert mistake.message == message
+
+
+def test_a_chain_of_any_length_is_put_in_order() -> None:
+    found = read(long_chain(3000), "f", Path("/nowhere"))
+    assert found.mistakes == []
+    chain = TASKS.in_order([entry for entry in found.entries if entry.kind is TASKS])
+    assert [entry.names[1] for entry in chain] == [f"t{n}" for n in reversed(range(3000))]
+
+
+def test_only_those_in_a_circle_are_told_of_it() -> None:
+    text = long_chain(5).replace('"t5"', '"t2"')  # 0, 1 lead into 2, 3, 4
+    found = read(text, "f", Path("/nowhere")).mistakes
+    assert [mistake.where for mistake in found] == [f"[campaigns.c.tasks.t{n}] after" for n in (2, 3, 4)]
 
 
 @settings(max_examples=80, deadline=None)
