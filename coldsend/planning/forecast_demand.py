@@ -33,6 +33,8 @@ from coldsend.stores.forecast import Group, Grouping
 
 # Parts of a day over which messages are spread; with more contacts than MANY fewer, each with enough of them.
 PARTS, PARTS_OF_MANY, MANY = 48, 12, 100_000
+# Domains whose limits are looked at, those with the most contacts: the others hardly reach one.
+DOMAINS, DOMAINS_OF_MANY = 500, 50
 _TO_SEND = (TaskStatus.DRAFT, TaskStatus.SCHEDULED, TaskStatus.SENDING, TaskStatus.PAUSED)
 _RUNNING = (TaskStatus.SCHEDULED, TaskStatus.SENDING)
 # Conditions that hold for nobody as long as nothing comes back.
@@ -86,8 +88,9 @@ class Reader:
         self._calendars: dict[int, Calendar] = {}
         self._listed: dict[int, list[RowMapping]] = {}
         self._campaign_id = int(campaign["id"])
-        self._services = Services(connection, now)
-        self._parts = PARTS if expansion.last_contact(connection) <= MANY else PARTS_OF_MANY
+        self._many = expansion.last_contact(connection) > MANY
+        self._services = Services(connection, now, DOMAINS_OF_MANY if self._many else DOMAINS)
+        self._parts = PARTS_OF_MANY if self._many else PARTS
 
     def read(self) -> Demand:
         mine = [task for task in self._tasks_of(self._campaign_id) if task["status"] in _TO_SEND]
@@ -205,6 +208,7 @@ class Reader:
             places=not calendar.any_time or self._business_days(campaign_id),
             parts=self._parts if calendar.spread else 1,
             domains=self._services.limited_domains,
+            roughly=self._many,
         )
 
     def _business_days(self, campaign_id: int) -> bool:

@@ -25,18 +25,18 @@ from coldsend.planning.forecast_world import NEVER, Campaign, Carrier
 from coldsend.stores import forecast, send_counts, services
 
 HOUR = 3600.0
-MOST_DOMAINS = 500  # those with the most contacts: the others hardly reach a limit
 
 # What does not pass by itself, whatever is sent.
 _LASTING = (Gate.SERVICE_FROZEN, Gate.QUOTA, Gate.HOURLY_QUOTA, Gate.DOMAIN_QUOTA)
 
 
 class Services:
-    """Reads them at ``now``."""
+    """Reads them at ``now``. most_domains: those with the most contacts, whose limits are looked at."""
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    def __init__(self, connection: Connection, now: datetime, most_domains: int) -> None:
         self._connection = connection
         self._now = now
+        self._most_domains = most_domains
         self.carriers: dict[int, Carrier] = {}
         self.limited_domains: tuple[str, ...] = ()
 
@@ -65,7 +65,7 @@ class Services:
         paused = {provider for one in facts for provider in one.paused_providers or ()}
         if not limits and not paused:
             return ()
-        common = forecast.common_domains(self._connection, 0 if paused else min(limits), MOST_DOMAINS)
+        common = forecast.common_domains(self._connection, 0 if paused else min(limits), self._most_domains)
         if not limits:
             common = [domain for domain in common if provider_of(domain) in paused]
         return tuple(common)

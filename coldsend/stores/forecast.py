@@ -36,12 +36,14 @@ Condition = ColumnElement[bool]
 @dataclass(frozen=True, slots=True)
 class Grouping:
     """What tells groups apart. places: time zone and country. parts: of the day, where messages are spread
-    over it, else 1. domains: those with a limit that they may reach.
+    over it, else 1. domains: those with a limit that they may reach. roughly: times to ten minutes, and the
+    recipients at such a domain all together, as if they were where the campaign is.
     """
 
     places: bool = True
     parts: int = 1
     domains: tuple[str, ...] = ()
+    roughly: bool = False
 
 
 class Group(NamedTuple):
@@ -68,7 +70,7 @@ def waiting(
     due = sa.case(
         (contacts.c.away_until > rows.scheduled_send_at, contacts.c.away_until), else_=rows.scheduled_send_at
     )
-    keys = [*_place(by), rows.sender_service_id, _minute(due), _gone(connection, task, unmet)]
+    keys = [*_place(by), rows.sender_service_id, _minute(due, by), _gone(connection, task, unmet)]
     pending = rows.status == RowStatus.PENDING.value
     few = sa.select(sa.func.count()).select_from(task_contacts).where(rows.task_id == task["id"], pending)
     hinted = force_index(task_contacts, "ix_task_contacts_lease")
@@ -96,7 +98,7 @@ def unfollowed(
     """Who was sent the message that ``task`` follows, and is not in its list yet. rule: on ``contacts``."""
     row = task_contacts.alias("taken_in")
     taken_in = sa.select(row.c.id).where(row.c.task_id == task["id"], row.c.contact_id == rows.contact_id)
-    keys = [*_place(by), rows.sender_service_id, _minute(rows.sent_at), _gone(connection, task, unmet)]
+    keys = [*_place(by), rows.sender_service_id, _minute(rows.sent_at, by), _gone(connection, task, unmet)]
     mine = _counted(keys).where(
         rows.task_id == task["follows_task_id"],
         rows.status.in_([status.value for status in ROW_SENT]),
@@ -109,7 +111,7 @@ def unfollowed(
 
 def in_hand(connection: Connection, task_id: int, by: Grouping) -> list[Group]:
     """Recipients whose message is being sent right now."""
-    keys = [*_place(by), rows.sender_service_id, _minute(rows.attempt_at), sa.literal("")]
+    keys = [*_place(by), rows.sender_service_id, _minute(rows.attempt_at, by), sa.literal("")]
     mine = _counted(keys).where(rows.task_id == task_id, rows.status == RowStatus.SENDING.value)
     return _groups(connection, mine)
 
@@ -195,12 +197,19 @@ def _place(by: Grouping) -> list[ColumnElement[Any]]:
     if by.parts > 1:
         share = contacts.c.id * SHARE_STEP % SHARE_MODULUS
         part = share * by.parts // SHARE_MODULUS
+    if by.domains and by.roughly:
+        limited = contacts.c.email_domain.in_(by.domains)
+        zone, country = (sa.case((limited, sa.null()), else_=one) for one in (zone, country))
+        part = sa.case((limited, by.parts // 2), else_=part)
     return [zone, country, domain, part]
 
 
-def _minute(moment: ColumnElement[Any]) -> ColumnElement[str]:
+def _minute(moment: ColumnElement[Any], by: Grouping) -> ColumnElement[str]:
     """A time as text to the minute, which both databases write alike: 2027-03-01 09:00."""
-    return sa.func.substr(sa.cast(moment, sa.String(26)), 1, 16, type_=sa.String())
+    text = sa.cast(moment, sa.String(26))
+    if by.roughly:
+        return sa.func.substr(text, 1, 15, type_=sa.String()) + sa.literal("0")
+    return sa.func.substr(text, 1, 16, type_=sa.String())
 
 
 def _gone(connection: Connection, task: RowMapping, unmet: Condition | None = None) -> ColumnElement[Any]:

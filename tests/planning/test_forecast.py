@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from coldsend.database.engine import Database
 from coldsend.database.tables import contacts, task_services
-from coldsend.planning import forecast
+from coldsend.planning import forecast, forecast_demand
 from coldsend.stores import campaigns
 from tests.planning.engine import Engine
 from tests.planning.world import World
@@ -173,6 +173,27 @@ def test_a_quota_of_recipient_domains(world: Foreseen) -> None:
     world.people(4, domain="small.example")
     campaign = world.active()
     world.step(campaign, "intro")
+    plan = world.assert_agrees(campaign)
+    assert [day["sends"] for day in plan["days"]] == [6, 4, 2]
+
+
+def test_of_many_recipients_those_at_limited_domains_are_counted_together(
+    world: Foreseen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast_demand, "MANY", 0)
+    world.service("one", daily_quota=50, domain_quota=3)
+    for zone in ("Europe/Berlin", "Europe/Paris", "Europe/Rome", "Europe/Madrid"):
+        world.people(2, domain="big.example", time_zone=zone)
+        world.people(1, domain="small.example", time_zone=zone)
+    campaign = world.active(send_window=["mon-fri 09:00-17:00"], time_zone="Europe/Berlin", spread=True)
+    world.step(campaign, "intro")
+    with world.database.read() as connection:
+        reader = forecast_demand.Reader(connection, campaigns.find(connection, campaign), world.engine.now)
+        lines = reader.read().world.lines
+    assert sorted((line.domain, sum(line.coming.values())) for line in lines) == [
+        ("big.example", 8),
+        ("small.example", 4),
+    ]
     plan = world.assert_agrees(campaign)
     assert [day["sends"] for day in plan["days"]] == [6, 4, 2]
 
