@@ -17,6 +17,7 @@ from coldsend.errors import InvalidInput, Refused, WrongState
 from coldsend.stores import templates, variables
 
 DISPLAY_NAME_LIMIT = 255
+DESCRIPTION_LIMIT = 10_000
 
 
 def add(
@@ -56,6 +57,8 @@ def _columns(variable: Variable, display_name: str, description: str | None) -> 
     details = checked_details(variable.source, variable.details)
     if len(display_name) > DISPLAY_NAME_LIMIT:
         raise InvalidInput(f"a display name has at most {DISPLAY_NAME_LIMIT} characters")
+    if len(description or "") > DESCRIPTION_LIMIT:
+        raise InvalidInput(f"a description has at most {DESCRIPTION_LIMIT:,} characters")
     return {
         "display_name": display_name or variable.key.strip(),
         "source_type": variable.source.value,

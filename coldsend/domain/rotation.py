@@ -15,6 +15,7 @@ from math import gcd
 from coldsend.errors import InvalidInput
 
 LONGEST_ROUND = 100  # turns: shares of one in a hundred
+HEAVIEST = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +42,10 @@ def round_of(turns: Sequence[Turn]) -> list[int]:
 
 
 def require_weights(weights: Sequence[int]) -> None:
-    """InvalidInput where these cannot be the weights of one set: below 1, or a round that never ends."""
-    if wrong := [weight for weight in weights if weight < 1]:
+    """InvalidInput where these cannot be the weights of one set: below 1, huge, or a round that never ends."""
+    if wrong := [weight for weight in weights if not 1 <= weight <= HEAVIEST]:
         raise InvalidInput(
-            f"a weight is a whole number from 1, not {wrong[0]}",
+            f"a weight is a whole number from 1 to {HEAVIEST}, not {wrong[0]}",
             hint="take a template out of the set if it shall not be sent",
         )
     length = sum(weights) // (gcd(*weights) or 1)

@@ -58,6 +58,12 @@ def operator(world: World, name: str = "olga") -> World:
         )
 
 
+def test_what_a_database_would_not_take_is_a_mistake_of_the_file(world: World) -> None:
+    text = f'{WHOLE}[variables.long]\nfield = "nickname"\ndescription = "{"d" * 70_000}"\n'
+    (mistake,) = mistakes(world, text)
+    assert mistake.message == "a description has at most 10,000 characters"
+
+
 def test_a_whole_setup_is_created_and_a_second_time_nothing_is_changed(world: World) -> None:
     outcome = apply(world, WHOLE)
     assert [(change.action, change.kind, change.name) for change in outcome.changes] == [

@@ -37,7 +37,7 @@ def test_a_round_has_exactly_the_shares_and_never_strays_far_from_them(weights: 
         assert counts[template_id] * total == weight * len(found)
 
 
-@pytest.mark.parametrize("weights", [[0, 1], [-1], [LONGEST_ROUND, 1]])
+@pytest.mark.parametrize("weights", [[0, 1], [-1], [LONGEST_ROUND, 1], [2**31]])
 def test_weights_that_make_no_round_are_refused(weights: list[int]) -> None:
     with pytest.raises(InvalidInput):
         require_weights(weights)
