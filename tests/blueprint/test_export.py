@@ -135,14 +135,16 @@ class Setup:
         made: list[int] = []
         for task in [*fixed, *(name for name in self.names(0, 3) if name not in fixed)]:
             made.append(self.task(campaign_id, task, sets, made))
-            chosen = self.some(service_ids)
-            rows = [{"task_id": made[-1], "sender_service_id": one} for one in chosen]
-            if rows:
-                self.connection.execute(sa.insert(task_services), rows)
         if len(made) > 1 and self.draw(st.booleans()):  # the first follows the last, which was made after it
             self.follow(made[0], made[-1])
             for other in made[1:]:
                 self.follow(other, None)
+        t = task_table.c  # follow-ups keep the service of the message before
+        firsts = sa.select(t.id).where(t.campaign_id == campaign_id, t.follows_task_id.is_(None))
+        for first in self.connection.execute(firsts.order_by(t.id)).scalars().all():
+            rows = [{"task_id": first, "sender_service_id": one} for one in self.some(service_ids)]
+            if rows:
+                self.connection.execute(sa.insert(task_services), rows)
 
     def task(self, campaign_id: int, name: str, sets: list[tuple[int, int]], before: list[int]) -> int:
         set_id, size = self.draw(st.sampled_from(sets))
