@@ -42,7 +42,7 @@ def round_of(turns: Sequence[Turn]) -> list[int]:
 
 
 def require_weights(weights: Sequence[int]) -> None:
-    """InvalidInput where these cannot be the weights of one set: below 1, huge, or a round that never ends."""
+    """InvalidInput where these cannot be the weights of one set: below 1, huge, a round that never ends."""
     if wrong := [weight for weight in weights if not 1 <= weight <= HEAVIEST]:
         raise InvalidInput(
             f"a weight is a whole number from 1 to {HEAVIEST}, not {wrong[0]}",
