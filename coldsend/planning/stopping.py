@@ -17,6 +17,8 @@ from coldsend.errors import InvalidInput, NotFound
 from coldsend.stores import campaigns, ledger, sequence_stops, tasks
 from coldsend.stores.sequence_stops import Stop
 
+SKIP_CHUNK = 5_000  # rows one transaction skips
+
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
@@ -31,25 +33,36 @@ class Stopped:
 def stop(
     database: Database, actor: Actor, campaign: str, targets: Sequence[str], now: datetime
 ) -> list[Stopped]:
-    """Send nothing more of a campaign to these addresses and domains; what waits is skipped. All or none."""
+    """Send nothing more of a campaign to these addresses and domains; what waits is skipped. All or none.
+
+    The stops hold once they are noted, for each intent asks for them. Who waits is skipped after that, some
+    thousands a transaction: at a provider of mailboxes that may be half of a list.
+    """
     wanted = [_target(text) for text in targets]
+    source = f"cli:{actor.username}"
 
-    def work(connection: Connection) -> list[Stopped]:
+    def note(connection: Connection) -> list[int]:
         row = _owned(connection, actor, campaign)
-        task_ids = [task["id"] for task in tasks.listed(connection, campaign_id=row["id"])]
-        done = []
-        for key, value in wanted:
-            source = f"cli:{actor.username}"
-            sequence_stops.add(
-                connection, [Stop(row["id"], key, value, StopReason.MANUAL, None, source)], now
-            )
-            skipped = sequence_stops.skip_waiting(
-                connection, task_ids, key, RowReason.STOPPED, contact_id=None
-            )
-            done.append(Stopped(value, skipped))
-        return done
+        stops = [Stop(row["id"], key, value, StopReason.MANUAL, None, source) for key, value in wanted]
+        sequence_stops.add(connection, stops, now)
+        return [task["id"] for task in tasks.listed(connection, campaign_id=row["id"])]
 
-    return database.run(work)
+    task_ids = database.run(note)
+    return [Stopped(value, _skip(database, task_ids, key)) for key, value in wanted]
+
+
+def _skip(database: Database, task_ids: Sequence[int], key: str) -> int:
+    """Skip who waits, at an address or domain that is stopped; how many did."""
+
+    def some(connection: Connection) -> int:
+        return sequence_stops.skip_waiting(
+            connection, task_ids, key, RowReason.STOPPED, contact_id=None, limit=SKIP_CHUNK
+        )
+
+    total = 0
+    while skipped := database.run(some):
+        total += skipped
+    return total
 
 
 def unstop(

@@ -23,6 +23,9 @@ from coldsend.stores.ledger import chunks
 s = sequence_stops.c
 rows = task_contacts.c
 
+_by_contact = dialect.force_index(task_contacts, "ix_task_contacts_contact_id")
+_status = sa.cast(rows.status, sa.String(32))  # of no index: by that of the status SQLite walks whole lists
+
 # From weak to strong: who bounced or was stopped by hand is not let on by a reply.
 STRENGTH = (StopReason.REPLIED, StopReason.BOUNCED, StopReason.MANUAL)
 
@@ -172,14 +175,21 @@ def sequences(connection: Connection, campaign_ids: Collection[int]) -> dict[int
 
 
 def skip_waiting(
-    connection: Connection, task_ids: Sequence[int], key: str, reason: RowReason, *, contact_id: int | None
+    connection: Connection,
+    task_ids: Sequence[int],
+    key: str,
+    reason: RowReason,
+    *,
+    contact_id: int | None,
+    limit: int | None = None,
 ) -> int:
-    """Skip the pending rows of an address or domain in these tasks; how many there were.
+    """Skip the pending rows of an address or domain in these tasks, at most ``limit``; how many there were.
 
     contact_id: of the address, where it is known; else it is looked up by ``key``. Of domains those below are
     left to the intent, which asks for each row anew.
     """
-    found = _rows_of(connection, task_ids, key, contact_id, rows.status == RowStatus.PENDING.value)
+    waits = _status == RowStatus.PENDING.value
+    found = _rows_of(connection, task_ids, key, contact_id, waits, limit=limit)
     changed = 0
     for ids in chunks(found):
         update = sa.update(task_contacts).where(
@@ -209,7 +219,7 @@ def stopped_rows(connection: Connection, task_ids: Sequence[int], key: str) -> l
 
 def _was_stopped() -> ColumnElement[bool]:
     reasons = sorted(reason.value for reason in sequence.ROW_REASONS)
-    return sa.and_(rows.status == RowStatus.SKIPPED.value, rows.reason.in_(reasons))
+    return sa.and_(_status == RowStatus.SKIPPED.value, rows.reason.in_(reasons))
 
 
 def revive(connection: Connection, row_ids: Sequence[int]) -> int:
@@ -236,20 +246,19 @@ def _rows_of(
     where: ColumnElement[bool],
     *,
     below: bool = False,
+    limit: int | None = None,
 ) -> list[int]:
     """Ids of the rows of an address or domain; found first and changed after, for MariaDB walks all of a
     send list in an UPDATE that asks another table. below: also of the domains below, which has no index."""
     whose = contacts.c.email_key if key.startswith("a:") else contacts.c.email_domain
-    who = contacts.c.id == contact_id if contact_id is not None else whose == key[2:]
+    who = whose == key[2:]
     if below and key.startswith("d:"):
         who = sa.or_(who, whose.endswith(f".{key[2:]}", autoescape=True))
-    query = (
-        sa.select(rows.id)
-        .select_from(contacts.join(task_contacts, rows.contact_id == contacts.c.id))
-        .where(who, rows.task_id.in_(task_ids), where)
-        .order_by(rows.id)
-    )
-    return list(connection.execute(query).scalars()) if task_ids else []
+    theirs = sa.select(contacts.c.id).where(who)
+    mine = rows.contact_id == contact_id if contact_id is not None else rows.contact_id.in_(theirs)
+    query = _by_contact(sa.select(rows.id).where(mine, rows.task_id.in_(task_ids), where).limit(limit))
+    # Not ordered in SQL: MariaDB would walk the primary key of other tasks.
+    return sorted(connection.execute(query).scalars()) if task_ids else []
 
 
 def came_back(connection: Connection, task_ids: Sequence[int]) -> list[RowMapping]:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from coldsend.database.tables import contacts, inbox_messages, sequence_stops, task_contacts, tasks
+from coldsend.planning import stopping
 from tests.conftest import Project
 from tests.planning.world import NOW, World
 
@@ -113,6 +114,13 @@ class TestStops:
         assert lifted["unstopped"] == [{"value": "bob@acme.example", "waiting": 1, "ended": 0}]
         assert office.ended(bob) == ("pending", None)
         assert office.ended(eve) == ("skipped", "stopped")
+
+    def test_a_large_domain_is_skipped_in_parts(self, small: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(stopping, "SKIP_CHUNK", 2)
+        rows = [small.waiting(f"p{number}@acme.example") for number in range(5)]
+        made = small.project.json("campaign", "stop", "spring", "acme.example", "bob@beta.example")
+        assert [one["skipped"] for one in made["stopped"]] == [5, 0]
+        assert {small.ended(row) for row in rows} == {("skipped", "stopped")}
 
     def test_rows_of_ended_tasks_stay_skipped(self, small: Office) -> None:
         bob = small.waiting("bob@acme.example")

@@ -11,7 +11,9 @@ import sqlalchemy as sa
 from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, contacts, sequence_stops, task_contacts, tasks
 from coldsend.domain.feedback import Kind
+from coldsend.domain.states import RowReason
 from coldsend.feedback.free_mail import is_free_mail
+from coldsend.stores import sequence_stops as stops
 from tests.feedback.happenings import SENT, Sent, on_sqlite
 
 
@@ -140,6 +142,21 @@ def test_a_message_that_was_sent_after_all_is_looked_for_by_what_follows_it(step
     row = steps.row(tasks, steps.second)
     assert (row["expanded_at"], row["enrolled_to"]) == (None, None)
     assert steps.row(tasks, ended)["expanded_at"] is not None
+
+
+@on_sqlite
+@pytest.mark.parametrize("whose", ["a:bob@acme.example", "d:acme.example"])
+def test_who_waits_at_a_domain_is_found_without_a_walk_through_all_who_wait(steps: Steps, whose: str) -> None:
+    asked: list[Any] = []
+    sa.event.listen(steps.database.engine, "before_cursor_execute", lambda *about: asked.append(about[2:4]))
+    task_ids, reason = [steps.task_id, steps.second], RowReason.REPLIED
+    with steps.database.begin() as connection:
+        stops.skip_waiting(connection, task_ids, whose, reason, contact_id=None)
+        statement, values = next(one for one in asked if "SELECT task_contacts.id" in one[0])
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    told = [row[3] for row in plan]
+    assert any("task_contacts" in line and "contact_id=?" in line for line in told), told
+    assert not any("ix_task_contacts_lease" in line for line in told), told
 
 
 @on_sqlite
