@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.markup import escape
 
 from coldsend.analytics.reports import words
@@ -12,7 +13,8 @@ from coldsend.analytics.reports.sections import Column, Section, sections_of, ti
 from coldsend.cli.context import Run
 from coldsend.cli.output import shown
 
-BAR = 24  # characters of the longest bar
+BAR = 24  # characters of the longest bar, where there is room
+SHORTEST_BAR = 6  # as long as that it says something
 WIDE = 130  # characters of a line that has room for every column
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _LEFT_OUT = frozenset({"events"})  # for scripts and the page
@@ -29,7 +31,7 @@ def show(run: Run, document: Mapping[str, Any], facts: Mapping[str, Any]) -> Non
     _held_back(run, document)
     for section in sections_of(document):
         if section.key not in _LEFT_OUT:
-            _section(run, section)
+            show_section(run, section)
 
 
 def _facts(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def _statuses(run: Run, document: Mapping[str, Any]) -> None:
         Column("share", "share", "share"),
     )
     if rows:
-        _section(run, Section("statuses", "recipients", columns, rows))
+        show_section(run, Section("statuses", "recipients", columns, rows))
 
 
 def _held_back(run: Run, document: Mapping[str, Any]) -> None:
@@ -69,10 +71,11 @@ def _held_back(run: Run, document: Mapping[str, Any]) -> None:
         columns = (Column("detail", "held back by", "text"), Column("until", "until (UTC)", "text"))
         title = f"waiting: {left:,}" if left else "not begun"
         rows = [{**gate, "until": shown(gate["until"])} for gate in closed]
-        _section(run, Section("waiting", title, columns, rows))
+        show_section(run, Section("waiting", title, columns, rows))
 
 
-def _section(run: Run, section: Section) -> None:
+def show_section(run: Run, section: Section) -> None:
+    """Print one table, with bars where there is room for them."""
     room = run.out.console.width >= WIDE
     columns = [column for column in section.columns if room or not column.wide]
     rows = [{column.key: written(column, row.get(column.key)) for column in columns} for row in section.rows]
@@ -82,9 +85,12 @@ def _section(run: Run, section: Section) -> None:
     drawn = section.chart.columns[0] if section.chart and section.chart.kind != "rates" else None
     if drawn is not None:
         encoding = (run.out.console.encoding or "").lower()
-        bars = bars_of([row[drawn] or 0 for row in section.rows], plain=not encoding.startswith("utf"))
-        rows = [{**row, "bar": bar} for row, bar in zip(rows, bars, strict=True)]
-        headings["bar"] = ""
+        longest = min(BAR, run.out.console.width - _width(headings, rows) - 2)
+        numbers = [row[drawn] or 0 for row in section.rows]
+        if longest >= SHORTEST_BAR:
+            bars = bars_of(numbers, longest, plain=not encoding.startswith("utf"))
+            rows = [{**row, "bar": bar} for row, bar in zip(rows, bars, strict=True)]
+            headings["bar"] = ""
     run.out.console.print(f"\n[dim]{escape(section.title)}[/]")
     run.out.table(rows, headings, empty="")
     if section.note:
@@ -104,12 +110,18 @@ def written(column: Column, value: Any) -> str:
     return words.cell(value)
 
 
-def bars_of(numbers: Sequence[int], *, plain: bool = False) -> list[str]:
-    """A bar for each number, the largest as long as BAR. plain: of ASCII."""
+def _width(headings: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> int:
+    """Of a table whose cells are not folded."""
+    columns = [[heading.rstrip("#"), *(row[key] for row in rows)] for key, heading in headings.items()]
+    return sum(max(map(cell_len, column)) + 2 for column in columns) - 2
+
+
+def bars_of(numbers: Sequence[int], longest: int = BAR, *, plain: bool = False) -> list[str]:
+    """A bar for each number, the largest of so many characters. plain: of ASCII."""
     most = max(numbers, default=0)
     bars = []
     for number in numbers:
-        eighths = round(8 * BAR * number / most) if most else 0
+        eighths = round(8 * longest * number / most) if most else 0
         if number and not eighths:
             eighths = 1  # something is not nothing
         whole, rest = divmod(eighths, 8)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import sqlalchemy as sa
 
 from coldsend import clock
+from coldsend.analytics.reports import sections
+from coldsend.cli import report_view
+from coldsend.cli.output import Output
 from coldsend.database.tables import sender_quota, tasks
+from tests.analytics.test_page import document
 from tests.conftest import Project
 from tests.planning.world import NOW, World
 
@@ -126,3 +132,17 @@ def test_output_that_cannot_be_had_is_refused(sqlite_project: Project, options: 
 
 def test_what_is_no_domain_is_refused(sqlite_project: Project) -> None:
     assert sqlite_project.run("report", "domain", "a b", check=False).code == 4
+
+
+def test_bars_take_the_room_there_is_and_no_line_is_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    day = {"opened": 9, "clicked": 8, "replied": 7, "bounced": 6, "unsubscribed": 5, "complained": 4}
+    by_day = [{"day": f"2027-03-{n:02}", "sent": 1000 * n, **day} for n in range(1, 20)]
+    found = sections.sections_of(document(by_day=by_day, by_hour=[], time_zone="Asia/Tokyo"))
+    [days] = [section for section in found if section.key == "days"]
+    for width, longest in ((80, 11), (72, 0), (200, report_view.BAR)):
+        out = Output(json=False, assume_yes=False)
+        out.console.width = width
+        report_view.show_section(SimpleNamespace(out=out), days)  # type: ignore[arg-type]
+        lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("2027-03-")]
+        assert len(lines) == len(by_day)
+        assert len(lines[-1].removeprefix("2027-03-19").strip("0123456789, ")) == longest, width

@@ -181,17 +181,17 @@ def _moments(document: Mapping[str, Any]) -> list[Section]:
     days = Section(
         "days",
         "by day",
-        (Column("day", f"day ({zone})", "text"), *_DAY, Column("unsubscribed", "unsubscribed")),
+        (Column("day", "day", "text"), *_DAY, Column("unsubscribed", "unsubscribed")),
         document["by_day"],
-        "Each recipient counts on the day of the first open, click or reply.",
+        f"Days of {zone}. Each recipient counts on the day of the first open, click or reply.",
         Chart("days", ("sent", "opened", "clicked", "replied"), "day"),
     )
     hours = Section(
         "hours",
         "by hour of the day",
-        (Column("hour", f"hour ({zone})", "text"), *_DAY[:4]),
+        (Column("hour", "hour", "text"), *_DAY[:4]),
         [{**hour, "hour": f"{hour['hour']:02}"} for hour in document["by_hour"] if any(_numbers(hour))],
-        "",
+        f"Hours of {zone}.",
         Chart("hours", ("sent", "opened", "clicked", "replied"), "hour"),
     )
     return [days, hours]
