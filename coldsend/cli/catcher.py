@@ -124,14 +124,18 @@ def _print(out: Output, one: Caught) -> None:
         if one.header(name):
             out.done(f"{name}: {one.header(name)}", None)
     out.done(f"\n{one.part('plain').rstrip()}\n", None)
-    followed = one.links
-    rows = [
-        {"link": "open", "address": followed.open, "to": ""},
-        *({"link": "click", "address": where, "to": to} for where, to in followed.clicks.items()),
-        {"link": "unsubscribe", "address": followed.unsubscribe, "to": ""},
+    for link, address, target in _followed(one):
+        # Not as a table: an address that is folded cannot be copied.
+        out.done(f"{link:12} {address}", None)
+        if target:
+            out.done(f"{'':12} leads to {target}", None)
+
+
+def _followed(one: Caught) -> list[tuple[str, str, str]]:
+    """(what it is, its address, where it leads on) of each link that the web part answers."""
+    found = [
+        (Link.OPEN.value, one.links.open, ""),
+        *((Link.CLICK.value, address, target) for address, target in one.links.clicks.items()),
+        (Link.UNSUBSCRIBE.value, one.links.unsubscribe, ""),
     ]
-    out.table(
-        [row for row in rows if row["address"]],
-        {"link": "LINK", "to": "LEADS TO", "address": "ADDRESS"},
-        empty="no link that leads to the web part",
-    )
+    return [link for link in found if link[1]]

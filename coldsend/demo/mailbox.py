@@ -53,32 +53,32 @@ class Mailbox:
         # It warns, for each connection, of passwords in clear: they never leave this machine.
         warnings.filterwarnings("ignore", category=UserWarning, module="aiosmtpd")
         logging.getLogger("mail.log").setLevel(logging.CRITICAL)
-        self._controller = Controller(
-            self,
-            hostname=HOST,
-            port=port or free_port(),
-            auth_require_tls=False,
-            auth_required=bool(self._passwords),
-            authenticator=self._authenticate,
-            ident="coldsend catcher",
-        )
+        self.port = port or free_port()
+        self._controller: Controller | None = None
 
     def __enter__(self) -> Self:
         """Unreachable where the port cannot be had; OSError where the folder cannot be made."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._numbers = itertools.count(max((one.number for one in caught_in(self.folder)), default=0) + 1)
         _require_free(self.port)
+        # Not before: it has an event loop, which only its end closes.
+        self._controller = Controller(
+            self,
+            hostname=HOST,
+            port=self.port,
+            auth_require_tls=False,
+            auth_required=bool(self._passwords),
+            authenticator=self._authenticate,
+            ident="coldsend catcher",
+        )
         self._controller.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._controller.stop()
-
-    @property
-    def port(self) -> int:
-        return int(self._controller.port)
+        if self._controller is not None:
+            self._controller.stop()
 
     def files(self) -> list[Path]:
         """The messages taken so far, in the order in which they came."""

@@ -57,7 +57,7 @@ def test_a_message_is_shown_as_it_is_read(sqlite_project: Project) -> None:
     shown = sqlite_project.run("catcher", "show", "1").out
     assert "Subject: Grüße\n" in shown
     assert "\nGrüße\n\\x1b[31mred\n" in shown, "nothing in a message may control the terminal"
-    assert f"click        https://shop.example/?a=1&b=2  {CLICK}\n" in shown
+    assert f"click        {CLICK}\n             leads to https://shop.example/?a=1&b=2\n" in shown
     links = sqlite_project.json("catcher", "show", "1")["links"]
     assert links["open"] == "http://127.0.0.1:8025/o/BBBB.gif"
     assert links["unsubscribe"] == "http://127.0.0.1:8025/u/CCCC"
