@@ -29,10 +29,14 @@ def problems(
     template: TemplateSource, variables: Sequence[Variable], fields: Collection[str] | None = None
 ) -> list[Finding]:
     """All findings, errors first. ``fields``: custom fields contacts have, where that is known."""
-    reading = read(template, Vocabulary(variables))
-    errors = list(reading.faults)
+    errors: list[PartFault] = []
     warnings: list[PartFault] = []
-    for check in (_subject, _sizes, _html, _text):
+    _sizes(template, errors, warnings)
+    if errors:  # it may be no text for people at all: reading it would take minutes
+        return [_finding("error", template, item) for item in errors]
+    reading = read(template, Vocabulary(variables))
+    errors += reading.faults
+    for check in (_subject, _html, _text):
         check(reading, errors, warnings)
     if not errors:
         _compiled(reading, errors)
@@ -90,8 +94,7 @@ def _subject(reading: Reading, errors: list[PartFault], warnings: list[PartFault
         )
 
 
-def _sizes(reading: Reading, errors: list[PartFault], warnings: list[PartFault]) -> None:
-    template = reading.template
+def _sizes(template: TemplateSource, errors: list[PartFault], warnings: list[PartFault]) -> None:
     for part, content in ((BODY, template.body), (TEXT_BODY, template.text_body or "")):
         size = len(content.encode("utf-8", "replace"))
         if size > BODY_TOO_LARGE:
@@ -100,11 +103,11 @@ def _sizes(reading: Reading, errors: list[PartFault], warnings: list[PartFault])
         elif size > BODY_LARGE:
             message = f"it has {size:,} bytes: Gmail cuts messages off at 102 KB, unsubscribe link and all"
             warnings.append(PartFault(part, Fault(0, message)))
-    if not template.body.strip():
-        errors.append(PartFault(BODY, Fault(0, "the body is empty")))
 
 
 def _html(reading: Reading, errors: list[PartFault], warnings: list[PartFault]) -> None:
+    if not reading.template.body.strip():
+        errors.append(PartFault(BODY, Fault(0, "the body is empty")))
     for remark in markup.remarks(reading.skeleton, reading.pieces):
         (errors if remark.fatal else warnings).append(PartFault(BODY, remark.fault))
 

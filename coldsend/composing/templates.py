@@ -58,7 +58,8 @@ def check(connection: Connection, template: TemplateSource) -> Checked:
     """What the lint says about a template, with the variables and custom fields there are."""
     defined = load_variables(connection)
     found = lint.problems(template, defined, sampled_fields(connection))
-    return Checked(template, found, lint.notes(template, defined))
+    is_sound = all(finding.severity != "error" for finding in found)
+    return Checked(template, found, lint.notes(template, defined) if is_sound else [])
 
 
 def _require_sound(checked: Checked) -> None:

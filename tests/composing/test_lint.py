@@ -57,6 +57,12 @@ def test_errors_name_part_and_line(body: str, line: int, words: str) -> None:
     assert any(words in one and place in one for one in found("error", body)), found("error", body)
 
 
+def test_what_is_far_too_large_is_not_read_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lint, "read", lambda *_: pytest.fail("it was read, which takes minutes"))
+    (finding,) = lint.problems(template("<p>x</p>" * 130_000), ())
+    assert finding.message == "it has 1,040,000 bytes, at most 1,000,000"
+
+
 def test_a_condition_that_begins_in_a_link_and_ends_outside_is_an_error() -> None:
     body = "<p><a href='{% if contact.nickname %}https://x.example'>{% endif %}y</a></p>"
     assert any("endif" in one for one in found("error", body, text="x"))
