@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -15,7 +17,7 @@ from coldsend.pacing.facts import service_facts
 from coldsend.pacing.followups import FollowupsDue
 from coldsend.pacing.limits import domains_used
 from coldsend.pacing.quota import period_of
-from coldsend.stores import send_counts, tasks
+from coldsend.stores import access, send_counts, tasks
 
 
 def services_of(
@@ -24,11 +26,9 @@ def services_of(
     """The services a task may use, with what they keep for follow-ups and have sent to a domain today."""
     usable = tasks.usable_services(connection, task)
     found = service_facts(connection, now, usable) if usable else {}
-    first = [
-        one["id"]
-        for one in tasks.open_tasks(connection)
-        if one["follows_task_id"] is not None and one["followups_first"]
-    ]
+    follow = [row for row in tasks.open_tasks(connection) if goes_first(row, row)]
+    may_use = access.usable_by(connection, {row["created_by"] for row in follow})
+    first = {row["id"]: access.allowed(may_use, row) for row in follow}
     due = FollowupsDue().by_service(connection, first, found)
     facts = [replace(one, followups_due=due.get(service_id, 0)) for service_id, one in found.items()]
     if domain is None:
@@ -36,7 +36,7 @@ def services_of(
     return [replace(one, domains_used=domains_used(connection, one, [domain], now)) for one in facts]
 
 
-def goes_first(task: RowMapping, campaign: RowMapping) -> bool:
+def goes_first(task: Mapping[Any, Any], campaign: Mapping[Any, Any]) -> bool:
     """Whether a task's messages take the quota that is kept for follow-ups."""
     return task["follows_task_id"] is not None and bool(campaign["followups_first"])
 

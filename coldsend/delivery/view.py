@@ -61,7 +61,7 @@ def read(connection: Connection, now: datetime, followups: FollowupsDue | None =
     """The view at ``now``. followups: remembers what follow-ups need; None: they are counted anew."""
     found, new_today = _tasks(connection, now)
     facts = service_facts(connection, now)
-    first = [task.id for task in found if task.goes_first]
+    first = {task.id: task.services for task in found if task.goes_first}
     due = (followups or FollowupsDue()).by_service(connection, first, facts)
     return View(
         services={sid: replace(facts[sid], followups_due=due.get(sid, 0)) for sid in facts} if due else facts,
@@ -90,13 +90,13 @@ def _tasks(connection: Connection, now: datetime) -> tuple[list[OpenTask], dict[
     used = send_counts.used_by(connection, CountKind.CAMPAIGN_NEW, periods)
     found = []
     for row in rows:
-        mine, campaign_id = usable[row["created_by"]], row["campaign_id"]
+        campaign_id = row["campaign_id"]
         follows, new = row["follows_task_id"] is not None, new_today.get(campaign_id)
         found.append(
             OpenTask(
                 row["id"],
                 campaign_id,
-                mine & row["services"] if row["services"] is not None else mine,
+                access.allowed(usable, row),
                 calendars[campaign_id],
                 follows=follows,
                 goes_first=follows and bool(row["followups_first"]),

@@ -8,7 +8,8 @@ counted twice until then, to the disadvantage of first messages only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -25,31 +26,40 @@ class FollowupsDue:
     """Counts, remembered for a while. One belongs to one worker."""
 
     _counted_at: float = float("-inf")  # on the steady clock
-    _tasks: Sequence[int] = ()
+    _tasks: Mapping[int, Collection[int]] = field(default_factory=dict)
     _ends: Mapping[int, datetime] = field(default_factory=dict)  # service id -> of its quota day
     _found: dict[int, int] = field(default_factory=dict)
 
     def by_service(
-        self, connection: Connection, task_ids: Sequence[int], services: Mapping[int, ServiceFacts]
+        self,
+        connection: Connection,
+        tasks: Mapping[int, Collection[int]],
+        services: Mapping[int, ServiceFacts],
     ) -> dict[int, int]:
-        """service id -> follow-ups of these tasks that are due until its quota day ends; 0 is left out."""
-        if not task_ids:
+        """service id -> follow-ups that are due until its quota day ends; 0 is left out.
+
+        tasks: task id -> services it may use. What waits for another one goes out through none, however long.
+        """
+        if not tasks:
             return {}
         moment = clock.monotonic()
         ends = {sid: facts.next_quota_day for sid, facts in services.items() if facts.next_quota_day}
-        asked = (list(task_ids), ends)
-        if moment - self._counted_at >= COUNT_EACH or asked != (self._tasks, self._ends):
-            self._counted_at = moment
-            self._tasks, self._ends = asked
-            self._found = _count(connection, task_ids, ends)
+        if moment - self._counted_at >= COUNT_EACH or (tasks, ends) != (self._tasks, self._ends):
+            self._counted_at, self._tasks, self._ends = moment, tasks, ends
+            self._found = _count(connection, tasks, ends)
         return self._found
 
 
-def _count(connection: Connection, task_ids: Sequence[int], ends: Mapping[int, datetime]) -> dict[int, int]:
+def _count(
+    connection: Connection, tasks: Mapping[int, Collection[int]], ends: Mapping[int, datetime]
+) -> dict[int, int]:
     by_end: dict[datetime, list[int]] = {}
     for service_id, end in ends.items():
         by_end.setdefault(end, []).append(service_id)
-    found: dict[int, int] = {}
+    found: Counter[int] = Counter()
     for end, service_ids in by_end.items():
-        found |= waiting.due_by_service(connection, task_ids, service_ids, end)
+        due = waiting.due_by_service(connection, sorted(tasks), service_ids, end)
+        for (task_id, service_id), count in due.items():
+            if service_id in tasks[task_id]:
+                found[service_id] += count
     return found

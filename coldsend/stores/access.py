@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -72,6 +73,12 @@ def usable_by(connection: Connection, user_ids: Collection[int]) -> dict[int, fr
         user_id: every if role == Role.ADMIN.value else frozenset(given.get(user_id, ()))
         for user_id, role in roles
     }
+
+
+def allowed(usable: Mapping[int, frozenset[int]], task: Mapping[str, Any]) -> frozenset[int]:
+    """Ids of the services a task may use. usable: of :func:`usable_by`; task: of ``tasks.open_tasks``."""
+    mine, limit = usable[task["created_by"]], task["services"]
+    return mine if limit is None else mine & frozenset(limit)
 
 
 def users_of(connection: Connection, service_id: int) -> list[str]:

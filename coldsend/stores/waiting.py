@@ -87,11 +87,11 @@ def put_off(connection: Connection, wanted: Sequence[PutOff]) -> int:
 
 def due_by_service(
     connection: Connection, task_ids: Sequence[int], service_ids: Sequence[int], before: datetime
-) -> dict[int, int]:
-    """service id -> pending rows of these tasks that wait for this service and are due before a moment."""
+) -> dict[tuple[int, int], int]:
+    """(task id, service id) -> pending rows of the task that wait for the service and are due before then."""
     hinted = dialect.force_index(task_contacts, "ix_task_contacts_lease")
     counted = (
-        sa.select(rows.sender_service_id, sa.func.count())
+        sa.select(rows.task_id, rows.sender_service_id, sa.func.count())
         .where(
             rows.task_id.in_(task_ids),
             rows.status == RowStatus.PENDING.value,
@@ -99,6 +99,6 @@ def due_by_service(
             rows.scheduled_send_at < before,
             rows.sender_service_id.in_(service_ids),
         )
-        .group_by(rows.sender_service_id)
+        .group_by(rows.task_id, rows.sender_service_id)
     )
-    return {row[0]: row[1] for row in connection.execute(hinted(counted))}
+    return {(row[0], row[1]): row[2] for row in connection.execute(hinted(counted))}

@@ -9,6 +9,7 @@ import pytest
 
 from coldsend import clock
 from coldsend.database.engine import Database
+from coldsend.database.tables import tasks
 from coldsend.delivery import view as views
 from coldsend.pacing import followups
 from coldsend.pacing.followups import FollowupsDue
@@ -75,10 +76,19 @@ def test_they_are_counted_anew_when_a_quota_day_begins(world: Sequence) -> None:
     remembered = FollowupsDue()
     tomorrow = clock.now() + world.ends(world.main) + timedelta(hours=1)
     world.rows(world.second, "pending", sender_service_id=world.main, scheduled_send_at=tomorrow)
+    first = {world.second: {world.main}}
     with world.database.read() as connection:
         services = views.read(connection, clock.now()).services
-        assert remembered.by_service(connection, [world.second], services) == {}
+        assert remembered.by_service(connection, first, services) == {}
         facts = services[world.main]
         assert facts.next_quota_day is not None
         next_day = {world.main: replace(facts, next_quota_day=facts.next_quota_day + timedelta(days=1))}
-        assert remembered.by_service(connection, [world.second], next_day) == {world.main: 1}
+        assert remembered.by_service(connection, first, next_day) == {world.main: 1}
+
+
+def test_what_waits_for_a_service_that_it_may_not_use_any_more_keeps_nothing(world: Sequence) -> None:
+    add = {"sender_service_id": world.main, "scheduled_send_at": clock.now()}
+    world.rows(world.second, "pending", 2, **add)
+    assert world.due() == {world.main: 2}
+    world.change(tasks, world.second, created_by=world.user("olga").id)
+    assert world.due() == {}, "the service is not granted to her"
