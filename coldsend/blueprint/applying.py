@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
+from sqlalchemy.exc import IntegrityError
+
 from coldsend.blueprint.keys import Key
 from coldsend.blueprint.kind import Entry, Portrait, Reference, Settled, Stage
 from coldsend.blueprint.kinds import KINDS
@@ -90,6 +92,8 @@ def foresee(world: World, document: Document) -> Outcome:
         world.database.run(work)
     except _Undone as seen:
         return seen.outcome
+    except IntegrityError as error:
+        raise _meanwhile() from error
     raise AssertionError("unreachable")
 
 
@@ -100,13 +104,20 @@ def carry_out(world: World, document: Document, shown: Outcome) -> Outcome:
     def work(connection: Connection) -> Outcome:
         outcome = _settle_all(_stage(world, connection, document), document)
         if outcome.changes != shown.changes:
-            raise WrongState(
-                "the database was changed by somebody else meanwhile; nothing was applied",
-                hint="run the same command again, and look at what it would change now",
-            )
+            raise _meanwhile()
         return outcome
 
-    return world.database.run(work)
+    try:
+        return world.database.run(work)
+    except IntegrityError as error:  # what was not there when it was looked for
+        raise _meanwhile() from error
+
+
+def _meanwhile() -> WrongState:
+    return WrongState(
+        "the database was changed by somebody else meanwhile; nothing was applied",
+        hint="run the same command again, and look at what it would change now",
+    )
 
 
 def _stage(world: World, connection: Connection, document: Document) -> Stage:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,28 @@ def operator(world: World, name: str = "olga") -> World:
         return replace(
             world, actor=Actor(users.add(connection, name, Role.OPERATOR, NOW), name, Role.OPERATOR)
         )
+
+
+def test_two_that_are_applied_at_the_same_moment_make_one_setup(world: World) -> None:
+    document = read(WHOLE, "setup.toml", Path("/"))
+    shown = applying.foresee(world, document)
+    both, found = threading.Barrier(2), []
+
+    def work() -> None:
+        both.wait(20)
+        try:
+            found.append(len(applying.carry_out(world, read(WHOLE, "f", Path("/")), shown).changes))
+        except WrongState as error:
+            found.append(error.message)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    meanwhile = "the database was changed by somebody else meanwhile; nothing was applied"
+    assert sorted(found, key=str) == [10, meanwhile]
+    assert changed(world, WHOLE) == []
 
 
 def test_what_a_database_would_not_take_is_a_mistake_of_the_file(world: World) -> None:
