@@ -192,7 +192,8 @@ class Reader:
         """End the shell, and what it has left running."""
         try:
             self._shell.kill()
-            self._shell.wait()
+            with contextlib.suppress(OSError):
+                self._shell.communicate()
             for pid in self.running():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
