@@ -149,7 +149,7 @@ class Experiment:
     @property
     def next_level(self) -> float:
         """The level of the next look: half of what the looks so far have left."""
-        return self.alpha / 2 ** (len(self.looks) + 1)
+        return self.alpha * 0.5 ** (len(self.looks) + 1)
 
     @property
     def found(self) -> Look | None:
