@@ -31,7 +31,7 @@ from coldsend.planning.forecast_world import Campaign, Line, Step, World
 from coldsend.stores import campaigns, expansion, forecast, tasks
 from coldsend.stores.forecast import Group, Grouping
 
-# Parts of a day over which messages are spread; with more contacts than MANY fewer, each with enough of them.
+# Parts of a day over which messages are spread; of more recipients than MANY fewer, each with enough of them.
 PARTS, PARTS_OF_MANY, MANY = 48, 12, 100_000
 # Domains whose limits are looked at, those with the most contacts: the others hardly reach one.
 DOMAINS, DOMAINS_OF_MANY = 500, 50
@@ -88,21 +88,33 @@ class Reader:
         self._calendars: dict[int, Calendar] = {}
         self._listed: dict[int, list[RowMapping]] = {}
         self._campaign_id = int(campaign["id"])
-        self._many = expansion.last_contact(connection) > MANY
-        self._services = Services(connection, now, DOMAINS_OF_MANY if self._many else DOMAINS)
-        self._parts = PARTS_OF_MANY if self._many else PARTS
+        self._services = Services(connection, now)
+        self._many = False
+        self._parts = PARTS
 
     def read(self) -> Demand:
         mine = [task for task in self._tasks_of(self._campaign_id) if task["status"] in _TO_SEND]
         wanted = self._with_services(mine)
         wanted += self._competitors({one for _, services in wanted for one in services})
-        self._services.load({one for _, services in wanted for one in services})
+        self._many = self._at_most(task for task, _ in wanted) > MANY
+        self._parts = PARTS_OF_MANY if self._many else PARTS
+        every = {one for _, services in wanted for one in services}
+        self._services.load(every, DOMAINS_OF_MANY if self._many else DOMAINS)
         steps = {task["id"]: self._step(task, services) for task, services in wanted}
         self._link(steps, {task["id"]: task for task, _ in wanted})
         found = [self._count(steps[task["id"]], task) for task, _ in wanted]
         return self._fill(found)
 
     # -- what takes part -----------------------------------------------------------------------------------
+
+    def _at_most(self, wanted: Iterable[RowMapping]) -> int:
+        """More recipients than that these tasks do not have; follow-ups have no others."""
+        contacts = expansion.last_contact(self._connection)
+        return sum(
+            task["expanded_count"] if task["expanded_at"] is not None else contacts
+            for task in wanted
+            if task["follows_task_id"] is None
+        )
 
     def _with_services(self, wanted: Iterable[RowMapping]) -> list[tuple[RowMapping, list[int]]]:
         return [

@@ -31,20 +31,20 @@ _LASTING = (Gate.SERVICE_FROZEN, Gate.QUOTA, Gate.HOURLY_QUOTA, Gate.DOMAIN_QUOT
 
 
 class Services:
-    """Reads them at ``now``. most_domains: those with the most contacts, whose limits are looked at."""
+    """Reads them at ``now``."""
 
-    def __init__(self, connection: Connection, now: datetime, most_domains: int) -> None:
+    def __init__(self, connection: Connection, now: datetime) -> None:
         self._connection = connection
         self._now = now
-        self._most_domains = most_domains
         self.carriers: dict[int, Carrier] = {}
         self.limited_domains: tuple[str, ...] = ()
 
-    def load(self, wanted: Collection[int]) -> None:
-        """Make carriers of these services, and find the domains whose limits or pauses may matter."""
+    def load(self, wanted: Collection[int], most_domains: int) -> None:
+        """Make carriers of these services, and find the domains whose limits or pauses may matter: at most
+        so many, those with the most contacts."""
         known = [service for service in services.all_services(self._connection) if service.id in wanted]
         facts = service_facts(self._connection, self._now, known)
-        self.limited_domains = self._domains(facts.values())
+        self.limited_domains = self._domains(facts.values(), most_domains)
         self.carriers = {one.service.id: self._carrier(one) for one in facts.values()}
 
     def campaign(self, row: RowMapping, calendar: Calendar) -> Campaign:
@@ -60,12 +60,12 @@ class Services:
             followups_first=bool(row["followups_first"]),
         )
 
-    def _domains(self, facts: Collection[ServiceFacts]) -> tuple[str, ...]:
+    def _domains(self, facts: Collection[ServiceFacts], most: int) -> tuple[str, ...]:
         limits = [one.service.domain_quota for one in facts if one.service.domain_quota is not None]
         paused = {provider for one in facts for provider in one.paused_providers or ()}
         if not limits and not paused:
             return ()
-        common = forecast.common_domains(self._connection, 0 if paused else min(limits), self._most_domains)
+        common = forecast.common_domains(self._connection, 0 if paused else min(limits), most)
         if not limits:
             common = [domain for domain in common if provider_of(domain) in paused]
         return tuple(common)
