@@ -77,18 +77,14 @@ def days_used(connection: Connection, since: Mapping[int, tuple[date, date]]) ->
     """service id -> days on which it sent something, of the days from the first date to before the second."""
     if not since:
         return {}
-    rows = connection.execute(
-        sa.select(_of.sender_service_id, _of.quota_day).where(
-            _of.sender_service_id.in_(sorted(since)),
-            _of.quota_day >= min(first for first, _ in since.values()),
-            _of.used > 0,
-        )
-    )
-    found = dict.fromkeys(since, 0)
-    for service_id, day in rows:
-        first, today = since[service_id]
-        found[service_id] += first <= day < today
-    return found
+    # Counted by the database: of an old ramp there are hundreds of days, and workers ask each second.
+    days = [
+        sa.and_(_of.sender_service_id == service_id, _of.quota_day >= first, _of.quota_day < today)
+        for service_id, (first, today) in sorted(since.items())
+    ]
+    counted = sa.select(_of.sender_service_id, sa.func.count()).where(sa.or_(*days), _of.used > 0)
+    found = connection.execute(counted.group_by(_of.sender_service_id))
+    return {**dict.fromkeys(since, 0), **{service_id: int(n) for service_id, n in found}}
 
 
 def close_before(connection: Connection, service_id: int, day: date, now: datetime) -> int:
