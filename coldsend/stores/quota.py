@@ -16,6 +16,7 @@ from coldsend.database import dialect
 from coldsend.database.tables import sender_quota
 
 _of = sender_quota.c
+_CHUNK = 200  # services one statement names
 
 
 def reserve(connection: Connection, service_id: int, day: date, n: int, limit: int) -> int:
@@ -75,16 +76,18 @@ def used_on(connection: Connection, days: Iterable[tuple[int, date]]) -> dict[in
 
 def days_used(connection: Connection, since: Mapping[int, tuple[date, date]]) -> dict[int, int]:
     """service id -> days on which it sent something, of the days from the first date to before the second."""
-    if not since:
-        return {}
     # Counted by the database: of an old ramp there are hundreds of days, and workers ask each second.
-    days = [
-        sa.and_(_of.sender_service_id == service_id, _of.quota_day >= first, _of.quota_day < today)
-        for service_id, (first, today) in sorted(since.items())
-    ]
-    counted = sa.select(_of.sender_service_id, sa.func.count()).where(sa.or_(*days), _of.used > 0)
-    found = connection.execute(counted.group_by(_of.sender_service_id))
-    return {**dict.fromkeys(since, 0), **{service_id: int(n) for service_id, n in found}}
+    found = dict.fromkeys(since, 0)
+    ordered = sorted(since.items())
+    for start in range(0, len(ordered), _CHUNK):
+        days = [
+            sa.and_(_of.sender_service_id == service_id, _of.quota_day >= first, _of.quota_day < today)
+            for service_id, (first, today) in ordered[start : start + _CHUNK]
+        ]
+        counted = sa.select(_of.sender_service_id, sa.func.count()).where(sa.or_(*days), _of.used > 0)
+        rows = connection.execute(counted.group_by(_of.sender_service_id))
+        found |= {service_id: int(n) for service_id, n in rows}
+    return found
 
 
 def close_before(connection: Connection, service_id: int, day: date, now: datetime) -> int:
