@@ -20,6 +20,7 @@ from tests.acceptance.month.script import ENDS, REPLIES, Kind, Person, Place, Sc
 
 Key = tuple[object, ...]
 
+UNDER_WAY = timedelta(seconds=2)  # a message that was being sent when something became known still arrives
 _LAST_CALL = timedelta(seconds=10)  # before a window closes nothing new is begun
 
 
@@ -119,9 +120,14 @@ class Evidence:
     def is_away(self, person: Person, moment: datetime) -> bool:
         """Whether somebody is known to be away, by the day where they are."""
         return any(
-            by <= moment and day_of(moment, person.place.zone) <= last
+            by + UNDER_WAY <= moment and day_of(moment, person.place.zone) <= last
             for by, last in self.absences.get(person.email, ())
         )
+
+    def came(self, person: Person) -> datetime:
+        """When somebody was on the send list."""
+        added = [one.by for one in self.carried if one.what == "add" and one.whom == str(person.wave)]
+        return added[0] if added else self.script.begins
 
     # services
 

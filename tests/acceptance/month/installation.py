@@ -38,7 +38,7 @@ def set_up(
         given = {name: value for name, value in options.items() if value is not None}
         scenario.service(sender.name, server, quota=sender.daily_quota, **given)
     _templates(project, script)
-    _people(project, script.people)
+    add_people(project, script.wave(0), "people.csv")
     _campaign(project, script)
     project.run(
         "mailbox", "add", MAILBOX, "--host", HOST, "--port", str(dovecot.imaps),
@@ -61,9 +61,10 @@ def _templates(project: Project, script: Script) -> None:
         project.run("template-set", "create", step.name, *names)
 
 
-def _people(project: Project, people: Sequence[Person]) -> None:
+def add_people(project: Project, people: Sequence[Person], file_name: str) -> None:
+    """Import contacts."""
     rows = [f"{one.email},{one.nickname},{one.place.time_zone},{one.place.country}" for one in people]
-    file = project.write("people.csv", "\n".join(["email,nickname,time_zone,country", *rows]) + "\n")
+    file = project.write(file_name, "\n".join(["email,nickname,time_zone,country", *rows]) + "\n")
     assert project.json("contact", "import", str(file), "--tag", "lead")["imported"] == len(rows)
 
 

@@ -32,7 +32,7 @@ from coldsend.stores import ledger
 from coldsend.stores import tasks as task_store
 from tests.acceptance.month.coming_back import ComingBack, visits
 from tests.acceptance.month.evidence import Carried, Evidence, Stand
-from tests.acceptance.month.installation import CAMPAIGN, refusals, set_up
+from tests.acceptance.month.installation import CAMPAIGN, add_people, refusals, set_up
 from tests.acceptance.month.record import Message, Reader, refused
 from tests.acceptance.month.script import Deed, Happening, Script
 from tests.acceptance.scenario import Scenario
@@ -251,6 +251,9 @@ class Month:
         at = clock.now()
         if deed.what == "stop":
             self.project.run("campaign", "stop", CAMPAIGN, deed.whom)
+        elif deed.what == "add":
+            add_people(self.project, self.script.wave(int(deed.whom)), f"people-{deed.whom}.csv")
+            self.project.run("task", "expand", f"{CAMPAIGN}/{self.script.steps[0].name}")
         else:
             self.project.run("service", deed.what, deed.whom)
         self.ran.carried.append(Carried(deed.what, deed.whom, 0, at, clock.now()))

@@ -8,7 +8,7 @@ of coldsend.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
@@ -20,9 +20,18 @@ from tests.acceptance.month.script import DAY, ENDS, HOUR, Kind, Person
 Deed = Callable[[Evidence], Evidence]
 
 
-def deeds() -> dict[str, tuple[str, Deed]]:
-    """What is done -> (words that the checker's finding begins with, how it is done)."""
-    found: dict[str, tuple[str, Deed]] = {
+@dataclass(frozen=True)
+class Sabotage:
+    """rule: of the checker, which must find it, with ``words`` in what it says."""
+
+    rule: str
+    deed: Deed
+    words: str = ""
+
+
+def deeds() -> dict[str, Sabotage]:
+    """What is done -> how, and what must be found."""
+    told: dict[str, tuple[str, Deed] | tuple[str, Deed, str]] = {
         "a step twice": ("once", _twice),
         "a step without the one before": ("order", _without_the_one_before),
         "to a stranger": ("known", partial(_changed, 1, to="stranger@elsewhere.example")),
@@ -38,7 +47,6 @@ def deeds() -> dict[str, tuple[str, Deed]]:
         "the first template to most": ("rotation", _one_template),
         "an hour too early": ("delay", _too_early),
         "a day too early, for a holiday counted as a working day": ("delay", _holiday_counted),
-        "by hours instead of days when clocks are set back": ("delay", _by_hours),
         "before the window opens": ("window", partial(_at_hour, 8)),
         "after the window has closed": ("window", partial(_at_hour, 17)),
         "on a Saturday": ("window", _on_saturday),
@@ -47,13 +55,13 @@ def deeds() -> dict[str, tuple[str, Deed]]:
         "while somebody is away": ("absence", _while_away),
         "to a colleague of somebody who replied": ("ended", _to_colleague),
         "the third step to somebody who clicked": ("condition", _to_clicked),
-        "one more than the day allows": ("limits", partial(_one_more, "day")),
-        "one more than the ramp allows": ("limits", partial(_one_more, "ramp")),
-        "one more than the hour allows": ("limits", partial(_one_more, "hour")),
-        "one more than the recipient's domain allows": ("limits", partial(_one_more, "domain")),
-        "one new recipient more than the day allows": ("limits", partial(_one_more, "new")),
+        "one more than the day allows": ("limits", partial(_one_more, "day"), "day "),
+        "one more than the ramp allows": ("limits", partial(_one_more, "ramp"), "day "),
+        "one more than the hour allows": ("limits", partial(_one_more, "hour"), "hour "),
+        "one more than the recipient's domain allows": ("limits", partial(_one_more, "domain"), "domain "),
+        "one new recipient more than the day allows": ("limits", partial(_one_more, "new"), "new "),
         "too soon after another": ("throttle", _too_soon),
-        "nothing by chance": ("throttle", _no_chance),
+        "nothing by chance": ("throttle", _no_chance, "by chance"),
         "through a frozen service": ("frozen", _frozen),
         "a first message in place of a follow-up": ("follow_ups_first", _first_in_place),
         "a lost third step": ("complete", partial(_lost, 3)),
@@ -65,8 +73,8 @@ def deeds() -> dict[str, tuple[str, Deed]]:
         "a click that was handed in too late": ("carried_out", partial(_not_in_time, Kind.CLICK)),
     }
     for kind in sorted(ENDS):
-        found[f"to somebody after {kind.replace('_', ' ')}"] = ("ended", partial(_after_the_end, kind))
-    return found
+        told[f"to somebody after {kind.replace('_', ' ')}"] = ("ended", partial(_after_the_end, kind))
+    return {what: Sabotage(*how) for what, how in told.items()}
 
 
 def _with(evidence: Evidence, old: Message | None, *new: Message) -> Evidence:
@@ -178,16 +186,6 @@ def _holiday_counted(evidence: Evidence) -> Evidence:
         at = opens(naive, person.place, evidence.script.window)
         if at < proper:
             return _with(evidence, message, replace(message, at=at))
-    raise IndexError
-
-
-def _by_hours(evidence: Evidence) -> Evidence:
-    for message in _of_step(evidence, 3):
-        person, before = _person(evidence, message), _before(evidence, message)
-        naive = before.at + 24 * HOUR * evidence.steps[3].days
-        proper = follow_up_due(before.at, evidence.steps[3], person.place)
-        if naive < proper and _is_open(evidence, person, naive):
-            return _with(evidence, message, replace(message, at=naive))
     raise IndexError
 
 

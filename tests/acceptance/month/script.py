@@ -100,7 +100,11 @@ class Happening:
 
 @dataclass(frozen=True)
 class Person:
-    """A recipient. refused: the server refuses the address for good. greylisted: only the first time."""
+    """A recipient.
+
+    refused: the server refuses the address for good. greylisted: only the first time. wave: the import they
+    come with.
+    """
 
     number: int
     email: str
@@ -109,6 +113,7 @@ class Person:
     happenings: tuple[Happening, ...] = ()
     refused: bool = False
     greylisted: bool = False
+    wave: int = 0
 
     @property
     def domain(self) -> str:
@@ -164,7 +169,7 @@ class Hours:
 
 @dataclass(frozen=True)
 class Deed:
-    """What the operator does at a moment: "freeze" and "thaw" a service, "stop" a domain."""
+    """What the operator does at a moment: "freeze" or "thaw" a service, "stop" a domain, "add" a wave."""
 
     at: datetime
     what: str
@@ -201,6 +206,10 @@ class Script:
     def __post_init__(self) -> None:
         self.by_email.update({person.email: person for person in self.people})
 
+    def wave(self, number: int) -> tuple[Person, ...]:
+        """Who is imported together: 0 before the campaign begins, the others by deeds."""
+        return tuple(person for person in self.people if person.wave == number)
+
     def moments(self) -> list[datetime]:
         """When what has come back is delivered."""
         found = []
@@ -229,6 +238,10 @@ class Script:
 
 OFFICE = Hours((0, 1, 2, 3, 4), 9, 17)
 SUNDAY_NIGHT = Hours((6,), 1, 4)  # in which clocks are changed, on three Sundays of this month
+
+# Parts of the recipients. Between the steps of the second lies a holiday of Japan, between those of the third
+# Easter, and the night in which clocks are set back in Australia and New Zealand.
+WAVES = (0.4, 0.35, 0.25)
 
 STEPS = (
     Step(1, "intro", ("A word for NAME", "NAME, one question", "Hello NAME")),
@@ -265,7 +278,9 @@ def month(people: int = 2000, seed: int = 5) -> Script:
             Deed(_utc(3, 10, 20, 20), "freeze", "gamma"),
             Deed(_utc(3, 11, 12, 50), "stop", "c0100.example"),
             Deed(_utc(3, 13, 6, 50), "thaw", "gamma"),
+            Deed(_utc(3, 13, 18, 10), "add", "1"),
             Deed(_utc(3, 21, 12, 50), "stop", "c0200.example"),
+            Deed(_utc(3, 25, 18, 10), "add", "2"),
         ),
         quiet=(
             (begins, _utc(3, 6, 18)),
@@ -286,7 +301,10 @@ def undisturbed(people: int = 100, seed: int = 6) -> Script:
     """
     chance = random.Random(seed)
     begins = _utc(3, 3, 18)
-    found = [replace(one, happenings=(), refused=False, greylisted=False) for one in _people(chance, people)]
+    found = [
+        replace(one, happenings=(), refused=False, greylisted=False, wave=0)
+        for one in _people(chance, people)
+    ]
     return Script(
         seed=seed,
         begins=begins,
@@ -351,6 +369,7 @@ def _person(chance: random.Random, number: int, domain: str) -> Person:
         happenings,
         refused=fate < 0.02,
         greylisted=0.02 <= fate < 0.05,
+        wave=chance.choices((0, 1, 2), WAVES)[0],
     )
 
 

@@ -68,24 +68,13 @@ class Wait:
 
     def may_use(self, place: int, sender: Sender, *, but_quota: bool = False) -> bool:
         """Whether a service had something left for it after a stand. but_quota: leaving its day's aside."""
-        evidence = self.evidence
-        stand = evidence.stands[place]
-        day = day_of(stand.begins, sender.zone)
-        if day_of(stand.ends, sender.zone) != day or hour_of(stand.begins) != hour_of(stand.ends):
+        if not waits(self.evidence).has_room(place, sender, first=self.sender is None, but_quota=but_quota):
             return False
-        if any(since < stand.ends and stand.begins < to for since, to in evidence.frozen[sender.name]):
-            return False
-        if not but_quota:
-            left = evidence.limit(sender, day) - evidence.used(place, sender.name, "day", day)
-            if left > 0 and self.sender is None:
-                left -= waits(evidence).kept_for_follow_ups(place, sender, day)
-            if left <= 0:
-                return False
-        hour = evidence.used(place, sender.name, "hour", hour_of(stand.begins))
-        if sender.hourly_quota is not None and hour >= sender.hourly_quota:
-            return False
-        domain = evidence.used(place, sender.name, "domain", day, self.person.domain)
-        return sender.domain_quota is None or domain < sender.domain_quota
+        if sender.domain_quota is None:
+            return True
+        day = day_of(self.evidence.stands[place].begins, sender.zone)
+        sent = self.evidence.used(place, sender.name, "domain", day, self.person.domain)
+        return sent < sender.domain_quota
 
     def is_new_allowed(self, place: int) -> bool:
         """Whether the campaign might write to somebody new after a stand; True of follow-ups."""
@@ -105,6 +94,7 @@ class Waits:
             wait for person in evidence.script.people if not person.refused for wait in self._of(person)
         ]
         self._kept: dict[tuple[int, str], int] = {}
+        self._rooms: dict[tuple[int, str, bool, bool], bool] = {}
         self._follow_ups: dict[str, list[Wait]] = {}
         for wait in self.all:
             if wait.sender is not None:
@@ -112,7 +102,7 @@ class Waits:
 
     def _of(self, person: Person) -> Iterator[Wait]:
         evidence = self.evidence
-        since, sender = evidence.script.begins, None
+        since, sender = evidence.came(person), None
         for number, step in sorted(evidence.steps.items()):
             if number > 1:
                 before = evidence.first(person.email, number - 1)
@@ -128,6 +118,31 @@ class Waits:
             yield Wait(
                 evidence, person, number, since, sender, message.at if message is not None else None, kept
             )
+
+    def has_room(self, place: int, sender: Sender, *, first: bool, but_quota: bool) -> bool:
+        """Whether a service had something left after a stand, whoever it is for: of its day, and its hour.
+
+        first: for first messages. but_quota: leaving its day's quota aside.
+        """
+        key = (place, sender.name, first, but_quota)
+        if key not in self._rooms:
+            self._rooms[key] = self._has_room(place, sender, first, but_quota)
+        return self._rooms[key]
+
+    def _has_room(self, place: int, sender: Sender, first: bool, but_quota: bool) -> bool:
+        evidence, stand = self.evidence, self.evidence.stands[place]
+        day, hour = day_of(stand.begins, sender.zone), hour_of(stand.begins)
+        if day_of(stand.ends, sender.zone) != day or hour_of(stand.ends) != hour:
+            return False
+        if any(since < stand.ends and stand.begins < to for since, to in evidence.frozen[sender.name]):
+            return False
+        sent = evidence.used(place, sender.name, "hour", hour)
+        if sender.hourly_quota is not None and sent >= sender.hourly_quota:
+            return False
+        left = evidence.limit(sender, day) - evidence.used(place, sender.name, "day", day)
+        if left > 0 and first:
+            left -= self.kept_for_follow_ups(place, sender, day)
+        return but_quota or left > 0
 
     def kept_for_follow_ups(self, place: int, sender: Sender, day: date) -> int:
         """Follow-ups that wait for a service after a stand and are due until the end of its day."""
