@@ -1,16 +1,13 @@
-"""What the rows of a database say about an installation: clock, users, secrets, sender services."""
+"""What the rows of a database say about an installation: users, secrets, sender services."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
-from coldsend import clock
 from coldsend.config.secrets import KeyRing
-from coldsend.database.types import CurrentTimestamp
 from coldsend.domain.finding import Finding
 from coldsend.domain.mailbox import Trouble
 from coldsend.domain.states import FreezeCode, HealthStatus, Role
@@ -18,7 +15,6 @@ from coldsend.domain.webhook_provider import provider_of
 from coldsend.errors import ColdsendError
 from coldsend.stores import access, mailboxes, sealed, services, signing_keys, users
 
-CLOCK_TOLERANCE = 5.0  # seconds
 UNREAD_FOR = timedelta(days=1)
 
 
@@ -26,27 +22,11 @@ def findings(
     connection: Connection, keys: KeyRing | None, acting_as: str | None, now: Callable[[], datetime]
 ) -> Iterator[Finding]:
     """All findings; ``keys``: None where they could not be read, which was reported already."""
-    yield from _clock(connection, now)
     yield from _acting_user(connection, acting_as)
     if keys is not None:
         yield from _secrets(connection, keys)
     yield from _services(connection)
     yield from _mailboxes(connection, now())
-
-
-def _clock(connection: Connection, now: Callable[[], datetime]) -> Iterator[Finding]:
-    """Hosts meet in the database: where a clock is wrong, leases end early and quota days are mixed up."""
-    if clock.test_clock_file() is not None:
-        return
-    theirs = connection.execute(sa.select(CurrentTimestamp())).scalar_one()
-    apart = abs((now() - theirs).total_seconds())
-    if apart >= CLOCK_TOLERANCE:
-        yield Finding(
-            "error",
-            "clock",
-            f"the clocks of this host and of the database differ by {apart:.0f} seconds",
-            "set both by NTP: leases, quota days and send times hang on them",
-        )
 
 
 def _acting_user(connection: Connection, acting_as: str | None) -> Iterator[Finding]:

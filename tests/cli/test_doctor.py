@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from coldsend.config.secrets import (
     KeyRing,
     load_key_ring,
     new_key,
-    parse_key,
     service_owner,
     webhook_owner,
     write_key_file,
@@ -22,7 +21,7 @@ from coldsend.config.secrets import (
 from coldsend.config.settings import Settings
 from coldsend.database.tables import sender_services, signing_keys
 from coldsend.domain.states import Role
-from coldsend.installation import contents
+from coldsend.installation import doctor, hosts
 from coldsend.stores import access, users
 from coldsend.stores.lookup import inserted_id
 from tests.conftest import Project
@@ -243,14 +242,18 @@ def test_a_test_clock_in_force_is_a_warning(sqlite_patient: Project, monkeypatch
     assert found(sqlite_patient) == [("warning", "clock")]
 
 
-@pytest.mark.parametrize(("seconds", "errors"), [(-60, 1), (60, 1), (3, 0)])
-def test_clocks_that_disagree_are_an_error(patient: Project, seconds: int, errors: int) -> None:
-    keys = KeyRing([parse_key(new_key(), "")])
-    with patient.database.read() as connection:
-        findings = list(
-            contents.findings(connection, keys, None, lambda: clock.now() + timedelta(seconds=seconds))
-        )
-    assert [finding.severity for finding in findings if finding.subject == "clock"] == ["error"] * errors
+@pytest.mark.parametrize(("seconds", "told"), [(-60, "error"), (60, "error"), (9, "warning"), (0, "")])
+def test_a_clock_that_is_not_the_database_servers_is_told_of_once(
+    patient: Project, seconds: int, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = timedelta(seconds=seconds)
+    shifted = lambda: datetime.now(UTC) + wrong  # noqa: E731
+    monkeypatch.setattr(hosts.clock_findings, "__defaults__", (shifted,))
+    monkeypatch.setattr(doctor.findings, "__defaults__", (shifted, ()))
+    its_own = patient.database.dialect_name == "sqlite"  # it asks this host
+    assert [severity for severity, subject in found(patient) if subject == "clock"] == (
+        [told] if told and not its_own else []
+    )
 
 
 def test_a_state_directory_that_cannot_be_used_is_an_error(sqlite_patient: Project) -> None:
