@@ -42,7 +42,7 @@ LOOKING = (
     "curl -s http://127.0.0.1:8025/healthz",
 )
 LOOK_SECONDS = 60.0
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 90.0
 # A click within two seconds of the sending is taken for a mail filter's; readers are not as fast.
 A_PERSON_TAKES = 2.5
 
