@@ -172,11 +172,13 @@ def ended(connection: Connection, task_ids: Sequence[int]) -> list[tuple[int, st
 
 
 def common_domains(connection: Connection, more_than: int, most: int) -> list[str]:
-    """Domains with more contacts than that, the largest first, at most ``most`` of them."""
+    """Domains with more contacts than that, the largest first, at most ``most`` of them.
+
+    Removed contacts count as well: without them the index of the domains would not be enough.
+    """
     number = sa.func.count()
     query = (
         sa.select(contacts.c.email_domain)
-        .where(contacts.c.deleted_at.is_(None))
         .group_by(contacts.c.email_domain)
         .having(number > more_than)
         .order_by(number.desc(), contacts.c.email_domain)
