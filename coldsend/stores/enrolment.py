@@ -106,16 +106,18 @@ def open_again(connection: Connection, task_id: int, now: datetime) -> None:
 
 def look_again(connection: Connection, row_ids: Sequence[int], now: datetime) -> None:
     """These messages were sent after all: let what follows their tasks, has not ended and was complete
-    without them go through its list once more."""
+    without them, or is about to be, go through its list once more."""
     found = set()
     for some in chunks(row_ids):
         found |= set(connection.execute(sa.select(rows.task_id).where(bulk.among(rows.id, some))).scalars())
     if not found:
         return
+    t = tasks.c
+    last_time = sa.and_(t.expand_to.is_not(None), t.enrolled_to.is_(None))  # may have passed them
     complete = (
-        tasks.c.follows_task_id.in_(sorted(found)),
-        tasks.c.status.in_([TaskStatus.SENDING.value, TaskStatus.PAUSED.value]),
-        tasks.c.expanded_at.is_not(None),
+        t.follows_task_id.in_(sorted(found)),
+        t.status.in_([TaskStatus.SENDING.value, TaskStatus.PAUSED.value]),
+        sa.or_(t.expanded_at.is_not(None), last_time),
     )
     connection.execute(sa.update(tasks).where(*complete).values(updated_at=now, **_ANEW))
 

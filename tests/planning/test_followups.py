@@ -17,6 +17,7 @@ from coldsend.database.tables import campaigns, contacts, event_log, sequence_st
 from coldsend.domain.states import StopReason
 from coldsend.planning import campaign_settings, followups, lifecycle
 from coldsend.planning import tasks as use
+from coldsend.stores import enrolment
 from coldsend.stores import sequence_stops as stops
 from coldsend.stores.sequence_stops import Stop
 from tests.planning.world import NOW, SETTINGS, World
@@ -214,6 +215,20 @@ def test_a_list_is_not_closed_where_the_task_before_sends_again_at_that_moment(
     assert steps.enrol() == 1
     assert steps.row(tasks, steps.second)["expanded_at"] is None
     assert steps.row(tasks, steps.second)["enrolled_to"] == NOW
+
+
+def test_who_is_proven_to_be_sent_behind_the_last_walk_is_found_all_the_same(steps: Steps) -> None:
+    unknown = steps.rows(steps.first, "unknown", sender_service_id=steps.service_id)[0]
+    steps.sent(3)
+    steps.end(steps.first)
+    stop_after = iter([False, False, True])
+    followups.enrol(steps.database, steps.second, NOW, should_stop=lambda: next(stop_after), chunk=2)
+    steps.change(task_contacts, unknown, status="sent", sent_at=NOW)
+    steps.database.run(lambda connection: enrolment.look_again(connection, [unknown], NOW))
+    steps.enrol(NOW + MINUTE, chunk=2)
+    assert unknown in [row["follows_id"] for row in steps.listed()]
+    assert len(steps.listed()) == 4
+    assert steps.row(tasks, steps.second)["expanded_at"] is not None
 
 
 @on_sqlite
