@@ -44,20 +44,19 @@ SLACK = timedelta(seconds=3)  # after the moment that is aimed at
 ROUND = timedelta(minutes=15)  # due times are gone to together
 PLANNED_EVERY = timedelta(hours=12)  # the scheduler may look for follow-ups in real time once in so long
 LOOK = 0.25  # seconds between two looks whether there is more to send
-STUCK = 5.0  # seconds without any progress: what is due waits for something that is not seen here
+PATIENCE = 20.0  # seconds without any progress before the clock goes on all the same
 
 
 @dataclass
 class Ran:
-    """A month that has passed. plans: when they were made, and what they say. stuck: when what was due did
-    not go out, for a reason that is not seen here. refused: when recipients were refused for good."""
+    """A month that has passed. plans: when they were made, and what they say. refused: when recipients
+    were refused for good."""
 
     script: Script
     messages: list[Message] = field(default_factory=list)
     carried: list[Carried] = field(default_factory=list)
     stands: list[Stand] = field(default_factory=list)
     plans: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
-    stuck: list[datetime] = field(default_factory=list)
     refused: list[datetime] = field(default_factory=list)
 
     @property
@@ -137,9 +136,8 @@ class Month:
             time.sleep(LOOK)
             if (now := self._progress()) != progress:
                 progress, since = now, time.monotonic()
-            elif time.monotonic() - since > STUCK:
-                self.ran.stuck.append(clock.now())
-                break
+            elif time.monotonic() - since > PATIENCE:
+                break  # something that is not seen here keeps it; the checker asks what
         self.ran.stands.append(Stand(began, clock.now()))
         self._read()
         return not self._has_ended()

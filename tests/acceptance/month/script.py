@@ -44,7 +44,7 @@ ENDS = frozenset(
 )
 REPLIES = frozenset({Kind.REPLY, Kind.UNSUBSCRIBE_REPLY})
 
-FREE_MAIL = ("gmail.com", "web.de", "yahoo.com", "outlook.com")
+FREE_MAIL = ("gmail.com", "web.de")
 WORDS = (
     "Yes, please call me on Thursday.",
     "Thanks, but we have no need for that.",
@@ -254,16 +254,16 @@ def month(people: int = 2000, seed: int = 5) -> Script:
     """From Monday 4 March 2024 on: clocks change in the US, in Europe and in Australia, and Easter comes.
 
     In the past, because mail servers do not believe that mail has come in the future. With fewer people the
-    services have less to give, so that it takes as long.
+    services have less to give, and new recipients are not limited: services are short of quota all the time.
     """
     chance = random.Random(seed)
     begins = _utc(3, 3, 18)
     senders = (
-        Sender("alpha", 150, (30, 25), zone="Europe/Berlin"),
-        Sender("beta", 40, (10, 8), zone="America/New_York", throttle=0.03, jitter=0.04),
-        Sender("gamma", 120, (30, 18), hourly_quota=35),
-        Sender("delta", 100, (25, 15), zone="Asia/Tokyo", domain_quota=3),
-        Sender("epsilon", 110, (20, 25), domain_quota=5, hourly_quota=60),
+        Sender("alpha", 85, (25, 15), zone="Europe/Berlin"),
+        Sender("beta", 45, (12, 8), zone="America/New_York", throttle=0.03, jitter=0.04),
+        Sender("gamma", 75, (25, 12), hourly_quota=30),
+        Sender("delta", 75, (25, 12), zone="Asia/Tokyo", domain_quota=2),
+        Sender("epsilon", 85, (20, 15), domain_quota=4, hourly_quota=50),
     )
     return Script(
         seed=seed,
@@ -273,7 +273,7 @@ def month(people: int = 2000, seed: int = 5) -> Script:
         senders=tuple(_scaled(sender, people / 2000) for sender in senders),
         steps=STEPS,
         window=(OFFICE, SUNDAY_NIGHT),
-        new_per_day=max(1, 150 * people // 2000),
+        new_per_day=150 if people >= 2000 else None,
         deeds=(
             Deed(_utc(3, 10, 20, 20), "freeze", "gamma"),
             Deed(_utc(3, 11, 12, 50), "stop", "c0100.example"),
@@ -347,7 +347,7 @@ def _people(chance: random.Random, count: int) -> list[Person]:
     found: list[Person] = []
     company = 0
     while len(found) < count:
-        if chance.random() < 0.06:
+        if chance.random() < 0.2:
             found.append(_person(chance, len(found), chance.choice(FREE_MAIL)))
             continue
         company += 1

@@ -42,7 +42,6 @@ def play(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
 def assert_flawless(ran: Ran) -> None:
     found = violations(ran.evidence)
     assert not found, "\n".join([f"{len(found)} violations", *found[:40]])
-    assert not ran.stuck, "what was due did not go out, and nothing that is known kept it"
 
 
 @pytest.mark.timeout(2400)
