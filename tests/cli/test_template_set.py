@@ -79,7 +79,7 @@ def test_weights_that_make_no_sense_are_refused_and_change_nothing(sqlite_projec
         add(sqlite_project, name)
     sqlite_project.run("template-set", "create", "set", "a=2", "b")
     for line, complaint in (
-        (("create", "other", "a=0"), "a whole number from 1, not 0"),
+        (("create", "other", "a=0"), "a whole number from 1 to 1000000, not 0"),
         (("create", "other", "a=x"), "'x' is not a weight"),
         (("create", "other", "a=-1"), "'-1' is not a weight"),
         (("create", "other", "a=100", "b=1"), "at most 100"),
