@@ -114,8 +114,6 @@ class MariaDB:
                     *self._as_user,
                     f"--datadir={self.folder}/data",
                     f"--socket={self.folder}/s.sock",
-                    # A server that starts deletes what others have in the same one.
-                    f"--tmpdir={self.folder}/data",
                     f"--port={self.port}",
                     # A server that starts deletes temporary tables of all that share its folder for them.
                     f"--tmpdir={self.folder}",
