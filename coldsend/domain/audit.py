@@ -12,7 +12,7 @@ MOST_WORDS = 40
 # Options whose values may hold a password or token, whatever they look like.
 SECRET_OPTIONS = frozenset({"--token-command"})
 
-_LOGIN = re.compile(r"(?<=://)\S*@")
+_LOGIN = re.compile(r"(?<=://).*@", re.DOTALL)  # a password may hold anything, spaces too
 _IN_QUERY = re.compile(r"([?&][^=&\s]*(?:password|passwd|secret|token|key)[^=&\s]*=)[^&\s]+", re.IGNORECASE)
 
 

@@ -24,6 +24,7 @@ def test_logins_are_taken_out_of_urls_however_they_are_given() -> None:
 
 
 def test_tokens_in_a_query_are_taken_out() -> None:
+    assert kept(["mysql://anna:pass word@db/coldsend"]) == [f"mysql://{MASK}@db/coldsend"]
     assert kept(["https://x.example/hook?api_key=abc&size=3"]) == [
         f"https://x.example/hook?api_key={MASK}&size=3"
     ]
