@@ -180,9 +180,9 @@ class Deed:
 class Script:
     """See the module. begins: when the campaign is started. ends: by when all must be over.
 
-    quiet: stretches in which nothing comes back and the operator does nothing. mail: hours (UTC) at which
-    what has come back since is delivered, and minutes past them. plans: when `campaign plan` is asked.
-    plan_days: of how many days; 0: to the end. workers: sender processes.
+    quiet: stretches in which nothing comes back and the operator does nothing. mail: hours (UTC), one a day,
+    at which what has come back since is delivered, and minutes past them. plans: when `campaign plan` is
+    asked. plan_days: of how many days; 0: to the end. workers: sender processes.
     """
 
     seed: int
@@ -197,7 +197,7 @@ class Script:
     quiet: tuple[tuple[datetime, datetime], ...] = ()
     plans: tuple[datetime, ...] = ()
     plan_days: int = 0
-    mail: tuple[int, ...] = (2, 12)
+    mail: tuple[int, ...] = (2, 12, 19)
     mail_minute: int = 38
     zone: str = CAMPAIGN_ZONE
     workers: int = 2
@@ -215,10 +215,10 @@ class Script:
         found = []
         day = self.begins.astimezone(UTC).date()
         while day <= self.ends.astimezone(UTC).date():
-            for hour in self.mail:
-                moment = datetime.combine(day, time(hour, self.mail_minute), UTC)
-                if moment > self.begins and not self.is_quiet(moment):
-                    found.append(moment)
+            hour = self.mail[day.toordinal() % len(self.mail)]
+            moment = datetime.combine(day, time(hour, self.mail_minute), UTC)
+            if moment > self.begins and not self.is_quiet(moment):
+                found.append(moment)
             day += DAY
         return found
 
