@@ -56,7 +56,7 @@ SABOTAGES = {
     "first messages take what follow-ups need": Sabotage(
         {
             "coldsend/pacing/followups.py": (
-                "        if not task_ids:\n            return {}\n",
+                "        if not tasks:\n            return {}\n",
                 "        return {}\n",
             )
         },
