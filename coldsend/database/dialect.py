@@ -27,6 +27,7 @@ from coldsend import clock
 from coldsend.config.hosts import address
 from coldsend.database.connecting import CONVERSIONS, connector, in_cluster
 
+DUPLICATE = 1062  # of a unique key
 REPEAT = frozenset({1213, 1205, 1020, 3101, 1467})
 RECONNECT = frozenset({2006, 2013, 2014, 2055, 1180, 1317, 1927, 1969, 3024, 4031})
 REFUSED = frozenset({1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226, 1227, 1370, 1698})
@@ -170,6 +171,14 @@ def error_code(error: DBAPIError) -> int:
 def must_repeat(error: DBAPIError) -> bool:
     """The transaction was undone by the database and may simply be run again."""
     return error_code(error) in REPEAT or "database is locked" in str(error.orig)
+
+
+def already_there(error: DBAPIError) -> bool:
+    """A unique key is taken: where it was not when we looked, by somebody at the same moment.
+
+    SQLite lets nobody write between a look and what follows it.
+    """
+    return error_code(error) == DUPLICATE
 
 
 def connection_lost(error: DBAPIError) -> bool:

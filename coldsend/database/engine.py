@@ -88,6 +88,8 @@ class Database:
                 with self.engine.begin() as connection:
                     return work(connection)
             except DBAPIError as error:
+                if dialect.already_there(error) and attempt + 1 < LOOKS:
+                    continue  # the next look finds it, and says so in its own words
                 hopeful = attempt + 1 < RETRIES and clock.monotonic() - began < PATIENCE
                 if hopeful and dialect.must_repeat(error):
                     meter.transaction_repeated(dialect.error_code(error))

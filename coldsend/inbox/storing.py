@@ -16,8 +16,6 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from sqlalchemy.exc import IntegrityError
-
 from coldsend import logbook
 from coldsend.database.engine import Connection, Database
 from coldsend.domain import address, suppression
@@ -88,7 +86,8 @@ def take(
     """
     read = understood(place, fetched, now, applier)
     try:
-        taken = _stored(database, place, read, now, applier, own)
+        # A copy that comes in through another mailbox at this very moment is seen at the second look.
+        taken = database.run(lambda connection: _store(connection, place, read, now, applier, own))
     except (ColdsendError, Overtaken):
         raise
     except Exception as error:
@@ -118,16 +117,6 @@ def understood(place: Place, fetched: Fetched, now: datetime, applier: Applier) 
         digest = hashlib.sha256(raw).hexdigest()
         return Read(fetched, digest, Classified(MessageKind.OTHER), error=_described(error))
     return Read(fetched, digest, message, told[0] if told else None, tuple(items))
-
-
-def _stored(
-    database: Database, place: Place, read: Read, now: datetime, applier: Applier, own: frozenset[str]
-) -> Taken:
-    try:
-        return database.run(lambda connection: _store(connection, place, read, now, applier, own))
-    except IntegrityError:
-        # A copy of it came in through another mailbox at this very moment: now it can be seen.
-        return database.run(lambda connection: _store(connection, place, read, now, applier, own))
 
 
 def _store(

@@ -1,8 +1,8 @@
 """A database that was filled from a backup: it does not know what was done since, and must not guess.
 
 Campaigns that were active are paused, rows of messages that were under way become ``unknown``, tokens are
-forgotten, so that a journal of the time since cannot decide about a row by what it does not tell, and the
-processes of then are gone.
+forgotten, so that a journal of the time since cannot decide about a row by what it does not tell, the
+processes of then are gone, and alerts that were on their way are not told any more.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from coldsend.database.tables import campaigns, leases, task_contacts, workers
+from coldsend.database.tables import alert_deliveries, campaigns, leases, task_contacts, workers
+from coldsend.domain.alert import DeliveryStatus
 from coldsend.domain.states import CampaignStatus, RowStatus
 
 IN_DOUBT = "under way when the backup was taken: what became of it is not known"
@@ -49,6 +50,12 @@ def make_safe(connection: Connection, taken_at: datetime, now: datetime) -> Chan
         sa.update(task_contacts)
         .where(r.status == RowStatus.UNKNOWN.value, r.claim_token.is_not(None))
         .values(claim_token=None)
+    )
+    told = alert_deliveries.c  # to whom it concerned then; what holds now is found anew
+    connection.execute(
+        sa.update(alert_deliveries)
+        .where(told.status == DeliveryStatus.PENDING.value)
+        .values(status=DeliveryStatus.GIVEN_UP.value, last_error="restored from a backup", done_at=now)
     )
     connection.execute(sa.update(workers).where(workers.c.stopped_at.is_(None)).values(stopped_at=now))
     connection.execute(sa.delete(leases))

@@ -67,6 +67,27 @@ def test_a_change_by_others_at_the_same_moment_is_looked_at_again(
     assert len(looks) == tries, "and what an earlier look has written is undone: its key is unique"
 
 
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)  # SQLite has one writer at a time
+def test_what_somebody_else_makes_between_the_look_and_the_insert_is_found_by_the_next_look(
+    database: Database,
+) -> None:
+    looks: list[int] = []
+
+    def work(connection: Connection) -> str:
+        looks.append(len(looks))
+        query = sa.select(signing_keys.c.id).where(signing_keys.c.purpose == "test")
+        if connection.execute(query).scalar() is not None:
+            return "taken"
+        if len(looks) == 1:
+            with database.begin() as another:
+                another.execute(sa.insert(signing_keys).values(purpose="test", secret={}))
+        connection.execute(sa.insert(signing_keys).values(purpose="test", secret={}))
+        return "made"
+
+    assert database.run(work) == "taken"
+    assert len(looks) == 2
+
+
 def test_the_url_says_how_long_a_lock_is_waited_for(locked: Database) -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable), locked.begin():

@@ -15,7 +15,14 @@ import sqlalchemy as sa
 from coldsend.config.secrets import KeyRing, new_key, parse_key, service_owner
 from coldsend.database import copying, migrate, revision
 from coldsend.database.engine import Database
-from coldsend.database.tables import campaigns, leases, sender_services, task_contacts, workers
+from coldsend.database.tables import (
+    alert_deliveries,
+    campaigns,
+    leases,
+    sender_services,
+    task_contacts,
+    workers,
+)
 from coldsend.errors import InvalidInput, NotFound, Refused, WrongState
 from coldsend.installation import backup
 from coldsend.stores import sealed
@@ -58,6 +65,8 @@ def world(here: Database) -> World:
     made.rows(task, "sending", claim_token=token, attempt_at=NOW)
     made.rows(task, "unknown", claim_token=token + 1, attempt_at=NOW)
     made.rows(task, "pending")
+    with here.begin() as connection:
+        connection.execute(sa.insert(alert_deliveries).values(alert_id=1, event="raised", target="log"))
     return made
 
 
@@ -136,6 +145,7 @@ def test_what_is_restored_is_safe_to_have(
         assert set(tokens) == {None}
         assert processes.unstopped(connection) == []
         assert connection.execute(sa.select(leases)).all() == []
+        assert connection.execute(sa.select(alert_deliveries.c.status)).scalars().all() == ["given_up"]
         (value,) = sealed.values(connection)
         assert KEYS.open(value.value, value.owner) == {"password": "sesame"}
     assert World(here).row(campaigns, 1)["status"] == "active"  # what was backed up goes on
