@@ -41,12 +41,17 @@ def days(
 
 
 def disagreements(
-    evidence: Evidence, made_at: datetime, plan: dict[str, Any], refused: Sequence[datetime] = ()
+    evidence: Evidence,
+    made_at: datetime,
+    plan: dict[str, Any],
+    refused: Sequence[datetime] = (),
+    *,
+    part: float = 0.0,
 ) -> list[str]:
-    """Days on which another number went out than the plan had said."""
+    """Days on which another number went out than was planned. part: so much of it may be more or less."""
     return [
         f"{day}: planned {planned.total()} {dict(planned)}, {went.total()} went out {dict(went)}, "
         f"{gone} were refused"
         for day, planned, went, gone in days(evidence, made_at, plan, refused)
-        if not planned.total() - gone <= went.total() <= planned.total()
+        if not planned.total() * (1 - part) - gone <= went.total() <= planned.total() * (1 + part)
     ]
