@@ -18,7 +18,16 @@ from tests.conftest import Project, Result
 from tests.servers.ports import free_port
 
 # These work without a database, or make it themselves.
-WITHOUT_DATABASE = {"init", "demo", "doctor", "db upgrade", "key new", "alert secret", "catcher run", "catcher list"}
+WITHOUT_DATABASE = {
+    "init",
+    "demo",
+    "doctor",
+    "db upgrade",
+    "key new",
+    "alert secret",
+    "catcher run",
+    "catcher list",
+}
 
 Use = Callable[[str], None]
 
