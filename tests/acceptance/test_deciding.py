@@ -18,6 +18,9 @@ LOST = [
 ]
 
 
+@pytest.mark.parametrize(  # SQLite: the tests of planning
+    "database_url", ["mariadb", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True
+)
 def test_with_the_servers_record_a_person_brings_every_unknown_row_to_its_true_end(
     scenario: Scenario, server: RecordingServer
 ) -> None:

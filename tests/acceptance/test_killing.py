@@ -16,6 +16,9 @@ pytestmark = [pytest.mark.servers, pytest.mark.slow]
 CONNECTIONS = 10
 
 
+@pytest.mark.parametrize(  # SQLite: tests/faults kills it in mid-commit
+    "database_url", ["mariadb", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True
+)
 def test_ten_kills_while_rows_are_sending(
     scenario: Scenario, server: RecordingServer, database_url: str
 ) -> None:

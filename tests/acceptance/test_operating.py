@@ -41,6 +41,9 @@ def test_a_service_whose_password_is_refused_freezes_and_its_work_moves(
     assert "secret-one" not in scenario.logs.read_text()
 
 
+@pytest.mark.parametrize(  # MariaDB: the tests of planning
+    "database_url", ["sqlite", pytest.param("mariadb", marks=pytest.mark.soak)], indirect=True
+)
 def test_pause_holds_everything_and_resume_goes_on(scenario: Scenario, server: RecordingServer) -> None:
     server.control(latency={"final": 0.02})
     scenario.service("alpha", server, connections=2)
@@ -75,6 +78,9 @@ def test_cancel_skips_what_is_left(scenario: Scenario, server: RecordingServer) 
     assert statuses["sent"] + statuses["skipped"] == 600
 
 
+@pytest.mark.parametrize(  # SQLite: test_unsubscribing
+    "database_url", ["mariadb", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True
+)
 def test_an_address_suppressed_while_queued_gets_nothing(scenario: Scenario, server: RecordingServer) -> None:
     scenario.service("alpha", server, throttle_sec="0.02")
     scenario.templates(1)

@@ -120,6 +120,9 @@ def steps(scenario: Scenario, tmp_path: Path) -> Iterator[Steps]:
         yield Steps(scenario, server, store)
 
 
+@pytest.mark.parametrize(  # SQLite: the month
+    "database_url", ["mariadb", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True
+)
 def test_each_step_goes_to_whom_it_should_in_one_thread_through_one_service(steps: Steps) -> None:
     steps.go_on()
     assert {len(messages) for messages in steps.mail().values()} == {1}

@@ -124,6 +124,7 @@ SABOTAGES = {
 
 # Noticed only when nothing moves for a while, or like others that are quicker to notice: `make soak`.
 LONG = {
+    "rows whose final dot went out are sent again",
     "a lost COMMIT is taken for done",
     "an outcome is written whoever's the row is",
     "messages are sent inside the transaction",

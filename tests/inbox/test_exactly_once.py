@@ -99,6 +99,9 @@ def test_what_breaks_off_in_a_message_leaves_nothing_of_it(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(  # SQLite lets one write at a time
+    "database_url", ["mariadb", pytest.param("sqlite", marks=pytest.mark.soak)], indirect=True
+)
 def test_killed_again_and_again_each_message_is_taken_once(post: Post) -> None:
     post.add_mailbox()
     rows = post.sent(60)
