@@ -85,6 +85,7 @@ def test_nesting_ends() -> None:
 
 
 MEGABYTE = 1_000_000
+SQUARE = 20.0  # seconds: each takes one or less; what grows with the square takes minutes
 HOSTILE = {
     "one line": b"a" * MEGABYTE,
     "line ends": b"\n" * MEGABYTE,
@@ -104,11 +105,11 @@ HOSTILE = {
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["text/plain", "text/html", "message/delivery-status"])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_megabyte_takes_less_than_a_second(name: str, kind: str) -> None:
+def test_a_megabyte_is_not_read_in_squares(name: str, kind: str) -> None:
     for raw in (bounce("", Content_Type=kind), message("", kind=kind)):
         begun = time.process_time()
         classified(raw + HOSTILE[name])
-        assert time.process_time() - begun < 1
+        assert time.process_time() - begun < SQUARE
 
 
 @pytest.mark.parametrize(
@@ -124,10 +125,10 @@ def test_a_megabyte_takes_less_than_a_second(name: str, kind: str) -> None:
     ],
     ids=["many", "folded", "references", "recipients", "nested", "parameters", "encoded words"],
 )
-def test_header_bombs_take_less_than_a_second(raw: bytes) -> None:
+def test_header_bombs_are_not_read_in_squares(raw: bytes) -> None:
     begun = time.process_time()
     classified(raw)
-    assert time.process_time() - begun < 1
+    assert time.process_time() - begun < SQUARE
 
 
 pieces = st.sampled_from(
