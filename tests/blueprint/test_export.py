@@ -187,6 +187,7 @@ def empty_world(migrated: Path, file: Path) -> Iterator[World]:
         database.dispose()
 
 
+@pytest.mark.slow
 @settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_any_setup_is_the_same_after_a_round_through_a_file(

@@ -214,6 +214,7 @@ def test_what_cron_calls_leaves_a_row_only_where_something_changed(sqlite_projec
     assert rows(sqlite_project) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("scheduler", "run", "--workers", "0"), ("web", "run", "--port", "0")])
 def test_a_process_that_runs_leaves_a_row_when_it_starts(
     sqlite_project: Project, command: tuple[str, ...]

@@ -54,6 +54,7 @@ def test_lint_has_nothing_to_say_about_an_example(name: str) -> None:
     assert lint.notes(source(name), []) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_every_contact_can_be_sent_every_example(name: str) -> None:
     for to in contacts():

@@ -198,6 +198,7 @@ def there(mariadb_url: str) -> Iterator[Told]:
     database.dispose()
 
 
+@pytest.mark.slow
 @settings(any_order, max_examples=120)
 @given(tellings())
 def test_the_ledger_is_the_same_whatever_is_told_when(here: Told, telling: Telling) -> None:

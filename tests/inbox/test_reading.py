@@ -102,6 +102,7 @@ def test_a_folders_name_is_written_as_imap_has_it(name: str, written: str) -> No
     assert modified_utf7(name) == written
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_any_folders_name_can_be_written(name: str) -> None:
     written = modified_utf7(name)

@@ -16,6 +16,8 @@ from coldsend.stores import campaigns
 from tests.planning.engine import Engine
 from tests.planning.world import World
 
+pytestmark = pytest.mark.slow
+
 MONDAY = datetime(2027, 3, 1, 6, 0, tzinfo=UTC)
 
 
