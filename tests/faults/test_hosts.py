@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.servers.smtp import RecordingServer
 pytestmark = [pytest.mark.servers, pytest.mark.slow]
 
 CONNECTIONS = 6
+LATENCY = 0.08  # seconds the server takes for a message
 LEASE = 6
 
 
@@ -35,7 +35,7 @@ def scenario(tmp_path: Path, mariadb_url: str) -> Iterator[Scenario]:
 
 def prepared(scenario: Scenario, server: RecordingServer, recipients: int, **service: object) -> list[Host]:
     """A campaign that has started, and three hosts."""
-    server.control(latency={"final": 0.08})
+    server.control(latency={"final": LATENCY})
     scenario.service("alpha", server, **{"connections": CONNECTIONS, **service})
     scenario.templates(2)
     scenario.contacts(recipients)
@@ -87,14 +87,15 @@ def test_a_host_that_is_lost_is_given_up_after_a_lease_and_settled_when_it_comes
     gone = lost.worker()
     scheduler = others[0].scheduler()
     until(lambda: len(scenario.sender_pids()) == 3, "all hosts are there", hosts)
-    begun, since = taken(server), time.monotonic()
+    begun = taken(server)
     until(lambda: taken(server) > begun + 300, "300 messages", hosts)
-    rate = 300 / (time.monotonic() - since)
     kill(gone)  # and nobody on that host is left to look after it
     until(lambda: others[0].events("worker_rescued") != [], "the lost host's worker is given up", hosts)
     in_doubt = scenario.count("unknown")
-    print(f"{in_doubt} unknown at {rate:.0f} messages a second of three hosts")
-    assert 0 < in_doubt <= rate / 2 + CONNECTIONS, "about a second of its own work, no more"
+    # A host claims up to a second of work, by a rate that may have risen as far as the server lets
+    # it; another second is for answers that a busy machine had not written yet.
+    second = CONNECTIONS / LATENCY
+    assert 0 < in_doubt <= 2 * second, "about a second of its own work, no more"
     assert not ended(scenario, recipients), "the others go on"
     back = lost.worker()  # its journal tells what became of those rows
     until(lambda: scenario.count("unknown") <= CONNECTIONS, "what was answered is known again", hosts)
