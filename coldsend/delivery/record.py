@@ -91,7 +91,7 @@ def outcomes_of_rows(
     if not outcomes:
         return set()
     outcomes = _proven(connection, outcomes)
-    if row_outcomes.record(connection, outcomes) != len(outcomes):
+    if row_outcomes.record(connection, outcomes, late=check) != len(outcomes):
         raise StaleOutcomes
     _append_events(connection, outcomes)
     _refund(connection, outcomes, services)

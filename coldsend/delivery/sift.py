@@ -62,7 +62,9 @@ def sift(
     waiting.put_off(connection, closed)
     gone = {one.row_id for one in closed}
     found = Sifted([row for row in rows if row[0] not in gone], passed=len(closed))
-    return _by_service(connection, found, recipients, able, usable, picky, now) if picky else found
+    if not picky:
+        return found
+    return _by_service(connection, found, recipients, able, usable, picky, now, follows=task.goes_first)
 
 
 def _closed(calendar: Calendar, recipients: Mapping[int, Recipient], now: datetime) -> list[PutOff]:
@@ -90,6 +92,8 @@ def _by_service(
     usable: Sequence[ServiceFacts],
     picky: Sequence[ServiceFacts],
     now: datetime,
+    *,
+    follows: bool,
 ) -> Sifted:
     """Bar services from rows of domains and providers that they may not write to now."""
     domains = {recipients[row_id].email_domain for row_id, _keeps in sifted.rows}
@@ -113,7 +117,7 @@ def _by_service(
             continue
         found.passed += 1
         others = [facts for facts in mine if facts.service.id not in hungry | shut.keys()]
-        waits = any(_may_carry(facts, domain, now) for facts in others)
+        waits = any(_may_carry(facts, domain, now, follows=follows) for facts in others)
         left += waits
         if not waits or left > MOST_LEFT:
             put_off.append(_put_off(row_id, shut, len(shut) == len(mine), now))
@@ -137,7 +141,8 @@ def _put_off(row_id: int, shut: Mapping[int, tuple[datetime, Gate]], no_other: b
     return PutOff(row_id, until if no_other else min(until, now + PROVIDER_RETRY), gate.value)
 
 
-def _may_carry(facts: ServiceFacts, domain: str, now: datetime) -> bool:
-    """Whether a service is open to a domain's provider, once its throttle lets it."""
-    gates = service_gates(facts, now, provider_of(domain))
+def _may_carry(facts: ServiceFacts, domain: str, now: datetime, *, follows: bool) -> bool:
+    """Whether a service is open to a domain's provider, once its throttle lets it. follows: to a follow-up
+    that has precedence; to others only with what those leave."""
+    gates = service_gates(facts, now, provider_of(domain), follows=follows)
     return all(blocked.gate == Gate.THROTTLE for blocked in gates)

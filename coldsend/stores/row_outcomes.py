@@ -36,9 +36,10 @@ _ASSIGNMENTS = {
     "message_id": "COALESCE(v.message_id, t.message_id)",
     "subject": "COALESCE(v.subject, t.subject)",
 }
+_GUARD = "t.claim_token = v.claim_token AND t.status = 'sending'"
 # A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
 # pending again depends on its task, see still_open().
-_GUARD = (
+_LATE_GUARD = (
     "t.claim_token = v.claim_token AND "
     "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
 )
@@ -69,9 +70,13 @@ _ACCEPTED_CHUNK = 500
 _SUBJECT = 998  # characters a row has room for: a line of a message has no more
 
 
-def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
-    """Write outcomes to the rows that still carry their token; returns how many did."""
+def record(connection: Connection, outcomes: Sequence[RowOutcome], *, late: bool = False) -> int:
+    """Write outcomes to the rows that are in ``sending`` under their token; returns how many were.
+
+    late: also to those that were given up as unknown meanwhile, of which more depends than their row.
+    """
     written = 0
+    guard = _LATE_GUARD if late else _GUARD
     others: list[RowOutcome] = []
     accepted: dict[int, list[RowOutcome]] = {}
     for outcome in outcomes:
@@ -81,15 +86,19 @@ def record(connection: Connection, outcomes: Sequence[RowOutcome]) -> int:
             others.append(outcome)
     for chunk in chunks(others):
         values = [_values(outcome) for outcome in chunk]
-        written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, _GUARD)
+        written += bulk.update_many(connection, task_contacts, _ASSIGNMENTS, _COLUMNS, values, guard)
     for token, of_token in accepted.items():
         for start in range(0, len(of_token), _ACCEPTED_CHUNK):
-            written += _record_accepted(connection, token, of_token[start : start + _ACCEPTED_CHUNK])
+            some = of_token[start : start + _ACCEPTED_CHUNK]
+            written += _record_accepted(connection, token, some, late=late)
     return written
 
 
-def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowOutcome]) -> int:
+def _record_accepted(
+    connection: Connection, token: int, accepted: Sequence[RowOutcome], *, late: bool
+) -> int:
     """Outcomes that are ``plain``, of rows claimed under one token."""
+    open_states = "'sending', 'unknown'" if late else "'sending'"
     return bulk.update_each(
         connection,
         task_contacts,
@@ -100,7 +109,7 @@ def _record_accepted(connection: Connection, token: int, accepted: Sequence[RowO
             "subject": [outcome.subject and outcome.subject[:_SUBJECT] for outcome in accepted],
         },
         [outcome.row_id for outcome in accepted],
-        f"claim_token = {token} AND status IN ('sending', 'unknown')",
+        f"claim_token = {token} AND status IN ({open_states})",
     )
 
 

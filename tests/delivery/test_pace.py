@@ -196,6 +196,18 @@ def test_rows_left_to_another_service_do_not_stand_before_others(database: Datab
     assert [claim.row.id for claim in world.take_for({world.service_id: 1})] == [other]
 
 
+def test_rows_are_not_left_to_a_service_that_keeps_what_it_has_for_follow_ups(database: Database) -> None:
+    world = Paced(database, domain_quota=1)
+    second = world.service("second", daily_quota=1)
+    kept = {"sender_service_id": second, "scheduled_send_at": clock.now() + MINUTE}
+    world.rows(world.follow_up(), "pending", **kept)
+    rows = world.rows(world.task_id, "pending", 2)
+    assert len(world.take_for({world.service_id: 1})) == 1
+    assert world.take_for({world.service_id: 1}) == []
+    waiting = [world.due(row) for row in rows if world.row(task_contacts, row)["status"] == "pending"]
+    assert [(until > clock.now(), reason) for until, reason in waiting] == [(True, "domain_quota")]
+
+
 def test_however_many_are_left_to_another_service_those_behind_them_are_reached(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

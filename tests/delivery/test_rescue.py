@@ -253,7 +253,7 @@ def test_a_hanging_process_of_this_host_is_given_up_and_its_own_outcomes_still_c
     assert dead.rescuer.rescue_silent() == 1
     assert dead.states() == ["unknown"] * 4
     with dead.database.begin() as connection:
-        assert row_outcomes.record(connection, [dead.answered(dead.ids[0])]) == 1
+        assert row_outcomes.record(connection, [dead.answered(dead.ids[0])], late=True) == 1
     assert dead.states()[0] == "sent"
     journal.close(remove=True)
 

@@ -463,6 +463,18 @@ def test_outcomes_of_rows_that_were_rescued_meanwhile_do_not_undo_the_rescue(wor
     assert sorted(world.events()) == ["send_api_success", "send_api_try"]
 
 
+def test_who_was_given_up_and_turns_out_to_be_sent_opens_what_follows_once_more(world: Sending) -> None:
+    world.rows(world.task_id, "pending")
+    [claim] = world.take(1).claims
+    world.change(task_contacts, claim.row.id, status="unknown", reason="process_lost")
+    world.change(tasks, world.task_id, status="finished", expanded_at=NOW, actual_end_time=NOW)
+    follows = {"follows_task_id": world.task_id, "follows_days": 3, "actual_start_time": NOW}
+    second = world.task(world.campaign_id, "second", "sending", **follows, expanded_at=NOW)
+    world.take(results=[accepted(claim)])
+    assert world.row(task_contacts, claim.row.id)["status"] == RowStatus.SENT
+    assert world.row(tasks, second)["expanded_at"] is None, "its list was complete without them"
+
+
 def test_a_template_that_nobody_can_be_sent_pauses_its_task_and_skips_nobody(world: Sending) -> None:
     world.rows(world.task_id, "pending", 2)
     claims = world.take(2).claims
