@@ -24,7 +24,8 @@ class Tally:
     """Recipients counted from several sides; names are those of templates and services.
 
     by_template counts every expanded row; by_service those a server accepted from it. replies: by what they
-    want. later: pending rows that are due only in the future, the first of them at ``next_due_at``.
+    want. kept: pending rows that wait for one service, by it. later: pending rows that are due only in the
+    future, the first of them at ``next_due_at``.
     """
 
     by_status: Counter[str] = field(default_factory=Counter)
@@ -33,6 +34,7 @@ class Tally:
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
     feedback: Counter[str] = field(default_factory=Counter)
     replies: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
     later: int = 0
     next_due_at: datetime | None = None
     first_sent_at: datetime | None = None
@@ -60,7 +62,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Add another task's counts to these."""
-        for name in ("by_status", "by_template", "by_service", "reasons", "feedback", "replies"):
+        for name in ("by_status", "by_template", "by_service", "reasons", "feedback", "replies", "kept"):
             getattr(self, name).update(getattr(other, name))
         self.later += other.later
         self.next_due_at = _earliest(self.next_due_at, other.next_due_at)
@@ -126,6 +128,8 @@ def of_task(
         if group["reply_category"] is not None:
             tally.replies[group["reply_category"]] += count
         if status == RowStatus.PENDING:
+            if group["sender_service_id"] is not None:
+                tally.kept[known.services[group["sender_service_id"]]] += count
             tally.later += group["later"]
             tally.next_due_at = _earliest(tally.next_due_at, group["next_due_at"])
         tally.first_sent_at = _earliest(tally.first_sent_at, group["first_sent_at"])

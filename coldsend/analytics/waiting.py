@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from shlex import quote
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -10,7 +12,7 @@ from coldsend.analytics import task_limits
 from coldsend.analytics.tally import Tally
 from coldsend.domain import gates
 from coldsend.domain.gates import Blocked, Gate
-from coldsend.domain.states import TASK_ENDED, TaskStatus
+from coldsend.domain.states import TASK_ENDED, HealthStatus, TaskStatus
 from coldsend.stores import campaigns, tasks, workers
 
 
@@ -20,7 +22,8 @@ def of_task(connection: Connection, task: RowMapping, tally: Tally, now: datetim
     All services the task may use are looked at, also when another one is open: the one whose quota is used
     up explains why things are slower than they were.
     """
-    return closed_gates(connection, task, now, tally.pending, tally.later, tally.next_due_at)
+    closed = closed_gates(connection, task, now, tally.pending, tally.later, tally.next_due_at)
+    return closed + (_kept(connection, task, tally.kept) if tally.kept else [])
 
 
 def closed_gates(
@@ -73,6 +76,20 @@ def _services(connection: Connection, task: RowMapping, now: datetime) -> list[B
             closed += [gate for gate in found if gate not in closed]
     # A throttle gap is over in moments and explains nothing here.
     return [gate for gate in closed if gate.gate != Gate.THROTTLE]
+
+
+def _kept(connection: Connection, task: RowMapping, kept: Mapping[str, int]) -> list[Blocked]:
+    """Who waits for one service that a person must see to."""
+    usable = {service.name: service for service in tasks.usable_services(connection, task)}
+    blocked = []
+    for name, count in sorted(kept.items()):
+        service = usable.get(name)
+        if service is not None and service.health_status == HealthStatus.ACTIVE:
+            continue
+        why = "the task may not use" if service is None else "is frozen"
+        free = f"free them for others: coldsend service release {quote(name)}"
+        blocked.append(Blocked(Gate.KEEPS_SERVICE, f"{count:,} wait for {name!r}, which {why}; {free}"))
+    return blocked
 
 
 def _alive(connection: Connection, kind: str, now: datetime) -> list[int]:

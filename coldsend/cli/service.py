@@ -9,7 +9,7 @@ import typer
 from coldsend import clock
 from coldsend.channels import enrolment, pace_options
 from coldsend.channels.enrolment import Form
-from coldsend.cli import login, service_grants
+from coldsend.cli import login, service_grants, service_release
 from coldsend.cli import service_options as option
 from coldsend.cli.advice import next_step
 from coldsend.cli.context import current
@@ -302,6 +302,17 @@ def thaw(name: option.Name) -> None:
 
     changed, thawed = run.database.run(work)
     run.out.done(f"service {thawed['name']!r} {'may send again' if changed else 'was not frozen'}", thawed)
+
+
+@changes(app, "coldsend service release old", "coldsend service release old --campaign spring --yes")
+def release(name: option.Name, campaign: option.Campaign = None) -> None:
+    """Free who waits for a service that will not send again, for the other services of their tasks.
+
+    Follow-ups wait for the service of the message before, greylisted messages for the one they were tried
+    with. Yours are freed, of an admin all, where the task may use another service; a thread stays one, from
+    another sender. What a worker holds just now, or comes in later, waits for it again: run it again.
+    """
+    service_release.release(current(), name, campaign)
 
 
 @changes(app, "coldsend service grant main anna")

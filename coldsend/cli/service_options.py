@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name or id of the service.")]
+Campaign = Annotated[str | None, typer.Option(metavar="CAMPAIGN", help="Only who waits in this one.")]
 Host = Annotated[str | None, typer.Option(help="smtp: name or address of the server.")]
 Port = Annotated[int | None, typer.Option(help="smtp: else 587 for starttls, 465 for implicit, 25 for none.")]
 Tls = Annotated[

@@ -33,7 +33,7 @@ def decline(
     what ended a sequence. Claims that go on have the thread they answer.
     """
     suppressed = _suppressed(connection, claims, pepper)
-    sequel = sequences.look(connection, claims)
+    sequel = sequences.look(connection, claims, {sid: facts.service for sid, facts in view.services.items()})
     kept: list[Claim] = []
     refused: list[RowOutcome] = []
     for claim in claims:

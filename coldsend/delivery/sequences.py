@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy.engine import Connection, RowMapping
+from sqlalchemy.engine import Connection
 
+from coldsend.composing.threads import thread_of
 from coldsend.delivery.attempt import Claim
 from coldsend.domain import sequence
-from coldsend.domain.message import Thread
 from coldsend.domain.sequence import Chain, Condition
+from coldsend.domain.service import Service
 from coldsend.domain.states import RowReason, StopReason
 from coldsend.domain.suppression import keys_for
 from coldsend.stores import chains, sequence_stops
@@ -34,8 +35,11 @@ class Sequel:
     unmet: Mapping[int, tuple[RowReason, str]] = field(default_factory=dict)
 
 
-def look(connection: Connection, claims: Sequence[Claim]) -> Sequel:
-    """Which claims a stop has ended, and whose conditions do not hold; gives the others their threads."""
+def look(connection: Connection, claims: Sequence[Claim], services: Mapping[int, Service]) -> Sequel:
+    """Which claims a stop has ended, and whose conditions do not hold; gives the others their threads.
+
+    services: all there are, by id.
+    """
     if not claims:
         return Sequel()
     asked = chains.conditions(connection, {claim.row.task_id for claim in claims})
@@ -49,17 +53,8 @@ def look(connection: Connection, claims: Sequence[Claim]) -> Sequel:
         if missed is not None:
             unmet[row_id] = (RowReason.CONDITION, f"its condition does not hold: {missed}")
         elif row_id in earlier:
-            claim.thread = _thread(earlier[row_id])
+            claim.thread = thread_of(earlier[row_id], services)
     return Sequel(_stopped(connection, claims, asked, known), unmet)
-
-
-def _thread(messages: Sequence[RowMapping]) -> Thread:
-    first = messages[0]
-    return Thread(
-        tuple((row["id"], row["message_id"]) for row in messages),
-        first["subject"],
-        first["selected_template_id"],
-    )
 
 
 def _stopped(

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from shlex import quote
 
 from coldsend.domain.service import Service
 from coldsend.domain.states import CampaignStatus, FreezeCode, HealthStatus, RowReason, TaskStatus
@@ -262,7 +263,9 @@ def carrier_gates(
         if not services:
             return [
                 Blocked(
-                    Gate.KEEPS_SERVICE, f"must go out through service {keeps_service}, which it may not use"
+                    Gate.KEEPS_SERVICE,
+                    f"must go out through service {keeps_service}, which it may not use; free it for others: "
+                    f"coldsend service release {keeps_service}",
                 )
             ]
     if not services:
@@ -274,7 +277,10 @@ def carrier_gates(
     if keeps_service is not None:
         name = services[0].service.name
         why = "follow-up" if follows else "greylisted"
-        blocked.insert(0, Blocked(Gate.KEEPS_SERVICE, f"keeps its service {name!r} ({why}) and waits for it"))
+        told = f"keeps its service {name!r} ({why}) and waits for it"
+        if any(gate.gate == Gate.SERVICE_FROZEN for gate in blocked):
+            told += f"; should it never send again: coldsend service release {quote(name)}"
+        blocked.insert(0, Blocked(Gate.KEEPS_SERVICE, told))
     return blocked
 
 

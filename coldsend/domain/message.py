@@ -15,12 +15,15 @@ class Thread:
     """The messages of a sequence that a follow-up answers.
 
     earlier: (row id, Message-ID as it was noted, or None), the oldest first, at least one. subject: of the
-    first, as it was sent; None: it was not noted, and is rendered once more from ``template_id``.
+    first, as it was sent; None: it was not noted, and is rendered once more from ``template_id``. domains: of
+    messages whose Message-ID was not noted, row id -> domain of the service that carried it; where it is
+    absent, that was the service of the answer.
     """
 
     earlier: tuple[tuple[int, str | None], ...]
     subject: str | None
     template_id: int | None = None
+    domains: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)

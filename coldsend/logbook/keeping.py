@@ -102,6 +102,19 @@ def unknown_decided(task: str, task_id: int, decision: str, rows: int, by: str) 
     )
 
 
+def recipients_released(task: str, task_id: int, *, service: str, count: int, by: str) -> None:
+    """A person freed recipients that waited for a service: they go out through others."""
+    event(
+        logging.INFO,
+        "recipients_released",
+        task=task,
+        task_id=task_id,
+        service=service,
+        count=count,
+        by=by,
+    )
+
+
 def unknown_settled(rows: int) -> None:
     """What came back proves that messages were sent whose outcome nobody knew."""
     event(logging.INFO, "unknown_settled", rows=rows)

@@ -1,7 +1,9 @@
 """Follow-ups before new recipients: what of a day's quota follow-ups still need.
 
 A follow-up waits for the service that carried the message before it, so each service is looked at by itself:
-the pending follow-ups that are due until its quota day ends. Counting them reads an index range as long as
+the pending follow-ups that are due until its quota day ends. Of those that were released from a service that
+does not send again, the services they may go out through keep a part each, by what is left of their day.
+Counting them reads an index range as long as
 their number, so it is done at most every ten seconds, and when a quota day begins; what is sent meanwhile is
 counted twice until then, to the disadvantage of first messages only.
 """
@@ -16,6 +18,7 @@ from datetime import datetime
 from coldsend import clock
 from coldsend.database.engine import Connection
 from coldsend.domain.gates import ServiceFacts
+from coldsend.domain.states import HealthStatus
 from coldsend.stores import waiting
 
 COUNT_EACH = 10.0  # seconds
@@ -46,12 +49,21 @@ class FollowupsDue:
         ends = {sid: facts.next_quota_day for sid, facts in services.items() if facts.next_quota_day}
         if moment - self._counted_at >= COUNT_EACH or (tasks, ends) != (self._tasks, self._ends):
             self._counted_at, self._tasks, self._ends = moment, tasks, ends
-            self._found = _count(connection, tasks, ends)
+            self._found = _count(connection, tasks, ends, services)
         return self._found
 
 
+def parts(count: int, room: Mapping[int, int]) -> dict[int, int]:
+    """What each service keeps of so many messages that any of them may carry: by its room, rounded up."""
+    whole = sum(room.values())
+    return {one: -(-count * mine // whole) for one, mine in room.items() if mine > 0}
+
+
 def _count(
-    connection: Connection, tasks: Mapping[int, Collection[int]], ends: Mapping[int, datetime]
+    connection: Connection,
+    tasks: Mapping[int, Collection[int]],
+    ends: Mapping[int, datetime],
+    services: Mapping[int, ServiceFacts],
 ) -> dict[int, int]:
     by_end: dict[datetime, list[int]] = {}
     for service_id, end in ends.items():
@@ -59,7 +71,19 @@ def _count(
     found: Counter[int] = Counter()
     for end, service_ids in by_end.items():
         due = waiting.due_by_service(connection, sorted(tasks), service_ids, end)
-        for (task_id, service_id), count in due.items():
-            if service_id in tasks[task_id]:
-                found[service_id] += count
+        for (task_id, keeps), count in due.items():
+            if keeps is None:
+                mine = parts(count, _room(services, tasks[task_id]))
+                found.update({one: mine[one] for one in service_ids if one in mine})
+            elif keeps in tasks[task_id]:
+                found[keeps] += count
     return found
+
+
+def _room(services: Mapping[int, ServiceFacts], wanted: Collection[int]) -> dict[int, int]:
+    """service id -> what is left of its day, of those that are not frozen."""
+    return {
+        one: services[one].quota_left
+        for one in wanted
+        if one in services and services[one].service.health_status == HealthStatus.ACTIVE
+    }

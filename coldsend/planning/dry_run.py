@@ -24,6 +24,7 @@ from coldsend.audience.rule_sql import RuleQuery, Span
 from coldsend.composing.compose import CannotCompose, Composer, composer
 from coldsend.composing.load import load_signer, load_template, load_variables, recipient_of
 from coldsend.composing.source import Site
+from coldsend.composing.threads import thread_of
 from coldsend.config.secrets import KeyRing
 from coldsend.domain import sequence
 from coldsend.domain.gates import ServiceFacts
@@ -149,11 +150,13 @@ class _DryRun:
     def _recipients(self, task: RowMapping) -> Iterator[_One]:
         """Those who wait in the task's list, and, where it follows none, those who are still to come in."""
         after = 0
+        services = {service_id: facts.service for service_id, facts in self._facts.items()}
         while rows := dry_run.waiting(self.connection, task["id"], after, BATCH):
             after = rows[-1]["id"]
             earlier = chains.earlier(self.connection, [row["row_id"] for row in rows])
             for row in rows:
-                thread = _thread(earlier[row["row_id"]]) if row["row_id"] in earlier else None
+                before = earlier.get(row["row_id"])
+                thread = thread_of(before, services) if before else None
                 yield _One(dict(row), row["template_id"], row["keeps"], thread)
         if task["follows_task_id"] is None and task["expanded_at"] is None:
             yield from self._by_rule(task)
@@ -301,15 +304,6 @@ def _without_hours(facts: ServiceFacts, *, anew: bool) -> ServiceFacts:
     """The day's quota counts, not the hour's: nobody waits here."""
     service = replace(facts.service, hourly_quota=None)
     return replace(facts, service=service, used=0 if anew else facts.used, followups_due=0)
-
-
-def _thread(messages: Sequence[RowMapping]) -> Thread:
-    first = messages[0]
-    return Thread(
-        tuple((row["id"], row["message_id"]) for row in messages),
-        first["subject"],
-        first["selected_template_id"],
-    )
 
 
 def _pepper(connection: Connection, keys: KeyRing) -> bytes | None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from coldsend.domain.gates import Gate
+from coldsend.pacing.followups import parts
 from coldsend.planning.forecast_stretch import Stretch
 from coldsend.planning.forecast_world import NEVER, Campaign, Carrier, Hours, Line, World
 
@@ -111,11 +112,18 @@ class Run:
         carrier.limit = carrier.limit_of(carrier.days_sent)
         carrier.gap = carrier.gap_of(carrier.limit)
         carrier.day_ends = carrier.next_day(moment)
-        carrier.reserved = sum(
-            line.due_before(carrier.day_ends) + self._ready_today(line, carrier.day_ends, moment)
-            for line in self._world.lines
-            if line.keeps == carrier.id and line.step.goes_first
-        )
+        carrier.reserved = 0
+        for line in self._world.lines:
+            if line.step.goes_first and line.keeps in (None, carrier.id):
+                due = line.due_before(carrier.day_ends) + self._ready_today(line, carrier.day_ends, moment)
+                carrier.reserved += due if line.keeps else self._part(line, due, carrier, first=first)
+
+    def _part(self, line: Line, due: int, carrier: Carrier, *, first: bool) -> int:
+        """What a service keeps of its day for follow-ups that any service of their step may carry."""
+        step = [self._world.carriers[one] for one in line.step.carriers]
+        limits = {one: one.limit_of(one.days_sent) - (one.used if first else 0) for one in step}
+        room = {one.id: max(0, limit) for one, limit in limits.items() if one.closed is None}
+        return parts(due, room).get(carrier.id, 0)
 
     def _ready_today(self, line: Line, day_ends: float, moment: float) -> int:
         return line.ready if line.ready and line.hours.opens(moment) < day_ends else 0

@@ -110,7 +110,7 @@ class Stretch:
         carrier.hour_used += count
         if line.domain:
             carrier.domain_used[line.domain] = carrier.domain_used.get(line.domain, 0) + count
-        if step.goes_first and line.keeps == carrier.id:
+        if step.goes_first and line.keeps in (None, carrier.id):
             carrier.reserved = max(0, carrier.reserved - count)
         if not step.follows:
             step.campaign.new_used += count

@@ -58,7 +58,7 @@ def find(connection: Connection, given: str | int) -> RowMapping:
     """The task named ``campaign/task`` (both names or ids) or by its id; NotFound names what is missing."""
     text = str(given).strip()
     if text.isdecimal():
-        row = connection.execute(_with_campaign.where(tasks.c.id == int(text))).mappings().first()
+        row = connection.execute(_with_campaign.where(tasks.c.id == lookup.id_of(text))).mappings().first()
         if row is None:
             raise NotFound(f"task {text} does not exist", hint="see: coldsend task list")
         return row
@@ -69,7 +69,7 @@ def find(connection: Connection, given: str | int) -> RowMapping:
         )
     campaign = campaign_rows.find(connection, campaign_name)
     name = name.strip()
-    matches = tasks.c.id == int(name) if name.isdecimal() else tasks.c.name == name
+    matches = tasks.c.id == lookup.id_of(name) if name.isdecimal() else tasks.c.name == name
     query = _with_campaign.where(tasks.c.campaign_id == campaign["id"], matches)
     row = connection.execute(query).mappings().first()
     if row is None:
@@ -164,8 +164,17 @@ def service_names(connection: Connection, task_ids: Sequence[int]) -> dict[int, 
 
 
 def allowed_services(connection: Connection, task_ids: Sequence[int]) -> dict[int, frozenset[int]]:
-    """Ids of the services each task is limited to; tasks without a limit are absent."""
-    query = sa.select(task_services).where(task_services.c.task_id.in_(task_ids))
+    """Ids of the services each task is limited to; tasks without a limit are absent.
+
+    A follow-up is limited to those of the first task of its sequence: it has none of its own.
+    """
+    own = sa.select(tasks.c.id.label("task_id"), tasks.c.id.label("step_id")).where(tasks.c.id.in_(task_ids))
+    chain = own.cte("chain", recursive=True)
+    before = sa.select(chain.c.task_id, tasks.c.follows_task_id).join(tasks, tasks.c.id == chain.c.step_id)
+    chain = chain.union_all(before.where(tasks.c.follows_task_id.is_not(None)))
+    query = sa.select(chain.c.task_id, task_services.c.sender_service_id).join(
+        task_services, task_services.c.task_id == chain.c.step_id
+    )
     found: dict[int, set[int]] = {}
     for task_id, service_id in connection.execute(query):
         found.setdefault(task_id, set()).add(service_id)
@@ -177,17 +186,18 @@ def usable_services(connection: Connection, task: RowMapping) -> list[Service]:
 
     Admins need no grant. Frozen services and such without quota are among them.
     """
-    limited = sa.select(task_services.c.sender_service_id).where(task_services.c.task_id == task["id"])
+    limit = allowed_services(connection, [task["id"]]).get(task["id"])
     granted = sa.select(user_sender_service_access.c.sender_service_id).where(
         user_sender_service_access.c.user_id == task["created_by"]
     )
     is_admin = sa.exists().where(users.c.id == task["created_by"], users.c.role == Role.ADMIN.value)
     query = (
         sa.select(sender_services)
-        .where(sa.or_(sender_services.c.id.in_(limited), ~limited.exists()))
         .where(sa.or_(sender_services.c.id.in_(granted), is_admin))
         .order_by(sender_services.c.id)
     )
+    if limit is not None:
+        query = query.where(sender_services.c.id.in_(sorted(limit)))
     return [services.as_service(row) for row in connection.execute(query).mappings()]
 
 

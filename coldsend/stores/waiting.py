@@ -87,8 +87,11 @@ def put_off(connection: Connection, wanted: Sequence[PutOff]) -> int:
 
 def due_by_service(
     connection: Connection, task_ids: Sequence[int], service_ids: Sequence[int], before: datetime
-) -> dict[tuple[int, int], int]:
-    """(task id, service id) -> pending rows of the task that wait for the service and are due before then."""
+) -> dict[tuple[int, int | None], int]:
+    """(task id, service id) -> pending rows of the task that wait for the service and are due before then.
+
+    Under None those that are free for any service.
+    """
     hinted = dialect.force_index(task_contacts, "ix_task_contacts_lease")
     counted = (
         sa.select(rows.task_id, rows.sender_service_id, sa.func.count())
@@ -97,8 +100,42 @@ def due_by_service(
             rows.status == RowStatus.PENDING.value,
             rows.bucket.in_(range(BUCKETS)),  # so that only what is due is walked
             rows.scheduled_send_at < before,
-            rows.sender_service_id.in_(service_ids),
+            sa.or_(rows.sender_service_id.in_(service_ids), rows.sender_service_id.is_(None)),
         )
         .group_by(rows.task_id, rows.sender_service_id)
     )
     return {(row[0], row[1]): row[2] for row in connection.execute(hinted(counted))}
+
+
+def kept(connection: Connection, task_ids: Sequence[int], service_id: int) -> dict[int, int]:
+    """task id -> pending rows of the task that wait for the service, due or not; tasks without are absent."""
+    counted = sa.select(rows.task_id, sa.func.count()).where(*_kept(task_ids, service_id))
+    hinted = dialect.force_index(task_contacts, "ix_task_contacts_lease")
+    return {row[0]: row[1] for row in connection.execute(hinted(counted.group_by(rows.task_id)))}
+
+
+def release(connection: Connection, task_id: int, service_id: int, limit: int) -> tuple[int, int]:
+    """Free pending rows of a task that wait for the service for any other: (how many were found, are free).
+
+    At most ``limit``. One that a worker takes at the same moment stays its own.
+    """
+    hinted = dialect.force_index(task_contacts, "ix_task_contacts_lease")
+    query = hinted(sa.select(rows.id).where(*_kept([task_id], service_id)).limit(limit))
+    found = list(connection.execute(query).scalars())
+    changed = 0
+    for ids in chunks(found):
+        update = sa.update(task_contacts).where(
+            bulk.among(rows.id, ids),
+            rows.status == RowStatus.PENDING.value,
+            rows.sender_service_id == service_id,
+        )
+        changed += connection.execute(update.values(sender_service_id=None)).rowcount
+    return len(found), changed
+
+
+def _kept(task_ids: Sequence[int], service_id: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        rows.task_id.in_(task_ids),
+        rows.status == RowStatus.PENDING.value,
+        rows.sender_service_id == service_id,
+    )

@@ -41,6 +41,15 @@ def test_a_message_id_that_was_never_noted_is_computed() -> None:
     assert read["references"].split() == [f"<{token}@sender.example>", SECOND]
 
 
+def test_one_that_another_service_carried_is_at_the_domain_of_that_service() -> None:
+    moved = Thread(((5, None), (6, None)), "Hi", None, {5: "müller.example"})
+    token = Tokens(SECRET).issue_folded
+    first, second = (token(Kind.MESSAGE_ID, row_id) for row_id in (5, 6))
+    ids = [f"<{first}@xn--mller-kva.example>", f"<{second}@sender.example>"]
+    assert parsed(answer(moved))["references"].split() == ids
+    assert answer(moved).contents.headers["References"].split() == ids
+
+
 @pytest.mark.parametrize(
     "subject", ["Grüße an Zoë", "中文" * 40, "a" * 300, "word " * 40 + "end", "=?utf-8?q?x?=", "  padded "]
 )
