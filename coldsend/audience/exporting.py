@@ -42,6 +42,8 @@ def write(out: TextIO, header: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 @contextmanager
 def replaced(path: Path) -> Iterator[TextIO]:
     """A text file that takes its place in one step when it is complete."""
+    if path.is_dir():
+        raise UsageError(f"{path} cannot be written: it is a folder")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8", newline="") as file:

@@ -43,6 +43,11 @@ class Rejects:
     """Writes rejected rows; a context manager that puts the file in place unless the import was cut off."""
 
     def __init__(self, path: Path, header: Sequence[str] = ()) -> None:
+        if path.is_dir():  # told before anything is imported, or rejected rows would be lost
+            raise UsageError(
+                f"the rejects file {path} cannot be written: it is a folder",
+                hint="name another place: --rejects FILE",
+            )
         self.path = path
         self.count = 0
         self._header = header

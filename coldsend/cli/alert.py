@@ -13,7 +13,7 @@ from coldsend.alerts.targets import LOG, all_targets, problems
 from coldsend.alerts.watch import Watch
 from coldsend.cli import advice, auditing
 from coldsend.cli.context import current
-from coldsend.cli.noun import changes, noun, reads
+from coldsend.cli.noun import LARGEST_ID, changes, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import require_admin
 from coldsend.domain.alert_targets import written_secret
@@ -117,7 +117,8 @@ def check() -> None:
 @changes(app, "coldsend alert retry 12", "coldsend alert retry --all")
 def retry(
     ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID", help="Of alerts, as `alert list` shows them.")
+        list[int] | None,
+        typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Of alerts, as `alert list` shows them."),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Of all alerts.")] = False,
 ) -> None:

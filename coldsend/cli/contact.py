@@ -34,7 +34,7 @@ from coldsend.cli.contact_options import (
     number,
 )
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import changes, noun, reads
+from coldsend.cli.noun import LARGEST_ID, changes, noun, reads
 from coldsend.domain import address
 from coldsend.domain.contact import (
     ContactData,
@@ -142,7 +142,9 @@ def list_contacts(
     tag: OneTag = None,
     search: Annotated[str | None, typer.Option(help="Part of the address or nickname.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    after: Annotated[int, typer.Option(min=0, metavar="ID", help="Only contacts with a higher id.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, max=LARGEST_ID, metavar="ID", help="Only contacts with a higher id.")
+    ] = 0,
 ) -> None:
     """List contacts by id."""
     run = current()

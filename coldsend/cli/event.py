@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from coldsend.cli.context import current
-from coldsend.cli.noun import noun, reads
+from coldsend.cli.noun import LARGEST_ID, noun, reads
 from coldsend.database.engine import Connection
 from coldsend.domain.access import Actor, require_owner
 from coldsend.domain.states import EventType
@@ -31,7 +31,10 @@ def list_events(
     event_type: Annotated[EventType | None, typer.Option("--type", help="Only of this type.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
     after: Annotated[
-        int | None, typer.Option(metavar="ID", min=0, help="The next ones after this id, not the newest.")
+        int | None,
+        typer.Option(
+            metavar="ID", min=0, max=LARGEST_ID, help="The next ones after this id, not the newest."
+        ),
     ] = None,
 ) -> None:
     """List the newest events, the newest last; operators see those of their own campaigns."""

@@ -15,7 +15,7 @@ from coldsend import clock
 from coldsend.cli import advice, auditing, classified_files
 from coldsend.cli.context import Run, current
 from coldsend.cli.mailbox import explained, visible
-from coldsend.cli.noun import changes, noun, reads
+from coldsend.cli.noun import LARGEST_ID, changes, noun, reads
 from coldsend.cli.nouns import NOUNS
 from coldsend.cli.output import shown
 from coldsend.daemon.stopping import Stopping
@@ -145,7 +145,9 @@ def list_messages(
 
 @reads(app, "coldsend inbox show 12", "coldsend inbox show 12 --raw > message.eml")
 def show(
-    message_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Id of the message: `inbox list`.")],
+    message_id: Annotated[
+        int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Id of the message: `inbox list`.")
+    ],
     raw: Annotated[
         bool, typer.Option("--raw", help="The message itself, as it was received (at most its beginning).")
     ] = False,
@@ -173,7 +175,8 @@ def show(
 @changes(app, "coldsend inbox retry 12 15", "coldsend inbox retry --all", "coldsend inbox list --not-taken")
 def retry(
     message_ids: Annotated[
-        list[int] | None, typer.Argument(metavar="ID", min=1, help="Ids of messages: `inbox list`.")
+        list[int] | None,
+        typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Ids of messages: `inbox list`."),
     ] = None,
     every: Annotated[
         bool, typer.Option("--all", help="All that could not be taken, and are kept as they came.")
@@ -218,7 +221,9 @@ def _recipient(told: dict[str, Any]) -> str:
 
 @changes(app, "coldsend inbox label 12 interested", "coldsend inbox list --category other")
 def label(
-    message_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Id of the reply: `inbox list`.")],
+    message_id: Annotated[
+        int, typer.Argument(metavar="ID", min=1, max=LARGEST_ID, help="Id of the reply: `inbox list`.")
+    ],
     category: Annotated[ReplyCategory, typer.Argument(help="What it wants.")],
 ) -> None:
     """Say what a reply wants, where the rules took it for something else.

@@ -20,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 EVERYWHERE = "Everywhere: --json, --as USER, --config FILE, --yes."
 
+LARGEST_ID = 2**63 - 1  # that a database can have
+
 # A paragraph that begins with it keeps its lines in the help.
 AS_IT_STANDS = "\b"
 

@@ -176,6 +176,8 @@ def _files(run: Run, html: str | None, csv: str | None) -> _Files:
             "only one of --json, --html - and --csv - can be on standard output",
             hint="give the others a file: --html report.html",
         )
+    if html is not None and csv is not None and Path(html).resolve() == Path(csv).resolve():
+        raise UsageError("--html and --csv name the same file", hint="give each its own")
     return _Files(html, csv)
 
 

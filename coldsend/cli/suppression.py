@@ -14,7 +14,7 @@ from coldsend.audience import suppressing, suppression_import
 from coldsend.audience.csv_source import STDIN
 from coldsend.audience.exporting import replaced
 from coldsend.cli.context import Run, current
-from coldsend.cli.noun import changes, noun, reads
+from coldsend.cli.noun import LARGEST_ID, changes, noun, reads
 from coldsend.domain.states import SuppressionReason
 from coldsend.domain.suppression import NO_LIST, checked_list_name
 from coldsend.errors import PartlyDone, UsageError
@@ -135,7 +135,9 @@ def _remove_list(run: Run, name: str) -> None:
 def list_suppressions(
     search: Annotated[str | None, typer.Option(help="Part of the address or domain.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    after: Annotated[int, typer.Option(min=0, metavar="ID", help="Only those with a higher id.")] = 0,
+    after: Annotated[
+        int, typer.Option(min=0, max=LARGEST_ID, metavar="ID", help="Only those with a higher id.")
+    ] = 0,
     list_name: List = NO_LIST,
 ) -> None:
     """List suppressions by id."""

@@ -19,6 +19,7 @@ from coldsend.errors import PartlyDone, Refused, UsageError
 from coldsend.planning import unknown as use
 from coldsend.planning.unknown import Decided, Decision, Wanted
 from coldsend.stores import services, signing_keys, tasks
+from coldsend.stores.lookup import id_of
 
 app = noun("Recipients whose outcome is unknown: list them, and decide what becomes of each.")
 
@@ -207,7 +208,7 @@ def _wanted(targets: list[str], every: bool, service: str | None) -> Wanted:
     if not targets:
         raise UsageError("no recipient is named", hint="name CAMPAIGN/TASK EMAIL.., or ids, or --all")
     if all(word.isdecimal() for word in targets):
-        return Wanted(row_ids=[int(word) for word in targets])
+        return Wanted(row_ids=[id_of(word) for word in targets])
     if len(targets) == 1:
         if "@" in targets[0]:
             raise UsageError(f"which task of {targets[0]}?", hint="name it first: CAMPAIGN/TASK EMAIL..")

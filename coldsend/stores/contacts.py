@@ -51,7 +51,7 @@ def find(connection: Connection, given: str, *, lock: bool = False) -> dict[str,
     """
     text = given.strip()
     if text.isdecimal():
-        wanted = contacts.c.id == int(text)
+        wanted = contacts.c.id == lookup.id_of(text)
         noun = f"contact {text}"
     else:
         wanted = contacts.c.email_key == address.parse(text).key

@@ -36,6 +36,11 @@ def by_name_or_id(
     raise NotFound(f"{noun} {text!r} does not exist", hint=hint)
 
 
+def id_of(digits: str) -> int:
+    """The id that is typed; of more digits than any has 0, which no row has."""
+    return int(digits) if len(digits) <= ID_DIGITS else 0
+
+
 def checked_name(name: str, noun: str) -> str:
     """A new thing's name, stripped; InvalidInput where it could be taken for a path, an id or a header."""
     name = name.strip()

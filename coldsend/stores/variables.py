@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 
 from coldsend.database.tables import email_variables, users
 from coldsend.errors import NotFound, Refused
-from coldsend.stores.lookup import inserted_id
+from coldsend.stores.lookup import id_of, inserted_id
 
 _variables = email_variables.c
 
@@ -32,7 +32,7 @@ def add(connection: Connection, values: Mapping[str, Any], now: datetime) -> int
 def find(connection: Connection, given: str) -> RowMapping:
     """The variable with this key or id; NotFound names the nearest key."""
     text = given.strip()
-    matches = _variables.id == int(text) if text.isdecimal() else _variables.variable_key == text
+    matches = _variables.id == id_of(text) if text.isdecimal() else _variables.variable_key == text
     row = connection.execute(sa.select(email_variables).where(matches)).mappings().first()
     if row is None:
         keys = list(connection.execute(sa.select(_variables.variable_key)).scalars())

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from coldsend import clock
 from coldsend.audience import importing, merging
 from coldsend.audience.importing import Request, Result, import_contacts
+from coldsend.audience.rejects import Rejects
 from coldsend.database import migrate
 from coldsend.database.engine import Database
 from coldsend.database.tables import contact_tags, contacts
-from coldsend.errors import ColdsendError, InvalidInput
+from coldsend.errors import ColdsendError, InvalidInput, UsageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -187,6 +188,11 @@ def test_the_rejects_file_does_not_repeat_rows_that_are_hostile_by_their_size(
     text = Path(str(result.rejects_file)).read_text()
     assert "u19@x.com" in text
     assert len(text) < 20 * 1000
+
+
+def test_rejects_that_cannot_be_kept_are_told_before_anything_is_imported(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is a folder"):
+        Rejects(tmp_path)
 
 
 def test_the_rejects_file_can_be_corrected_and_imported(database: Database, tmp_path: Path) -> None:

@@ -247,6 +247,23 @@ def test_no_command_line_ends_in_a_traceback(line: list[str]) -> None:
     assert "Traceback" not in said
 
 
+def test_a_number_larger_than_any_id_names_nothing(sqlite_project: Project) -> None:
+    sqlite_project.run("campaign", "create", "spring")
+    for line, code in {
+        "why {} ann@acme.com": 3,
+        "why spring/{} ann@acme.com": 3,
+        "contact show {}": 3,
+        "variable remove {} --yes": 3,
+        "unknown resend {} --yes": 3,
+        "contact list --after {}": 2,
+        "suppression list --after {}": 2,
+        "event list --after {}": 2,
+        "inbox show {}": 2,
+        "alert retry {}": 2,
+    }.items():
+        assert sqlite_project.run(*line.format(10**19).split(), check=False).code == code, line
+
+
 # Errors become exit codes
 
 

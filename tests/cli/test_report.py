@@ -122,7 +122,14 @@ def test_a_report_is_written_to_files(project: Project, world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [("--json", "--csv", "-"), ("--html", "-", "--csv", "-"), ("--html", "no/such/folder.html")]
+    "options",
+    [
+        ("--json", "--csv", "-"),
+        ("--html", "-", "--csv", "-"),
+        ("--html", "no/such/folder.html"),
+        ("--html", "."),
+        ("--html", "same", "--csv", "./same"),
+    ],
 )
 def test_output_that_cannot_be_had_is_refused(sqlite_project: Project, options: tuple[str, ...]) -> None:
     World(sqlite_project.database).campaign("spring")
