@@ -13,9 +13,13 @@ from email.message import EmailMessage
 from functools import cached_property
 from html import unescape
 from pathlib import Path
+from shlex import quote
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from coldsend.errors import NotFound
+
+_LONGEST = 200  # bytes of an address in a file's name; file systems take 255 in all
 
 _NUMBERED = re.compile(r"(\d+)[ -].*\.eml")
 _OPEN = re.compile(r"https?://[^\s\"'<>()]+/o/[^\s\"'<>()]+")
@@ -53,23 +57,36 @@ class Caught:
         return message_from_bytes(self.file.read_bytes(), policy=policy.default)
 
     def header(self, name: str) -> str:
-        """Decoded and on one line; "" where it is missing."""
-        return " ".join(str(self.message[name] or "").split())
+        """Decoded and on one line; "" where it is missing or beyond reading."""
+        return " ".join(str(self._header(name) or "").split())
+
+    def _header(self, name: str) -> Any:
+        try:
+            return self.message[name]
+        except Exception:  # the library's parser stumbles in many ways over what is no address
+            return None
 
     @property
     def recipient(self) -> str:
-        addresses = self.message["To"].addresses if self.message["To"] else ()
-        return str(addresses[0].addr_spec) if addresses else ""
+        """The first address of To; "" where there is none."""
+        to = self._header("To")
+        return str(to.addresses[0].addr_spec) if to and to.addresses else ""
 
     def part(self, kind: str) -> str:
         """The text of its part of this kind (``plain``, ``html``); "" where it has none."""
         found = self.message.get_body((kind,))
-        return str(found.get_content()).replace("\r\n", "\n") if found is not None else ""
+        if found is None:
+            return ""
+        try:
+            text = str(found.get_content())
+        except LookupError:  # of a character set that nobody knows
+            text = bytes(found.get_payload(decode=True)).decode(errors="replace")
+        return text.replace("\r\n", "\n")
 
     @cached_property
     def links(self) -> Links:
         html = unescape(self.part("html"))
-        opened, unsubscribe = _OPEN.search(html), _UNSUBSCRIBE.search(str(self.message["List-Unsubscribe"]))
+        opened, unsubscribe = _OPEN.search(html), _UNSUBSCRIBE.search(self.header("List-Unsubscribe"))
         return Links(
             opened[0] if opened else "",
             {address: _target(address) for address in _CLICK.findall(html)},
@@ -86,14 +103,15 @@ def caught_in(folder: Path) -> list[Caught]:
 def one_of(folder: Path, wanted: str) -> Caught:
     """The message with this number, or the last one to this address. NotFound with a way out."""
     messages = caught_in(folder)
-    if wanted.isdigit():
+    if wanted.isdecimal():
         fitting = [one for one in messages if one.number == int(wanted)]
     else:
         fitting = [one for one in messages if one.recipient.lower() == wanted.lower()]
     if not fitting:
-        which = f"number {wanted}" if wanted.isdigit() else f"to {wanted}"
+        which = f"number {wanted}" if wanted.isdecimal() else f"to {wanted}"
         raise NotFound(
-            f"there is no message {which} in {folder}", hint="what there is: coldsend catcher list"
+            f"there is no message {which} in {folder}",
+            hint=f"what there is: coldsend catcher list --folder {quote(str(folder))}",
         )
     return fitting[-1]
 
@@ -101,7 +119,8 @@ def one_of(folder: Path, wanted: str) -> Caught:
 def file_name(number: int, recipient: str) -> str:
     """Whatever stands in an address, it names a file of this folder."""
     safe = "".join(letter if letter.isalnum() or letter in "@.-" else "_" for letter in recipient)
-    return f"{number:03} {safe}.eml"
+    short = safe.encode()[:_LONGEST].decode(errors="ignore")
+    return f"{number:03} {short}.eml"
 
 
 def _target(address: str) -> str:

@@ -31,8 +31,9 @@ HOST = "127.0.0.1"
 class Mailbox:
     """``with Mailbox(folder, port) as mailbox`` listens on loopback; port 0: any that is free.
 
-    passwords: account -> password; with some, nobody is let in without. refuse_after: account -> messages
-    after which it is let in no more. tell: called with each message once its file is written.
+    passwords: account -> password; with some, nobody is let in without; with none, everybody is, whatever
+    they log in with. refuse_after: account -> messages after which it is let in no more. tell: called with
+    each message once its file is written.
     """
 
     def __init__(
@@ -91,8 +92,10 @@ class Mailbox:
     def _authenticate(
         self, _server: SMTP, _session: Session, _envelope: Envelope, _mechanism: str, data: Any
     ) -> AuthResult:
-        account = data.login.decode() if isinstance(data, LoginPassword) else ""
-        good = isinstance(data, LoginPassword) and self._passwords.get(account) == data.password.decode()
+        if not isinstance(data, LoginPassword):
+            return AuthResult(success=False, handled=False)
+        account, password = (text.decode(errors="replace") for text in (data.login, data.password))
+        good = not self._passwords or self._passwords.get(account) == password
         return AuthResult(success=good and not self.refuses(account), handled=False, auth_data=account)
 
     async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name

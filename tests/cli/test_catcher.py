@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from coldsend.demo.caught import Caught, caught_in
+from coldsend.demo.caught import Caught, caught_in, one_of
 from coldsend.demo.mailbox import HOST, Mailbox
-from coldsend.errors import Unreachable
+from coldsend.errors import NotFound, Unreachable
 from tests.conftest import Project
 
 CLICK = "http://127.0.0.1:8025/c/AAAA?u=https%3A%2F%2Fshop.example%2F%3Fa%3D1%26b%3D2"
@@ -97,3 +97,29 @@ def test_a_port_that_somebody_has_is_told_at_once(tmp_path: Path) -> None:
         taken.listen()
         with pytest.raises(Unreachable, match="already in use"), Mailbox(tmp_path, taken.getsockname()[1]):
             pass
+
+
+def test_whoever_logs_in_is_let_in_and_the_longest_address_has_a_file(tmp_path: Path) -> None:
+    to = f"{'a' * 64}@{'b' * 60}.{'c' * 60}.{'d' * 50}.example"
+    with Mailbox(tmp_path) as mailbox, smtplib.SMTP(HOST, mailbox.port) as client:
+        client.login("anna", "whatever her real server knows")
+        client.sendmail("ann@sender.example", [to], f"To: {to}\r\n\r\nHello")
+    assert [one.recipient for one in caught_in(tmp_path)] == [to]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'To: "\r\nSubject: \xff\r\n\r\nHello',
+        b"To: =?utf-8?b?w?= <\r\n\r\nHello",
+        b"Content-Type: text/plain; charset=nosuch\r\n\r\nHello \xff",
+    ],
+)
+def test_a_message_that_is_hard_to_read_hides_no_other(tmp_path: Path, message: bytes) -> None:
+    file = tmp_path / "001 x.eml"
+    file.write_bytes(message)
+    [one] = caught_in(tmp_path)
+    assert (one.recipient, one.links.open) == ("", "")
+    assert one.part("plain").startswith("Hello")
+    with pytest.raises(NotFound):
+        one_of(tmp_path, "²")
