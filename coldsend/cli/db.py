@@ -18,8 +18,9 @@ from coldsend.database import checks, migrate, revision
 from coldsend.database.copying import Advance
 from coldsend.database.engine import Database
 from coldsend.domain.access import require_admin
-from coldsend.errors import ColdsendError, Unreachable, UsageError
+from coldsend.errors import ColdsendError, NotFound, Unreachable, UsageError
 from coldsend.installation import backup as use
+from coldsend.stores import users
 
 app = noun("The database and its schema.")
 
@@ -32,6 +33,7 @@ def upgrade() -> None:
     before = revision.status(database)
     _known_actor(run, before)
     migrate.upgrade(database)
+    _note_actor(run)
     after = revision.status(database)
     document = {"from": before.revision, "to": after.revision, "applied": list(before.pending)}
     where = database.display_url()
@@ -126,13 +128,17 @@ def restore(
     """
     run, now = current(), clock.now()
     target = run.database_unchecked
-    _known_actor(run, revision.status(target))
     with use.opened(file) as source, _counted(run, "restore", source, times=3) as advance:
+        if run.acting_as is not None:
+            # Users there are in the backup only; a wrong name is told before anything is done.
+            with source.read() as connection:
+                users.acting(connection, run.acting_as)
         try:
             keys = run.keys
         except ColdsendError:
             keys = None  # the rows are worth having without it; what cannot be opened is told below
         made = use.restore(file, target, keys, now, advance)
+    _note_actor(run)
     document = {
         **_moved(made),
         "paused": list(made.changed.paused),
@@ -217,3 +223,12 @@ def _known_actor(run: Run, at: revision.SchemaStatus) -> None:
     """A wrong --as fails here too, as soon as there are users to know."""
     if at.is_current and run.acting_as is not None:
         _ = run.actor
+
+
+def _note_actor(run: Run) -> None:
+    """Who it was stands in the audit log: users can be known now, if not when it began."""
+    try:
+        _ = run.actor
+    except NotFound:
+        if run.acting_as is not None:
+            run.out.warn(f"there is no user {run.acting_as!r}: the audit log has the name as it was given")

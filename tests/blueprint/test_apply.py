@@ -326,6 +326,22 @@ class TestAccess:
         (mistake,) = mistakes(olga, "[services.main]\ndaily_quota = 501\n")
         assert "only admins may change sender services" in mistake.message
 
+    @pytest.mark.parametrize(
+        "given",
+        ['password_env = "RIGHT"', 'password_env = "WRONG"', 'username = "anna"', 'username = "bert"'],
+    )
+    def test_an_operator_learns_nothing_of_a_login_by_guessing_it(
+        self, sqlite_world: World, given: str
+    ) -> None:
+        stored = replace(sqlite_world, environ={"ANNA": "first", "RIGHT": "first", "WRONG": "other"})
+        apply(stored, TestLogins.SERVICE)
+        olga = operator(stored)
+        with olga.database.begin() as connection:
+            access.grant(connection, olga.actor.id, services.find(connection, "main")["id"], NOW)
+        (mistake,) = mistakes(olga, f"[services.main]\n{given}\n")
+        assert mistake.message == "only admins may give a service its login: 'olga' is an operator"
+        assert changed(olga, '[services.main]\nlogin = true\npassword_env = "UNSET"\n') == []
+
 
 class TestAllOrNothing:
     def test_a_failure_at_the_end_leaves_nothing(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:

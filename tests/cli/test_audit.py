@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from coldsend import clock
 from coldsend.cli import main as cli
 from coldsend.config.settings import RetentionSettings
+from coldsend.database.engine import Database
 from coldsend.database.tables import audit_log
 from coldsend.stores import audit
 from tests.audience.people import dump
@@ -172,6 +173,32 @@ def test_init_is_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         [(command, arguments)] = connection.execute(sa.text("SELECT command, arguments FROM audit_log")).all()
     engine.dispose()
     assert (command, arguments) == ("init", '["--user","anna"]')
+
+
+def test_upgrading_and_restoring_name_who_did_it(project: Project, empty_sqlite_url: str) -> None:
+    project.run("user", "add", "anna", "--role", "admin")
+    project.run("db", "upgrade")
+    project.run("db", "upgrade", "--as", "anna")
+    project.run("db", "backup", "all.db")
+    assert [row["username"] for row in rows(project)[-3:]] == ["admin", "anna", "admin"]
+    project.config.write_text(project.config.read_text().replace(project.url, empty_sqlite_url))
+    assert project.run("db", "restore", "all.db", "--as", "nobody", check=False).code == 3
+    assert not Path(empty_sqlite_url.removeprefix("sqlite:///")).exists(), "nothing was restored"
+    project.run("db", "restore", "all.db", "--as", "anna")
+    restored = project.json("audit", "list", "--command", "db restore")
+    assert [row["username"] for row in restored] == ["anna"]
+
+
+def test_who_cannot_be_looked_up_before_an_upgrade_is_named_as_given(
+    sqlite_project: Project, empty_sqlite_url: str
+) -> None:
+    config = sqlite_project.config
+    config.write_text(config.read_text().replace(sqlite_project.url, empty_sqlite_url))
+    upgraded = sqlite_project.run("db", "upgrade", "--as", "mallory")
+    assert "there is no user 'mallory': the audit log has the name as it was given" in upgraded.err
+    with Database(empty_sqlite_url).read() as connection:
+        found = connection.execute(sa.select(audit_log.c.user_id, audit_log.c.username)).all()
+    assert [tuple(row) for row in found] == [(None, "mallory")]
 
 
 def test_no_password_is_in_it(sqlite_project: Project) -> None:
