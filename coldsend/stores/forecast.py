@@ -21,14 +21,15 @@ from coldsend.database.tables import contacts, suppressions, task_contacts
 from coldsend.domain import sequence
 from coldsend.domain.gates import Gate
 from coldsend.domain.sequence import What
-from coldsend.domain.states import ROW_SENT, RowStatus
+from coldsend.domain.states import ROW_SENT, RowStatus, StopReason
 from coldsend.domain.window import SHARE_MODULUS, SHARE_STEP
 from coldsend.stores import sequence_stops
-from coldsend.stores.suppressions import suppressed_condition
+from coldsend.stores.suppressions import domain_suppressed, suppressed_condition
 
 rows = task_contacts.c
 _MOST_OF = 5  # with less than a fifth of a list waiting, only those are looked at
 _NOTHING: ColumnElement[Any] = sa.null()
+_LEVELS = 3  # domains above a recipient's own that are looked at
 
 Condition = ColumnElement[bool]
 
@@ -215,21 +216,41 @@ def _minute(moment: ColumnElement[Any], by: Grouping) -> ColumnElement[str]:
 
 
 def _gone(connection: Connection, task: RowMapping, unmet: Condition | None = None) -> ColumnElement[Any]:
-    """What will end a recipient instead of a message, as delivery would find it."""
+    """What will end a recipient instead of a message, as delivery would find it. Who was erased is not known
+    here: of them only a hash is kept."""
     campaign_id = task["campaign_id"]
     found: list[tuple[Any, Any]] = [(contacts.c.deleted_at.is_not(None), Gate.CONTACT_REMOVED.value)]
     if connection.execute(sa.select(suppressions.c.id).limit(1)).first():
         found.append((suppressed_condition(campaign_id), Gate.SUPPRESSED.value))
-    for_replies = sequence.wants_reply(sequence.read_conditions(task["follows_condition"] or ()))
-    if not for_replies and sequence_stops.in_force(connection, [campaign_id]):
-        stops = [
-            sequence_stops.reason_of(campaign_id, "a:", contacts.c.email_key),
-            sequence_stops.reason_of(campaign_id, "d:", contacts.c.email_domain),
+        found += [
+            (sa.and_(there, domain_suppressed(domain, campaign_id)), Gate.SUPPRESSED.value)
+            for there, domain in _domains_above()
         ]
-        found.append((sa.or_(*(stop.is_not(None) for stop in stops)), Gate.STOPPED.value))
+    if sequence_stops.in_force(connection, [campaign_id]):
+        # Who replied gets what is for those who did; of the others the condition does not hold.
+        for_replies = sequence.wants_reply(sequence.read_conditions(task["follows_condition"] or ()))
+        passes = StopReason.REPLIED.value if for_replies else ""
+        stops = [("a:", contacts.c.email_key), ("d:", contacts.c.email_domain)]
+        is_stopped = [sequence_stops.reason_of(campaign_id, *key) != passes for key in stops]
+        is_stopped += [
+            sa.and_(there, sequence_stops.reason_of(campaign_id, "d:", domain) != passes)
+            for there, domain in _domains_above()
+        ]
+        found.append((sa.or_(*is_stopped), Gate.STOPPED.value))
     if unmet is not None:
         found.append((unmet, Gate.CONDITION.value))
     return sa.case(*found, else_="")
+
+
+def _domains_above() -> list[tuple[Condition, ColumnElement[str]]]:
+    """The domains above a contact's own, the nearest first, each with whether there is one: its stops and
+    suppressions hold for those below it."""
+    domain, found = contacts.c.email_domain, []
+    above: ColumnElement[str] = domain
+    for level in range(1, _LEVELS + 1):
+        above = sa.func.substr(above, sa.func.instr(above, ".") + 1, type_=sa.String())
+        found.append((domain.like("%.%" + level * ".%"), above))
+    return found
 
 
 def _counted(keys: Sequence[ColumnElement[Any]]) -> Select[Any]:

@@ -198,9 +198,16 @@ def suppressed_condition(campaign_id: int | ColumnElement[int]) -> ColumnElement
     Two look-ups of the unique key per contact. Parent domains and hashes are not looked at here, only at
     the intent (:func:`matching`), which decides.
     """
-    return _has_key(sa.literal("a:") + contacts.c.email_key, campaign_id) | _has_key(
-        sa.literal("d:") + contacts.c.email_domain, campaign_id
+    return _has_key(sa.literal("a:") + contacts.c.email_key, campaign_id) | domain_suppressed(
+        contacts.c.email_domain, campaign_id
     )
+
+
+def domain_suppressed(
+    domain: ColumnElement[str], campaign_id: int | ColumnElement[int]
+) -> ColumnElement[bool]:
+    """For a statement over ``contacts``: this very domain is suppressed."""
+    return _has_key(sa.literal("d:") + domain, campaign_id)
 
 
 def _has_key(key: ColumnElement[str], campaign_id: int | ColumnElement[int]) -> ColumnElement[bool]:

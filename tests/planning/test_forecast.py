@@ -10,9 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend.database.engine import Database
-from coldsend.database.tables import contacts, task_services
+from coldsend.database.tables import contacts, task_contacts, task_services
+from coldsend.domain import suppression
+from coldsend.domain.states import StopReason, SuppressionReason
 from coldsend.planning import forecast, forecast_demand
-from coldsend.stores import campaigns
+from coldsend.stores import campaigns, sequence_stops, suppressions
+from coldsend.stores.sequence_stops import Stop
 from tests.planning.engine import Engine
 from tests.planning.world import World
 
@@ -215,6 +218,41 @@ def test_what_a_frozen_service_should_carry_is_not_sent(world: Foreseen) -> None
     plan = world.plan(only)
     assert plan["days"] == []
     assert [(one["reason"], one["count"]) for one in plan["not_sent"]] == [("service_frozen", 6)]
+
+
+def test_a_domain_that_gets_nothing_keeps_those_below_it_out_too(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Foreseen(database, monkeypatch)
+    world.service()
+    campaign = world.active()
+    for number, domain in enumerate(("gone.example", "quiet.example", "open.example"), start=1):
+        world.people(number, domain)
+        world.people(number, f"a.b.{domain}")
+    world.step(campaign, "intro")
+    suppressed = suppression.read("gone.example", SuppressionReason.MANUAL)
+    stop = Stop(campaign, "d:quiet.example", "quiet.example", StopReason.REPLIED)
+    with database.begin() as connection:
+        suppressions.add(connection, [suppressed], MONDAY)
+        sequence_stops.add(connection, [stop], MONDAY)
+    plan = world.assert_agrees(campaign)
+    assert [(one["reason"], one["count"]) for one in plan["not_sent"]] == [("stopped", 4), ("suppressed", 2)]
+
+
+def test_who_replied_and_was_stopped_by_hand_gets_nothing_that_is_for_replies(world: Foreseen) -> None:
+    service = world.service()
+    campaign = world.active()
+    begun = {"actual_start_time": MONDAY, "template_ids": world.template_set("Hello")[1]}
+    first = world.task(campaign, "first", "sending", expanded_at=MONDAY, expanded_count=2, **begun)
+    sent = {"sent_at": MONDAY, "replied_at": MONDAY, "sender_service_id": service, "message_id": "<a@b>"}
+    [one, _other] = world.rows(first, "replied", 2, **sent)
+    follows = {"follows_task_id": first, "follows_days": 2, "follows_condition": ["replied"]}
+    world.task(campaign, "thanks", "sending", **follows, **begun)
+    email = world.row(contacts, world.row(task_contacts, one)["contact_id"])["email_key"]
+    stop = Stop(campaign, f"a:{email}", email, StopReason.MANUAL)
+    world.database.run(lambda connection: sequence_stops.add(connection, [stop], MONDAY))
+    plan = world.assert_agrees(campaign)
+    assert [(one["reason"], one["count"]) for one in plan["not_sent"]] == [("stopped", 1)]
 
 
 def test_another_campaign_takes_its_part_of_the_same_service(world: Foreseen) -> None:
