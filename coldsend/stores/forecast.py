@@ -245,7 +245,8 @@ def _gone(connection: Connection, task: RowMapping, unmet: Condition | None = No
 def _domains_above() -> list[tuple[Condition, ColumnElement[str]]]:
     """The domains above a contact's own, the nearest first, each with whether there is one: its stops and
     suppressions hold for those below it."""
-    domain, found = contacts.c.email_domain, []
+    domain = contacts.c.email_domain
+    found: list[tuple[Condition, ColumnElement[str]]] = []
     above: ColumnElement[str] = domain
     for level in range(1, _LEVELS + 1):
         above = sa.func.substr(above, sa.func.instr(above, ".") + 1, type_=sa.String())
