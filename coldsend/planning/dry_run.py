@@ -29,7 +29,6 @@ from coldsend.config.secrets import KeyRing
 from coldsend.domain import sequence
 from coldsend.domain.gates import ServiceFacts
 from coldsend.domain.message import Message, Thread
-from coldsend.domain.sequence import Chain
 from coldsend.domain.service import Service
 from coldsend.domain.states import TASK_ENDED, HealthStatus
 from coldsend.domain.suppression import keys_for
@@ -260,7 +259,8 @@ class _DryRun:
             contact_id = one.contact["id"]
             because = next((suppressed[key] for key in keys[contact_id] if key in suppressed), None)
             stops = [stopped[key] for key in keys[contact_id] if key in stopped]
-            stop = sequence.stop_that_ends(stops, self._asked.get(task["id"], ()), Chain())
+            # What is for those who replied goes to them: conditions are not waited for here.
+            stop = sequence.stop_that_ends_early(stops, self._asked.get(task["id"], ()))
             if one.contact["deleted_at"] is not None:
                 found[contact_id] = ("contact_removed", "the contact was removed")
             elif because is not None:

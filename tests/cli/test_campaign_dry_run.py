@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from coldsend import clock
 from coldsend.database import copying
 from coldsend.database.engine import Database
-from coldsend.database.tables import sender_services, task_contacts, tasks, templates
-from coldsend.domain.states import HealthStatus
+from coldsend.database.tables import contacts, sender_services, task_contacts, tasks, templates
+from coldsend.domain.states import HealthStatus, StopReason
 from coldsend.planning.expand import expand_task
-from coldsend.stores import dkim_keys
+from coldsend.stores import dkim_keys, sequence_stops
+from coldsend.stores.sequence_stops import Stop
 from tests.composing.verifiers import by_dkimpy
 from tests.conftest import Project
 
@@ -188,6 +189,25 @@ def test_who_is_suppressed_stopped_or_gone_is_named(spring: Project) -> None:
         "bob@two.org": "missing_variable",
         "=cmd@three.org": "stopped",
     }
+
+
+def test_who_replied_gets_what_is_for_those_who_replied(spring: Project) -> None:
+    for name, asks in (("thanks", "replied"), ("nudge", "no click")):
+        options = ("--after", "intro", "--days", "1", "--if", asks, "--template-set", "later")
+        spring.run("task", "create", "spring", name, *options)
+    with spring.database.begin() as connection:
+        sequence_stops.add(
+            connection, [Stop(1, "a:ann@one.org", "ann@one.org", StopReason.REPLIED)], clock.now()
+        )
+        ann = connection.execute(sa.select(contacts.c.id).where(contacts.c.nickname == "Ann")).scalar()
+        again = connection.execute(sa.select(templates.c.id).where(templates.c.name == "again")).scalar()
+        for task in connection.execute(sa.select(tasks.c.id).where(tasks.c.name.in_(["thanks", "nudge"]))):
+            row = {"task_id": task.id, "contact_id": ann, "selected_template_id": again}
+            connection.execute(sa.insert(task_contacts).values(row))
+    told = spring.json("campaign", "dry-run", "spring", "--out", "dry")
+    counts = {task["task"]: task for task in told["tasks"]}
+    assert counts["nudge"]["by_reason"] == {"replied": 1}
+    assert counts["thanks"]["by_reason"] == {}
 
 
 def test_the_service_with_the_largest_share_of_its_quota_left_is_chosen(spring: Project) -> None:
