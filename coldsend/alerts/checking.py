@@ -1,4 +1,8 @@
-"""Whether the targets of alerts can be used: what `coldsend doctor` says of them. Sends nothing."""
+"""Whether the targets of alerts can be used: what `coldsend doctor` says of them. Sends nothing.
+
+As with the hosts that mail is handed to: who answers and will not do is an error, who does not answer a
+warning, for that may be over in a minute and may be so from this host only.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +58,11 @@ async def _mail_server(settings: Settings) -> Sequence[Finding]:
         context = trusting(smtp.ca_file, "smtp") if given["tls"] != "none" else None
         connection = await open_connection(route, Secrets(credentials), smtp, context, deadline, None)
     except HandshakeFailed as failure:
-        why = f"alerts cannot be mailed: {failure.answer}"
-        return [Finding("error", subject, why, "see [alerts] smtp_host, smtp_port, smtp_tls, smtp_username")]
+        hint = "see [alerts] smtp_host, smtp_port, smtp_tls, smtp_username"
+        if failure.answer.lost or failure.answer.code // 100 == 4:
+            why = f"was not checked: it cannot be reached from here ({failure.answer.text})"
+            return [Finding("warning", subject, why, hint)]
+        return [Finding("error", subject, f"alerts cannot be mailed: {failure.answer}", hint)]
     except ColdsendError as error:
         return [Finding("error", subject, error.message, error.hint)]
     await connection.goodbye()
@@ -80,9 +87,11 @@ async def _receiver(name: str, url: str) -> Sequence[Finding]:
                 host, parts.port or (443 if encrypted else 80), ssl=context
             )
     except (OSError, TimeoutError) as error:
-        reason = str(error) or "no answer in time"
         hint = f"try it with: coldsend alert test {subject}"
-        return [*found, Finding("warning", subject, f"{host} cannot be reached from here: {reason}", hint)]
+        if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+            return [*found, Finding("error", subject, f"TLS with {host} failed: {error.strerror}", hint)]
+        why = f"was not checked: {host} cannot be reached from here ({str(error) or 'no answer in time'})"
+        return [*found, Finding("warning", subject, why, hint)]
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()

@@ -1,6 +1,7 @@
 """Whether the hosts that mail is handed to can be reached and prove who they are; asked without logging in.
 
-Says the time in its greeting who does: another clock to hold this host's against.
+Who answers and will not do is an error; who does not answer is told of as not checked, for that may be over
+in a minute. Says the time in its greeting who does: another clock to hold this host's against.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from coldsend.installation.hosts import told_time
 
 SECONDS = 5.0  # for each packet; the whole has its own limit
 EXPIRES_SOON = timedelta(days=14)
+_CHECK = "check --port and --tls of the services that use it"
 
 
 def questions(
@@ -56,7 +58,9 @@ def examine(host: str, port: int, tls: str, settings: SmtpSettings) -> Iterator[
             server = smtplib.SMTP(timeout=SECONDS, local_hostname=own_name)
         with server:
             server._host = host  # type: ignore[attr-defined] # what its certificate must be for
-            _code, greeting = server.connect(host, port)
+            code, greeting = server.connect(host, port)
+            if code != 220:
+                raise smtplib.SMTPConnectError(code, greeting)
             if tls == "starttls":
                 server.starttls(context=context)
             certificate = server.sock.getpeercert() if isinstance(server.sock, ssl.SSLSocket) else None
@@ -70,21 +74,29 @@ def examine(host: str, port: int, tls: str, settings: SmtpSettings) -> Iterator[
             "check --host; a private authority is named in [smtp] ca_file",
         )
     except smtplib.SMTPNotSupportedError:
-        yield Finding(
-            "error",
-            subject,
-            "offers no STARTTLS: nothing is sent there",
-            "check --port and --tls of the services that use it",
-        )
+        yield Finding("error", subject, "offers no STARTTLS: nothing is sent there", _CHECK)
     except (OSError, smtplib.SMTPException) as error:
-        yield Finding(
-            "warning",
-            subject,
-            f"was not checked: it cannot be reached from here ({getattr(error, 'strerror', None) or error})",
-            "check --host and --port, and whether a firewall closes that port",
-        )
+        yield _trouble(subject, error)
     except ColdsendError as error:
         yield Finding("error", "[smtp] ca_file", error.message, error.hint)
+
+
+def _trouble(subject: str, error: OSError | smtplib.SMTPException) -> Finding:
+    """An error where the server answered and will not do, a warning where nobody did."""
+    if isinstance(error, smtplib.SMTPResponseException) and error.smtp_code // 100 == 5:
+        said = f"{error.smtp_code} {_text(error.smtp_error)}"
+        return Finding("error", subject, f"refuses this host, so nothing is sent: {said}", _CHECK)
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
+        return Finding("error", subject, f"TLS failed, so nothing is sent: {error.strerror}", _CHECK)
+    why = getattr(error, "strerror", None) or error
+    hint = "check --host and --port, and whether a firewall closes that port"
+    return Finding("warning", subject, f"was not checked: it cannot be reached from here ({why})", hint)
+
+
+def _text(said: bytes | str) -> str:
+    """What a server said, on one line that can be shown."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return "".join(sign if sign.isprintable() else " " for sign in text)[:200]
 
 
 def _expiry(subject: str, certificate: Mapping[str, object]) -> Iterator[Finding]:
