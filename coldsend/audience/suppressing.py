@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import Any, TextIO
 
 from coldsend import logbook
@@ -161,7 +162,7 @@ def _not_there(connection: Connection, text: str, key: str, campaign: str | None
     if list_name:
         return NotFound(
             f"{text!r} is not on the list {list_name!r}",
-            hint=f"see: coldsend suppression list --list {list_name}",
+            hint=f"see: coldsend suppression list --list {quote(list_name)}",
         )
     entries = suppressions.entries(connection, [key])
     on = [row["list_name"] for row in entries if row["list_name"]]
@@ -169,12 +170,12 @@ def _not_there(connection: Connection, text: str, key: str, campaign: str | None
     if on and campaign is None:
         return NotFound(
             f"{text!r} is suppressed only by the list {on[0]!r}",
-            hint=f"take it off: coldsend suppression remove {text} --list {on[0]}",
+            hint=f"take it off: coldsend suppression remove {text} --list {quote(on[0])}",
         )
     if of and campaign is None:
         return NotFound(
             f"{text!r} is suppressed only for the campaign {of[0]!r}",
-            hint=f"lift that: coldsend suppression remove {text} --campaign {of[0]}",
+            hint=f"lift that: coldsend suppression remove {text} --campaign {quote(of[0])}",
         )
     where = f" for campaign {campaign!r}" if campaign else ""
     return NotFound(

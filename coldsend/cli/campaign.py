@@ -309,9 +309,8 @@ def _counts(row: dict[str, Any]) -> dict[str, str]:
 
 
 def _next_step(found: dict[str, Any]) -> str | None:
-    name = quote(found["name"])
     if found["status"] == "draft" and found["tasks"]:
-        return f"start it with: coldsend campaign start {name}"
+        return f"start it with: coldsend campaign start {quote(found['name'])}"
     if found["status"] == "paused":
-        return f"go on with: coldsend campaign resume {name}"
+        return f"go on with: coldsend campaign resume {quote(found['name'])}"
     return None

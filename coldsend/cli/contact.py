@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -288,7 +289,7 @@ def _tell(run: Run, request: Request, result: Result) -> None:
         all_rows = result.imported + result.updated + result.unchanged + result.rejected
         raise PartlyDone(
             f"{result.rejected} of {number(all_rows, 'row')} rejected: see {result.rejects_file}",
-            hint=f"correct them there, then: coldsend contact import {result.rejects_file}",
+            hint=f"correct them there, then: coldsend contact import {quote(str(result.rejects_file))}",
         )
 
 

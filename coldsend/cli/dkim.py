@@ -263,9 +263,9 @@ def _tell(run: Run, verdicts: Sequence[dkim_dns.Verdict]) -> None:
         for finding in verdict.findings:
             run.out.finding(finding)
         if verdict.trouble is not None:
-            run.out.plain(f"DKIM key {verdict.key.name}: {verdict.trouble.message}")
+            run.out.done(f"DKIM key {verdict.key.name}: {verdict.trouble.message}", None)
         elif verdict.good:
-            run.out.plain(f"DKIM key {verdict.key.name} is published ({verdict.key.status})")
+            run.out.done(f"DKIM key {verdict.key.name} is published ({verdict.key.status})", None)
 
 
 def _as_json(verdict: dkim_dns.Verdict) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -195,7 +196,7 @@ def update(
     if form == Form():
         raise UsageError(
             "nothing is given that could be changed",
-            hint=f"for example: coldsend mailbox update {name} --password-stdin < password.txt",
+            hint=f"for example: coldsend mailbox update {quote(name)} --password-stdin < password.txt",
         )
     keys, now = run.keys, clock.now()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -45,8 +46,8 @@ class Output:
     def __init__(self, *, json: bool, assume_yes: bool) -> None:
         self.json = json
         self.assume_yes = assume_yes
-        self.console = _Console(highlight=False, soft_wrap=True)
-        self.stderr = _Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = _Console(highlight=False, emoji=False, soft_wrap=True)
+        self.stderr = _Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
         if not self.console.is_terminal:
             self.console.width = PIPE_WIDTH
 
@@ -97,11 +98,12 @@ class Output:
             return
         table = Table(box=None, pad_edge=False, header_style="bold")
         cells = [[_safe(shown(row.get(key))) for key in columns] for row in rows]
-        whole = self._kept_whole([[heading.rstrip("#") for heading in columns.values()], *cells])
+        whole = self._kept_whole([[heading.removesuffix("#") for heading in columns.values()], *cells])
         for place, heading in enumerate(columns.values()):
             side: Literal["left", "right"] = "right" if heading.endswith("#") else "left"
             # Folded, not cut off: an address that is shown in part cannot be used.
-            table.add_column(heading.rstrip("#"), justify=side, no_wrap=place in whole, overflow="fold")
+            named = _safe(heading.removesuffix("#"))
+            table.add_column(named, justify=side, no_wrap=place in whole, overflow="fold")
         for line in cells:
             table.add_row(*line)
         self._print(table)
@@ -205,7 +207,12 @@ def shown(value: Any) -> str:
 
 def _safe(text: str) -> str:
     """Text from outside, fit for a terminal: no markup of rich's, no escape sequences, line breaks kept."""
-    return escape("".join(c if c.isprintable() or c in "\n\t" else _visible(c) for c in text))
+    return escape("".join(c if _harmless(c) else _visible(c) for c in text))
+
+
+def _harmless(character: str) -> bool:
+    """Spaces of all widths are: names and prices are written with them."""
+    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
 
 
 def _visible(character: str) -> str:

@@ -112,7 +112,7 @@ def written(column: Column, value: Any) -> str:
 
 def _width(headings: Mapping[str, str], rows: Sequence[Mapping[str, str]]) -> int:
     """Of a table whose cells are not folded."""
-    columns = [[heading.rstrip("#"), *(row[key] for row in rows)] for key, heading in headings.items()]
+    columns = [[heading.removesuffix("#"), *(row[key] for row in rows)] for key, heading in headings.items()]
     return sum(max(map(cell_len, column)) + 2 for column in columns) - 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -174,7 +175,7 @@ def update(
     if form == Form(settings=dict.fromkeys(settings)):
         raise UsageError(
             "nothing is given that could be changed",
-            hint=f"for example: coldsend service update {name} --daily-quota 800",
+            hint=f"for example: coldsend service update {quote(name)} --daily-quota 800",
         )
     keys, now = run.keys, clock.now()
 
@@ -185,7 +186,9 @@ def update(
     changed, thawed = run.database.run(work)
     run.out.done(f"service {changed['name']!r} changed" + (" and thawed" if thawed else ""), changed)
     if webhook and secret is None:
-        next_step(run, f"what proves them: coldsend service update {name} --webhook-secret-stdin < FILE")
+        next_step(
+            run, f"what proves them: coldsend service update {quote(name)} --webhook-secret-stdin < FILE"
+        )
     if secret is not None:
         next_step(run, f"give the provider the webhook url of: coldsend service show {changed['name']!r}")
 
@@ -253,11 +256,11 @@ def send_test(
         run.out.data(result.document())
     else:
         for who, line in result.dialogue:
-            run.out.plain(f"{who}: {line}")
+            run.out.done(f"{who}: {line}", None)
     if not result.accepted:
         raise result.failure()
     if not run.json:
-        run.out.plain(f"accepted: {result.answer}")
+        run.out.done(f"accepted: {result.answer}", None)
     if service.health_status == HealthStatus.FROZEN:
         next_step(
             run, f"it works but is still frozen; let it send again: coldsend service thaw {service.name!r}"

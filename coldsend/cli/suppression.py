@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
@@ -237,7 +238,7 @@ def import_file(
             f"see {result.rejects_file}{kept}",
             hint=f"correct them in {file} and import it again"
             if replace
-            else f"correct them there, then: coldsend suppression import {result.rejects_file}",
+            else f"correct them there, then: coldsend suppression import {quote(str(result.rejects_file))}",
         )
 
 

@@ -161,7 +161,7 @@ def preview(
     elif run.json:
         run.out.data(_shown(message))
     else:
-        run.out.plain(f"{template_trying.legible_head(message)}\n\n{message.text.rstrip()}\n")
+        run.out.done(f"{template_trying.legible_head(message)}\n\n{message.text.rstrip()}\n", None)
 
 
 @changes(

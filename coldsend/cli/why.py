@@ -43,22 +43,22 @@ def why(
     if run.json:
         run.out.data(answer)
         return
-    run.out.plain(f"{answer['email']} in {answer['task']}: {answer['state'].replace('_', ' ')}")
-    run.out.plain(f"  {answer['explanation']}")
+    run.out.done(f"{answer['email']} in {answer['task']}: {answer['state'].replace('_', ' ')}", None)
+    run.out.done(f"  {answer['explanation']}", None)
     if answer["error"]:
         said = {"bounce": "a bounce said: ", "answer": "a server said: "}.get(answer["error_of"], "")
-        run.out.plain(f"  {said}{answer['error']}")
+        run.out.done(f"  {said}{answer['error']}", None)
     for gate in answer["blocked_by"]:
         if gate["detail"] == answer["explanation"]:
             continue
         until = f" until {shown(gate['until'])} UTC" if gate["until"] else ""
-        run.out.plain(f"  - {gate['gate'].replace('_', ' ')}: {gate['detail']}{until}")
+        run.out.done(f"  - {gate['gate'].replace('_', ' ')}: {gate['detail']}{until}", None)
     for name, value in answer.get("times", {}).items():
-        run.out.plain(f"  {name.replace('_', ' '):18} {shown(value)} UTC")
-    run.out.plain(f"  {'time zone':18} {_there(answer)}")
+        run.out.done(f"  {name.replace('_', ' '):18} {shown(value)} UTC", None)
+    run.out.done(f"  {'time zone':18} {_there(answer)}", None)
     for label in ("template", "service", "message_id"):
         if answer.get(label):
-            run.out.plain(f"  {label.replace('_', ' '):18} {answer[label]}")
+            run.out.done(f"  {label.replace('_', ' '):18} {answer[label]}", None)
 
 
 def _there(answer: dict[str, Any]) -> str:

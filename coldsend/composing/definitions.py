@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -93,7 +94,7 @@ def _require_unsent(connection: Connection, key: str, defined: list[Variable]) -
             task = sending[row["id"]][0]
             raise WrongState(
                 f"variable {key!r} is used by template {row['name']!r}, which task {task!r} is sending",
-                hint=f"pause the task first: coldsend task pause {task}",
+                hint=f"pause the task first: coldsend task pause {quote(task)}",
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from sqlalchemy.engine import Connection, RowMapping
@@ -130,7 +131,7 @@ def _require_unlocked(connection: Connection, row: RowMapping, deed: str) -> Non
     if tasks:
         raise WrongState(
             f"template {row['name']!r} is in use by {_listed('task', tasks)} and cannot {deed} now",
-            hint=f"pause the task first: coldsend task pause {tasks[0]}",
+            hint=f"pause the task first: coldsend task pause {quote(tasks[0])}",
         )
 
 

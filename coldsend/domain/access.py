@@ -8,6 +8,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from shlex import quote
 
 from coldsend.domain.states import Role
 from coldsend.errors import InvalidInput, NotAllowed, Refused
@@ -52,7 +53,7 @@ def require_granted(actor: Actor, granted: Iterable[int], service_id: int, servi
     if not actor.is_admin and service_id not in granted:
         raise NotAllowed(
             f"service {service!r} is not granted to user {actor.username!r}",
-            hint=f"an admin can grant it: coldsend service grant {service} {actor.username}",
+            hint=f"an admin can grant it: coldsend service grant {quote(service)} {actor.username}",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from shlex import quote
 
 from sqlalchemy.engine import Connection, RowMapping
 
@@ -82,23 +83,23 @@ def _service(row: RowMapping, *, granted: bool) -> Iterator[Finding]:
     name = row["name"]
     subject = f"service {name!r}"
     if row["health_status"] == HealthStatus.FROZEN:
-        hint = f"when the cause is mended: coldsend service thaw {name}"
+        hint = f"when the cause is mended: coldsend service thaw {quote(name)}"
         if row["frozen_code"] == FreezeCode.CREDENTIALS:
-            hint = f"enter new credentials: coldsend service update {name} --password-stdin"
+            hint = f"enter new credentials: coldsend service update {quote(name)} --password-stdin"
         yield Finding("warning", subject, f"is frozen: {row['frozen_reason'] or row['frozen_code']}", hint)
     if row["daily_quota"] == 0:
         yield Finding(
             "warning",
             subject,
             "has a daily quota of 0: it sends nothing",
-            f"coldsend service update {name} --daily-quota N",
+            f"coldsend service update {quote(name)} --daily-quota N",
         )
     if not granted:
         yield Finding(
             "warning",
             subject,
             "is granted to nobody: only admins send through it",
-            f"coldsend service grant {name} USER",
+            f"coldsend service grant {quote(name)} USER",
         )
     provider = provider_of(services.as_service(row))
     if provider and not row["webhook_secret"]:
@@ -106,7 +107,7 @@ def _service(row: RowMapping, *, granted: bool) -> Iterator[Finding]:
             "warning",
             subject,
             f"has no webhook secret: what {provider} tells of bounces and complaints is refused",
-            f"coldsend service update {name} --webhook-secret-stdin < FILE (docs/webhooks.md)",
+            f"coldsend service update {quote(name)} --webhook-secret-stdin < FILE (docs/webhooks.md)",
         )
 
 
@@ -116,9 +117,9 @@ def _mailboxes(connection: Connection, now: datetime) -> Iterator[Finding]:
         name, subject = mailbox.name, f"mailbox {mailbox.name!r}"
         if mailbox.consecutive_errors:
             row = mailboxes.find(connection, mailbox.id)
-            again = f"coldsend mailbox update {name} --password-stdin"
+            again = f"coldsend mailbox update {quote(name)} --password-stdin"
             if mailbox.error_code != Trouble.CREDENTIALS:
-                again = f"coldsend mailbox test {name}"
+                again = f"coldsend mailbox test {quote(name)}"
             yield Finding(
                 "warning", subject, f"cannot be read: {row['last_error']}", f"when it is mended: {again}"
             )

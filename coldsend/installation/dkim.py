@@ -10,6 +10,7 @@ import base64
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from shlex import quote
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -256,5 +257,5 @@ def _way_out(service: Service, new: Collection[DkimKey]) -> str:
         return f"publish the new one, then: coldsend dkim activate {waiting[0].domain}"
     return (
         f"make one: coldsend dkim add {dkim.from_domain(service)}; or, if its mail server signs: "
-        f"coldsend service update {service.name} --dkim {dkim.BY_SERVER}"
+        f"coldsend service update {quote(service.name)} --dkim {dkim.BY_SERVER}"
     )

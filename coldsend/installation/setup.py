@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 from coldsend.config import checking, example, loading
 from coldsend.config.secrets import (
@@ -242,7 +243,7 @@ def _admin(database: Database, username: str | None, now: datetime) -> Step:
         return Step(f"admin {name!r}", made=True)
     notes: tuple[str, ...] = ()
     if username is not None and username not in admins:
-        notes = (f"{username!r} was not added: coldsend user add {username} --role admin",)
+        notes = (f"{username!r} was not added: coldsend user add {quote(username)} --role admin",)
     return Step(f"admin {admins[0]!r}", made=False, notes=notes)
 
 

@@ -130,6 +130,13 @@ def test_only_the_output_prints() -> None:
     assert offenders(lambda shown: ("", "print") in set(calls(tree_of(shown))), exempt=PRINTS) == {}
 
 
+def test_names_in_commands_that_are_to_be_typed_are_quoted() -> None:
+    typed = re.compile(r"coldsend [a-z-]+ [a-z-]+ \{(?!quote\()[^{}!]*name[^{}!]*\}")
+    assert (
+        offenders(lambda shown: typed.findall((ROOT / "coldsend" / shown).read_text(encoding="utf-8"))) == {}
+    )
+
+
 def tracked_files() -> list[Path]:
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout")

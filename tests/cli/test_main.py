@@ -347,7 +347,7 @@ def test_escape_sequences_in_data_do_not_reach_the_terminal(run: Any, verb: Any)
 
     def show() -> None:
         out = context.current().out
-        out.table([{"name": hostile}], {"name": "NAME"}, empty="")
+        out.table([{"name": hostile}], {"name": "NAME", "other": f"{hostile}#"}, empty="")
         out.fields({"name": hostile})
         out.done(hostile, None)
         out.note(hostile)
@@ -356,7 +356,20 @@ def test_escape_sequences_in_data_do_not_reach_the_terminal(run: Any, verb: Any)
     _, out, err = run("user", "list")
     assert "\x1b" not in out + err
     assert "\x07" not in out + err
-    assert out.count("[red]x[/]") == 3
+    assert out.count("[red]x[/]") == 4
+
+
+def test_what_people_write_is_shown_as_it_is(run: Any, verb: Any) -> None:
+    written = "山田\u3000太郎 :cat: 10\xa0€"
+
+    def show() -> None:
+        out = context.current().out
+        out.table([{"name": written}], {"name": written}, empty="")
+        out.fields({"name": written})
+        out.done(written, None)
+
+    verb(show)
+    assert run("user", "list")[1].count(written) == 4
 
 
 def test_a_piped_table_is_not_squeezed(run: Any, verb: Any) -> None:

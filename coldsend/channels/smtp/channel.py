@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import Any
 
 from coldsend import meter
@@ -306,7 +307,7 @@ def _route(service: Service, settings: SmtpSettings) -> Route:
     host, tls = str(values.get("host") or "").strip(), str(values.get("tls") or "none")
     helo_name = str(values.get("helo_name") or settings.helo_name)
     port = values.get("port")
-    hint = f"coldsend service update {service.name} --host H --port P --tls none|starttls|implicit"
+    hint = f"coldsend service update {quote(service.name)} --host H --port P --tls none|starttls|implicit"
     if not host:
         raise InvalidInput(f"service {service.name!r} has no host", hint=hint)
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
