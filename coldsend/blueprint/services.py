@@ -23,7 +23,7 @@ from coldsend.domain.access import require_admin, require_granted
 from coldsend.domain.finding import Finding
 from coldsend.domain.sender import Sender
 from coldsend.domain.states import FreezeCode
-from coldsend.errors import InvalidInput, NotAllowed, NotFound, WrongState
+from coldsend.errors import InvalidInput, NotFound, WrongState
 from coldsend.stores import access, services
 from coldsend.stores.lookup import checked_name
 
@@ -328,18 +328,12 @@ def _given_login(stage: Stage, entry: Entry) -> Login:
 
 
 def _new_login(stage: Stage, row: RowMapping, entry: Entry) -> Login | None:
-    """The login to be stored, None where the stored one is the same or nothing is given.
-
-    NotAllowed for who may not change it: that it is the same would tell them what is stored.
-    """
+    """The login to be stored, None where it is the stored one or nothing is given; NotAllowed for operators,
+    whom this would tell what is stored."""
     given = _given_login(stage, entry)
     if given.password is None and given.token is None and given.username is None:
         return None
-    if not stage.actor.is_admin:
-        raise NotAllowed(
-            f"only admins may give a service its login: {stage.actor.username!r} is an operator",
-            hint="leave username, password_env and token_env out, or apply it as an admin: --as ADMIN",
-        )
+    require_admin(stage.actor, "give a service its login")
     if row["credentials"] is None:
         still_waits = _logs_in(row) and given.password is None and given.token is None
         return None if still_waits else given
