@@ -50,8 +50,8 @@ def apply(
     if dry_run:
         auditing.only_looks(run)
     world = world_of(run)
-    document = _document(file)
-    outcome = applying.foresee(world, document)
+    found = document(file)
+    outcome = applying.foresee(world, found)
     auditing.changed(run, anything=bool(outcome.changes) and not dry_run)
     if not run.json:
         for line in shown(outcome):
@@ -60,7 +60,7 @@ def apply(
         count = len(outcome.changes)
         run.out.confirm(f"Apply {'this change' if count == 1 else f'these {count} changes'}?")
         # Whoever was asked may have taken their time.
-        outcome = applying.carry_out(replace(world, now=clock.now()), document, outcome)
+        outcome = applying.carry_out(replace(world, now=clock.now()), found, outcome)
     applied = not dry_run
     sentence = "nothing has to be changed" if not outcome.changes else _done(outcome, dry_run=dry_run)
     result = applying.document_of(outcome, applied=applied)
@@ -74,10 +74,11 @@ def world_of(run: Run) -> World:
     return World(run.database, actor, run.settings, lambda: run.keys, os.environ, clock.now())
 
 
-def _document(file: Path) -> Document:
-    if file == STDIN:
-        return read(sys.stdin.read(), "standard input", Path.cwd())
+def document(file: Path) -> Document:
+    """What a file, or standard input, describes. NotFound or InvalidInput where it cannot be read."""
     try:
+        if file == STDIN:
+            return read(sys.stdin.read(), "standard input", Path.cwd())
         if file.stat().st_size > FILE_LIMIT:
             raise InvalidInput(f"{file} has more than {FILE_LIMIT:,} bytes")
         text = file.read_text(encoding="utf-8-sig")
@@ -85,7 +86,8 @@ def _document(file: Path) -> Document:
         raise NotFound(f"file {file} does not exist", hint="write one with: coldsend export") from error
     except UnicodeDecodeError as error:
         raise InvalidInput(
-            f"{file} is not UTF-8: byte {error.start} cannot be read", hint="save it as UTF-8"
+            f"{'standard input' if file == STDIN else file} is not UTF-8: byte {error.start} cannot be read",
+            hint="save it as UTF-8",
         ) from error
     except OSError as error:
         raise InvalidInput(f"{file} cannot be read: {error.strerror}") from error

@@ -26,7 +26,7 @@ from coldsend.config.secrets import KeyRing
 from coldsend.database import copying, revision
 from coldsend.database.copying import Advance, Tally
 from coldsend.database.engine import Database, read_only
-from coldsend.errors import InvalidInput, NotFound, Refused, WrongState
+from coldsend.errors import InvalidInput, NotFound, Refused, Unreachable, WrongState
 from coldsend.stores import restored, sealed, workers
 
 CONTENTS = sa.Table(
@@ -89,10 +89,11 @@ def restore(file: Path, database: Database, keys: KeyRing | None, now: datetime,
     is no backup or is damaged; errors of :func:`coldsend.database.copying.copy`.
     """
     with opened(file) as source:
-        told, taken_at = _contents(source, file)
-        with source.read() as connection:
-            found = copying.tallies(connection, advance)
-            needed = sealed.key_ids(connection)
+        with _readable(file):
+            told, taken_at = _contents(source, file)
+            with source.read() as connection:
+                found = copying.tallies(connection, advance)
+                needed = sealed.key_ids(connection)
         if wrong := [name for name in told if told[name] != found.get(name)]:
             raise InvalidInput(
                 f"{file} is damaged: table {wrong[0]} does not hold what was written into it",
@@ -135,7 +136,8 @@ def opened(file: Path) -> Iterator[Database]:
             raise InvalidInput(f"{file} is no backup: it is not a SQLite database")
     source = Database(read_only(file))
     try:
-        at = revision.status(source)
+        with _readable(file):
+            at = revision.status(source)
         if not at.is_current:
             way_out = "restore it with the version that made it"
             if not at.is_newer:
@@ -147,6 +149,15 @@ def opened(file: Path) -> Iterator[Database]:
         yield source
     finally:
         source.dispose()
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """What the database says of a damaged file leads to a backup: this is one."""
+    try:
+        yield
+    except Unreachable as error:
+        raise InvalidInput(f"{file} is damaged and cannot be read", hint="use another backup") from error
 
 
 def _contents(source: Database, file: Path) -> tuple[dict[str, Tally], datetime]:

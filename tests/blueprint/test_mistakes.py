@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,9 @@ from coldsend.blueprint import reading
 from coldsend.blueprint.applying import World, as_keys
 from coldsend.blueprint.kinds import KINDS, TASKS
 from coldsend.blueprint.reading import Document, read
+from coldsend.cli import apply as command
 from coldsend.database.tables import sender_services
+from coldsend.errors import InvalidInput
 from tests.blueprint.files import WHOLE, apply, mistakes
 from tests.conftest import Project
 
@@ -299,6 +303,12 @@ class TestCommand:
         if content is not None:
             (sqlite_project.folder / "f.toml").write_bytes(content)
         assert sqlite_project.run("apply", "f.toml", check=False).code == code
+
+
+def test_standard_input_that_is_not_utf_8_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"# \xff"), encoding="utf-8"))
+    with pytest.raises(InvalidInput, match="standard input is not UTF-8"):
+        command.document(command.STDIN)
 
 
 def test_the_nearest_name_is_looked_for_in_the_database_too(whole: World) -> None:

@@ -159,6 +159,14 @@ def test_a_restore_tells_which_key_it_lacks(
     assert backup.restore(file, fresh, others, NOW, ignored).missing_keys == tuple(KEYS.ids)
 
 
+def test_a_backup_that_cannot_be_read_does_not_lead_to_itself(tmp_path: Path) -> None:
+    file = tmp_path / "cut.db"
+    file.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    with pytest.raises(InvalidInput, match="is damaged") as told, backup.opened(file):
+        pass
+    assert told.value.hint == "use another backup"
+
+
 @pytest.mark.parametrize(
     "damage",
     [
