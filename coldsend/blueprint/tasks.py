@@ -135,7 +135,7 @@ class Tasks(Kind):
             "experiment",
             "table",
             'which template brings more: `{ goal = "replies", min_sample = 200, wait_hours = 72, '
-            "confidence = 95, auto = true }`; only `goal`, `replies` or `clicks`, must be given",
+            "confidence = 95, auto = true }`; only `goal` (`replies`, `interested`, `clicks`) must be given",
             _experiment,
             clears=True,
             write=_experiment_table,

@@ -13,7 +13,7 @@ GoalOption = Annotated[
     str | None,
     typer.Option(
         "--experiment",
-        metavar="replies|clicks",
+        metavar="replies|interested|clicks",
         help="Find out which template of the set brings more of these, and send the winner to the rest.",
     ),
 ]
@@ -60,7 +60,7 @@ def wanted(
         if alone := [option for option, value in given.items() if value is not None]:
             raise UsageError(
                 f"{alone[0]} says something about an experiment, and there is none",
-                hint="add --experiment replies or --experiment clicks",
+                hint="add --experiment replies, interested or clicks",
             )
         return None
     return planned(goal, min_sample, wait_hours, confidence, auto=auto is not False)

@@ -1,8 +1,9 @@
 """Experiments: which template of a task brings more replies or clicks, and from when on that may be said.
 
-**Counted** is who was sent the message at least ``wait_hours`` ago; a success is a reply (a click of a
-person) within these hours. So everybody counts once, had the same time, and the result does not change
-any more. Of texts that were edited only messages since then count.
+**Counted** is who was sent the message at least ``wait_hours`` ago; a success is a reply (one of somebody who
+is interested, a click of a person) within these hours. So everybody counts once, had the same time, and the
+result does not change any more, but where a person corrects what a reply wants. Of texts that were edited
+only messages since then count.
 
 **Looks.** Whoever looks every hour and stops at the first "significant" difference finds one where there
 is none. So a result is judged only at looks: the first when each template has ``min_sample`` counted
@@ -28,6 +29,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from coldsend.domain.reply_category import ReplyCategory
 from coldsend.domain.statistics import chance_of_difference, trials_needed
 from coldsend.errors import InvalidInput
 
@@ -47,22 +49,33 @@ class Goal(StrEnum):
     """What is counted as a success."""
 
     REPLIES = "replies"
+    INTERESTED = "interested"
     CLICKS = "clicks"
 
     @property
     def one(self) -> str:
-        """``reply``, ``click``."""
-        return "reply" if self is Goal.REPLIES else "click"
+        """``reply``, ``interested reply``, ``click``."""
+        return {Goal.REPLIES: "reply", Goal.INTERESTED: "interested reply"}.get(self, "click")
+
+    @property
+    def many(self) -> str:
+        """``replies``, ``interested replies``, ``clicks``."""
+        return "interested replies" if self is Goal.INTERESTED else self.value
 
     @property
     def column(self) -> str:
         """When it happened to a row of the send list."""
-        return "replied_at" if self is Goal.REPLIES else "clicked_at"
+        return "clicked_at" if self is Goal.CLICKS else "replied_at"
+
+    @property
+    def category(self) -> ReplyCategory | None:
+        """What a reply must want to count; None: anything, or it is none."""
+        return ReplyCategory.INTERESTED if self is Goal.INTERESTED else None
 
     @property
     def usual_hours(self) -> int:
         """Within which most of them come."""
-        return 72 if self is Goal.REPLIES else 48
+        return 48 if self is Goal.CLICKS else 72
 
 
 class Standing(StrEnum):
@@ -240,7 +253,7 @@ def planned(
         kind = Goal(goal.strip().lower())
     except ValueError:
         raise InvalidInput(
-            f"{goal!r} is nothing that an experiment counts", hint="possible: replies, clicks"
+            f"{goal!r} is nothing that an experiment counts", hint=f"possible: {', '.join(Goal)}"
         ) from None
     found = Experiment(
         kind,

@@ -43,7 +43,7 @@ def rules(experiment: Experiment) -> Iterator[str]:
     hours = _hours(experiment.wait_hours)
     yield (
         f"Counted is who was sent it at least {hours} ago; "
-        f"a {experiment.goal.one} counts if it came within {hours}."
+        f"{_a(experiment.goal.one)} counts if it came within {hours}."
     )
     if experiment.since is not None:
         yield (
@@ -67,7 +67,7 @@ def _too_early(
 
 
 def _lead(experiment: Experiment, seen: Verdict, names: Mapping[int, str]) -> Iterator[str]:
-    leader, rival, goal = seen.leader, seen.rival, experiment.goal.value
+    leader, rival, goal = seen.leader, seen.rival, experiment.goal.many
     first, second = names[leader.template_id], names[rival.template_id]
     yield (
         f"{first} got {leader.successes:,} {goal} from {leader.counted:,} ({percent(leader.rate)}), "
@@ -136,6 +136,10 @@ def _outcome(experiment: Experiment, names: Mapping[int, str]) -> Iterator[str]:
         yield (
             f"{names[experiment.winner]} is sent alone since {_day(experiment.decided_at)}, chosen by {by}."
         )
+
+
+def _a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 
 def _apart(name: str) -> str:

@@ -82,13 +82,15 @@ def counts(
     """What each of these templates has brought, by the experiment's rules. Reads all of the task's list."""
     old_enough = rows.sent_at <= now - timedelta(hours=experiment.wait_hours)
     happened = rows[experiment.goal.column]
-    in_time = hours_between(rows.sent_at, happened) <= experiment.wait_hours
+    success = [happened.is_not(None), hours_between(rows.sent_at, happened) <= experiment.wait_hours]
+    if experiment.goal.category is not None:
+        success.append(rows.reply_category == experiment.goal.category.value)
     query = (
         sa.select(
             rows.selected_template_id,
             sa.func.count(),
             sa.func.sum(sa.case((old_enough, 1), else_=0)),
-            sa.func.sum(sa.case((sa.and_(old_enough, happened.is_not(None), in_time), 1), else_=0)),
+            sa.func.sum(sa.case((sa.and_(old_enough, *success), 1), else_=0)),
         )
         .where(rows.task_id == task_id, rows.status.in_(_OUT), rows.sent_at.is_not(None))
         .group_by(rows.selected_template_id)

@@ -149,9 +149,8 @@ class Setup:
     def task(self, campaign_id: int, name: str, sets: list[tuple[int, int]], before: list[int]) -> int:
         set_id, size = self.draw(st.sampled_from(sets))
         compared = size > 1 and self.draw(st.booleans())
-        asked = experiment.planned(
-            "clicks", self.draw(st.none() | st.integers(10, 99)), None, 97.5, auto=False
-        )
+        goal = self.draw(st.sampled_from(experiment.Goal))
+        asked = experiment.planned(goal, self.draw(st.none() | st.integers(10, 99)), None, 97.5, auto=False)
         values = {
             "campaign_id": campaign_id,
             "name": name,

@@ -79,7 +79,7 @@ def test_a_task_is_made_with_an_experiment(ab: Project) -> None:
     [
         (("--min-sample", "50"), 2, "--min-sample says something about an experiment"),
         (("--no-auto",), 2, "--auto/--no-auto says something"),
-        (("--experiment", "opens"), 4, "possible: replies, clicks"),
+        (("--experiment", "opens"), 4, "possible: replies, interested, clicks"),
         (("--experiment", "replies", "--confidence", "0.95"), 4, "80.0 to 99.9 percent"),
         (("--experiment", "replies", "--template-set", "single"), 4, "fewer than two templates"),
     ],

@@ -43,6 +43,12 @@ def test_an_open_experiment_is_told_whole() -> None:
     ]
 
 
+def test_what_is_counted_has_a_name_in_every_sentence() -> None:
+    told = said((31, 400), (18, 402), about=looked((31, 400), (18, 402), goal=Goal.INTERESTED))
+    assert told[0].endswith("an interested reply counts if it came within 72 hours.")
+    assert told[1].startswith("intro-a got 31 interested replies from 400")
+
+
 def test_too_few_are_said_to_be_too_few() -> None:
     assert said((0, 0), (0, 3))[-1] == (
         "Too early to tell: each template needs 200 counted recipients, intro-a has 0."

@@ -114,6 +114,16 @@ def test_clicks_are_counted_where_they_are_the_goal(world: World) -> None:
     assert lab.counts() == [Count(lab.a, 0, 0, 0), Count(lab.b, 2, 2, 1)]
 
 
+def test_only_replies_of_the_interested_are_counted_where_they_are_the_goal(world: World) -> None:
+    lab = Lab(world, goal=Goal.INTERESTED)
+    answer: dict[str, Any] = {"sent_at": LONG_AGO, "replied_at": LONG_AGO + HOUR}
+    for category in ("interested", "not_interested", "question", None):
+        lab.rows(lab.b, "replied", **answer, reply_category=category)
+    late = {**answer, "replied_at": LONG_AGO + 73 * HOUR}
+    lab.rows(lab.b, "replied", **late, reply_category="interested")
+    assert lab.counts() == [Count(lab.a, 0, 0, 0), Count(lab.b, 5, 5, 1)]
+
+
 def test_a_winner_is_sent_alone_and_given_to_all_who_wait_untouched(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
