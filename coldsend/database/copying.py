@@ -115,7 +115,7 @@ def what_is_there(connection: Connection) -> list[str]:
 def _prepare(target: Database) -> None:
     """This version's schema, and no rows that would be lost."""
     at = revision.status(target)
-    if at.is_half_copied:
+    if at.may_be_copied_into:
         return
     if at.revision is not None:
         revision.require_current(target)

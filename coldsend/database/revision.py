@@ -18,7 +18,8 @@ from coldsend.errors import NotFound, SchemaOutdated, Unreachable
 _PACKAGE = Path(coldsend.__file__).parent
 _TABLE = "alembic_version"
 
-# Stands in the place of a revision while rows are copied in: nothing works with a part of a database.
+# Stands in the place of a revision, and before it, while rows are copied in: nothing works with a part of a
+# database.
 HALF_COPIED = "half copied"
 
 
@@ -56,7 +57,12 @@ class SchemaStatus:
     @property
     def is_half_copied(self) -> bool:
         """A copy into it was begun and has not come to its end."""
-        return self.revision == HALF_COPIED
+        return self.revision is not None and self.revision.startswith(HALF_COPIED)
+
+    @property
+    def may_be_copied_into(self) -> bool:
+        """Half copied, and of this version's schema: the copy may begin anew."""
+        return self.revision == _mark(self.head)
 
     @property
     def is_newer(self) -> bool:
@@ -120,6 +126,13 @@ def outdated(database: Database, at: SchemaStatus) -> SchemaOutdated:
     where = database.display_url()
     if at.revision is None:
         return SchemaOutdated(f"the database {where} has no coldsend schema yet", hint="run: coldsend init")
+    if at.is_half_copied and not at.may_be_copied_into:
+        return SchemaOutdated(
+            f"the database {where} holds a part of another one, which another version of coldsend began to "
+            f"copy: it is {at.revision}, this version needs {at.head}",
+            hint="empty it (delete the file, or drop and create the database), or give another empty one; "
+            "then copy again: coldsend db restore FILE, or coldsend db copy --to URL",
+        )
     if at.is_half_copied:
         return SchemaOutdated(
             f"the database {where} holds a part of another one: copying was interrupted",
@@ -140,4 +153,8 @@ def set_half_copied(connection: Connection, *, begins: bool) -> None:
     """Mark a database of this version before rows are copied into it, and take the mark away afterwards."""
     head = known_revisions()[-1]
     version = sa.table(_TABLE, sa.column("version_num"))
-    connection.execute(sa.update(version).values(version_num=HALF_COPIED if begins else head))
+    connection.execute(sa.update(version).values(version_num=_mark(head) if begins else head))
+
+
+def _mark(head: str) -> str:
+    return f"{HALF_COPIED} {head}"

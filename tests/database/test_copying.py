@@ -183,6 +183,21 @@ def test_a_copy_that_is_interrupted_leaves_what_nothing_works_with_and_begins_an
     assert contents(mariadb_target) == contents(source)
 
 
+@pytest.mark.parametrize("mark", ["half copied 0003", "half copied"])
+def test_a_copy_that_another_version_began_is_not_gone_on_with(
+    source: Database, target: Database, mark: str
+) -> None:
+    """Its tables may lack what this version's rows have."""
+    migrate.upgrade(target)
+    with target.begin() as connection:
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = :mark"), {"mark": mark})
+    for work in (lambda: copying.copy(source, target, ignored, nothing), lambda: migrate.upgrade(target)):
+        with pytest.raises(SchemaOutdated, match=f"it is {mark}, this version needs") as refused:
+            work()
+        assert "then copy again" in refused.value.hint
+    assert revision.status(target).revision == mark
+
+
 def test_what_does_not_arrive_as_it_was_is_found(source: Database, mariadb_target: Database) -> None:
     """As where another process writes into the target, or a server changes values."""
     fill(source)
