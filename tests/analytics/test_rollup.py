@@ -60,9 +60,9 @@ def test_roll_ups_are_what_counting_by_hand_gives(log: Log, monkeypatch: pytest.
     monkeypatch.setattr(rollup, "BLOCK", 70)
     job = RollUp(log.database, grace=0)
     log.add(400)
-    assert job.run(NOW) == 400
+    assert job.run(NOW, seconds=60) == 400
     log.add(150)
-    assert job.run(NOW) == 150
+    assert job.run(NOW, seconds=60) == 150
     assert job.run(NOW) == 0
     assert_as_by_hand(log)
 
@@ -121,7 +121,7 @@ def test_a_domain_that_is_forgotten_while_a_block_is_counted_does_not_come_back(
         return count(connection, after, upto)
 
     monkeypatch.setattr(rollup, "of_links", forget)
-    assert RollUp(log.database, grace=0).run(NOW) == 200
+    assert RollUp(log.database, grace=0).run(NOW, seconds=60) == 200
     assert_as_by_hand(log)
     assert domain not in {key[1] for key in stored(log.database, event_domains, DOMAINS)}
 
@@ -198,7 +198,7 @@ def test_a_block_that_is_counted_while_a_report_reads_changes_nothing_in_it(
     read = rollups.counted
 
     def later(connection: Connection, task_ids: Collection[int]) -> list[rollups.Cell]:
-        assert RollUp(log.database, grace=0).run(NOW) == 80
+        assert RollUp(log.database, grace=0).run(NOW, seconds=60) == 80
         return read(connection, task_ids)
 
     monkeypatch.setattr(rollups, "counted", later)
