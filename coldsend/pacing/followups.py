@@ -4,8 +4,9 @@ A follow-up waits for the service that carried the message before it, so each se
 the pending follow-ups that are due until its quota day ends. Of those that were released from a service that
 does not send again, the services they may go out through keep a part each, by what is left of their day.
 Counting them reads an index range as long as
-their number, so it is done at most every ten seconds, and when a quota day begins; what is sent meanwhile is
-counted twice until then, to the disadvantage of first messages only.
+their number, so it is done every ten seconds, more rarely where it takes long (nothing is claimed meanwhile),
+and when a quota day begins; what is sent until then is counted twice, to the disadvantage of first messages
+only.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from coldsend.domain.states import HealthStatus
 from coldsend.stores import waiting
 
 COUNT_EACH = 10.0  # seconds
+SELDOM = 20  # times as long as counting took, until the next time
 
 
 @dataclass(slots=True)
 class FollowupsDue:
     """Counts, remembered for a while. One belongs to one worker."""
 
-    _counted_at: float = float("-inf")  # on the steady clock
+    _again_at: float = float("-inf")  # on the steady clock
     _tasks: Mapping[int, Collection[int]] = field(default_factory=dict)
     _ends: Mapping[int, datetime] = field(default_factory=dict)  # service id -> of its quota day
     _found: dict[int, int] = field(default_factory=dict)
@@ -45,11 +47,13 @@ class FollowupsDue:
         """
         if not tasks:
             return {}
-        moment = clock.monotonic()
+        began = clock.monotonic()
         ends = {sid: facts.next_quota_day for sid, facts in services.items() if facts.next_quota_day}
-        if moment - self._counted_at >= COUNT_EACH or (tasks, ends) != (self._tasks, self._ends):
-            self._counted_at, self._tasks, self._ends = moment, tasks, ends
+        if began >= self._again_at or (tasks, ends) != (self._tasks, self._ends):
+            self._tasks, self._ends = tasks, ends
             self._found = _count(connection, tasks, ends, services)
+            ended = clock.monotonic()
+            self._again_at = ended + max(COUNT_EACH, SELDOM * (ended - began))
         return self._found
 
 

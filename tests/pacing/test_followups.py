@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -61,14 +62,26 @@ def test_first_messages_that_wait_for_a_service_are_no_follow_ups(world: Sequenc
     assert world.due() == {}
 
 
-def test_they_are_counted_every_ten_seconds_at_most(world: Sequence, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("takes", "rest"), [(0.0, 10), (3.0, 60)])
+def test_they_are_counted_every_ten_seconds_or_more_rarely_where_that_takes_long(
+    world: Sequence, monkeypatch: pytest.MonkeyPatch, takes: float, rest: float
+) -> None:
+    steady, count = [0.0], followups._count
+
+    def slowly(*given: Any) -> dict[int, int]:
+        steady[0] += takes
+        return count(*given)
+
+    monkeypatch.setattr(followups, "_count", slowly)
+    monkeypatch.setattr(clock, "monotonic", lambda: steady[0])
     remembered = FollowupsDue()
     add = {"sender_service_id": world.main, "scheduled_send_at": clock.now()}
     world.rows(world.second, "pending", **add)
     assert world.due(remembered) == {world.main: 1}
     world.rows(world.second, "pending", **add)
+    steady[0] += rest - 0.5
     assert world.due(remembered) == {world.main: 1}
-    monkeypatch.setattr(followups, "COUNT_EACH", 0.0)
+    steady[0] += 0.5
     assert world.due(remembered) == {world.main: 2}
 
 
