@@ -20,9 +20,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
+from sqlalchemy.util import LRUCache
 
 from coldsend import clock
-from coldsend.database import migrate
+from coldsend.database import dialect, migrate
 from coldsend.database.engine import Database
 from coldsend.database.tables import metadata
 from coldsend.domain.states import Role
@@ -30,9 +32,49 @@ from coldsend.stores import signing_keys, users
 from tests.servers.mariadb import MariaDB, in_memory, program
 from tests.servers.smtp import RecordingServer
 
+# A busy machine may take as long as it likes for an example; hypothesis would give it a fifth of a second.
+settings.register_profile(
+    "unhurried", parent=settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
+
 # One MariaDB serves all pytest workers: the first process starts it and hands its URL on.
 SERVER_VARIABLE = "TESTS_MARIADB"  # mysql://USER:PASSWORD@HOST:PORT
 _server: list[MariaDB] = []
+
+
+class Statements:
+    """Compiled statements of all engines of one kind, kept as one engine of a process would keep them.
+
+    Each test opens its database anew, and compiling anew what it asks would be a third of all work.
+    """
+
+    def __init__(self) -> None:
+        self._compiled: LRUCache[Any, Any] = LRUCache(2000)
+        self.types: Any = None
+
+    def get(self, key: tuple[Any, ...]) -> Any:
+        return self._compiled.get(key[1:])  # the first is the engine's own dialect
+
+    def __setitem__(self, key: tuple[Any, ...], compiled: Any) -> None:
+        self._compiled[key[1:]] = compiled
+
+
+_statements: dict[str, Statements] = {}
+_create_engine = dialect.create_engine
+
+
+def _create_engine_like_others(*arguments: Any, **options: Any) -> sa.Engine:
+    engine = _create_engine(*arguments, **options)
+    kept = _statements.setdefault(engine.dialect.name, Statements())
+    if kept.types is None:
+        kept.types = engine.dialect._type_memos  # type: ignore[attr-defined]
+    engine.dialect._type_memos = kept.types
+    engine._compiled_cache = kept  # type: ignore[assignment]
+    return engine
+
+
+dialect.create_engine = _create_engine_like_others
 
 
 def pytest_configure(config: pytest.Config) -> None:
