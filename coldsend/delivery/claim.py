@@ -5,7 +5,7 @@ What comes out may be sent once that transaction is committed, and not before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -40,12 +40,14 @@ class Claimer:
     """worker_id: who claims. pepper: key of hashed suppressions. probe_minutes: between two probes.
 
     dry: task id -> (until when it is not asked again, for which services) of tasks that had nothing due.
+    served: task id -> token of the last batch that took rows of it.
     """
 
     worker_id: int
     pepper: bytes
     probe_minutes: float
     dry: dict[int, tuple[float, frozenset[int]]] = field(default_factory=dict)
+    served: dict[int, int] = field(default_factory=dict)
 
     def claim(
         self,
@@ -61,15 +63,17 @@ class Claimer:
         claimed = Claimed(
             token, now, {task.campaign_id: task.new_left for task in view.tasks if not task.follows}
         )
-        for task_id in self.dry.keys() - {task.id for task in view.tasks}:
-            del self.dry[task_id]
-        for task in _in_turn(view.tasks, token):
+        self._forget_all_but({task.id for task in view.tasks})
+        for task in self._in_turn(view.tasks):
             able = [offers[sid] for sid in sorted(task.services & offers.keys())]
             able = [offer for offer in able if offer.room_for(follows=task.goes_first) > 0]
             if not able or self._is_dry(task, able) or claimed.room(task, able) <= 0:
                 continue
-            asked = clock.monotonic()
-            if not self._claim_from_task(connection, task, able, view, buckets, claimed):
+            asked, taken = clock.monotonic(), len(claimed.row_ids)
+            found = self._claim_from_task(connection, task, able, view, buckets, claimed)
+            if len(claimed.row_ids) > taken:
+                self.served[task.id] = token
+            if not found:
                 moment = clock.monotonic()
                 rest = min(LONGEST_DRY, ASK_EACH * len(view.tasks))
                 rest = max(rest, min(LONGEST_REST, REST_AFTER * (moment - asked)))
@@ -83,6 +87,16 @@ class Claimer:
                 self._probe_again(connection, service_id, now)
         claimed.claims = self._reserve(connection, claims, view)
         return claimed
+
+    def _in_turn(self, tasks: Sequence[OpenTask]) -> list[OpenTask]:
+        """Whoever was served longest ago first, so that none waits for another's end, however little each
+        batch takes; follow-ups with precedence before all others."""
+        return sorted(tasks, key=lambda task: (not task.goes_first, self.served.get(task.id, 0)))
+
+    def _forget_all_but(self, task_ids: Collection[int]) -> None:
+        for known in (self.dry, self.served):
+            for task_id in known.keys() - set(task_ids):
+                del known[task_id]
 
     def _is_dry(self, task: OpenTask, able: Sequence[Offer]) -> bool:
         until, services = self.dry.get(task.id, (0.0, frozenset()))
@@ -205,17 +219,6 @@ class Claimed:
         left = None if task.follows else self.new_left[task.campaign_id]
         if left is not None:
             self.new_left[task.campaign_id] = left - count
-
-
-def _in_turn(tasks: Sequence[OpenTask], token: int) -> list[OpenTask]:
-    """Each batch begins with another task, so that a long one does not keep others waiting for its end;
-    follow-ups with precedence before all others."""
-    found: list[OpenTask] = []
-    for goes_first in (True, False):
-        mine = [task for task in tasks if task.goes_first is goes_first]
-        begin = token % max(1, len(mine))
-        found += [*mine[begin:], *mine[:begin]]
-    return found
 
 
 def sendable(facts: ServiceFacts, now: datetime) -> bool:

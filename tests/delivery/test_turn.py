@@ -252,6 +252,18 @@ def test_tasks_take_turns_at_a_service(world: Sending) -> None:
     assert sorted(taken) == [world.task_id] * 3 + [other] * 3
 
 
+def test_tasks_take_turns_at_a_service_whose_answers_are_written_in_between(world: Sending) -> None:
+    other = world.task(world.campaign_id, "other", status="sending", actual_start_time=NOW)
+    for task in (world.task_id, other):
+        world.rows(task, "pending", 3)
+    taken = []
+    for _ in range(4):
+        claims = world.take(1).claims
+        taken += [claim.row.task_id for claim in claims]
+        world.take(results=[accepted(claim) for claim in claims])  # while the throttle holds
+    assert sorted(taken) == [world.task_id] * 2 + [other] * 2
+
+
 def test_a_kept_service_is_kept_when_the_row_was_not_sent(world: Sending) -> None:
     rows = world.rows(world.task_id, "pending", sender_service_id=world.service_id)
     [claim] = world.take(1).claims
@@ -334,7 +346,7 @@ def test_a_commit_that_is_still_under_way_is_waited_for(world: Sending) -> None:
         turn.start()
         turn.join(0.5)
         assert turn.is_alive(), "it must not conclude that there is nothing to put back"
-    turn.join(10)
+    turn.join(120)
     assert world.statuses(world.task_id) == {"pending": 2}
 
 
