@@ -25,6 +25,7 @@ from coldsend.blueprint.variables import Variables
 from coldsend.composing.build import read
 from coldsend.composing.load import load_variables, template_of
 from coldsend.composing.variables import Vocabulary
+from coldsend.database import views
 from coldsend.domain.access import require_owner
 from coldsend.stores import campaigns
 
@@ -63,7 +64,7 @@ def export(world: World, wanted: Sequence[str] = (), bodies: str | None = None) 
     bodies: the folder that templates are put in as files of their own, as the file shall name it; None: they
     stand in the file.
     """
-    with world.database.read() as connection:
+    with views.snapshot(world.database) as connection:
         stage = Stage(connection, world.actor, world.settings, world.keys, world.environ, world.now)
         things = list(_things(stage))
         if wanted:

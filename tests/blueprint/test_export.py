@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 
 from coldsend.blueprint import exporting
 from coldsend.blueprint.applying import World
+from coldsend.blueprint.kind import Stage
+from coldsend.blueprint.kinds import CAMPAIGNS
 from coldsend.config.secrets import service_owner
 from coldsend.database.engine import Connection, Database
 from coldsend.database.tables import task_services
@@ -258,6 +260,20 @@ class TestChosenCampaigns:
     def test_a_campaign_that_is_not_there_is_not_exported(self, sqlite_world: World) -> None:
         with pytest.raises(NotFound):
             exported(sqlite_world, "winter")
+
+
+def test_what_is_applied_meanwhile_is_in_it_whole_or_not_at_all(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = CAMPAIGNS.all
+
+    def after_somebody_else(stage: Stage) -> Any:
+        monkeypatch.undo()
+        apply(world, WHOLE)
+        return listed(stage)
+
+    monkeypatch.setattr(CAMPAIGNS, "all", after_somebody_else)
+    assert tomllib.loads(exporting.export(world).text) == {}
 
 
 def test_an_operator_exports_what_is_theirs(whole: World) -> None:
