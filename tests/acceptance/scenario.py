@@ -78,7 +78,7 @@ class Scenario:
         self.processes.append(process)
         return process
 
-    def run_until_idle(self, workers: int = 1, deadline: float = 240) -> None:
+    def run_until_idle(self, workers: int = 1, deadline: float = 600) -> None:
         process = self.command("scheduler", "run", "--until-idle", "--workers", str(workers))
         code = process.wait(deadline)
         assert code == 0, self.logs.read_text()[-4000:]
@@ -103,13 +103,13 @@ class Scenario:
         with self.project.database.read() as connection:
             return int(connection.execute(statement.select_from(task_contacts)).scalar_one())
 
-    def until(self, true: Callable[[], bool], what: str, deadline: float = 60) -> None:
-        """Wait for something to become true."""
+    def until(self, true: Callable[[], bool], what: str, deadline: float = 150) -> None:
+        """Wait for something to become true; long, for it costs nothing where all is well."""
         ends = time.monotonic() + deadline
         while not true():
             if time.monotonic() > ends:
                 raise AssertionError(f"not within {deadline:g} s: {what}\n{self.logs.read_text()[-3000:]}")
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def sender_pids(self) -> list[int]:
         rows = self.project.json("worker", "list")
@@ -121,7 +121,7 @@ class Scenario:
                 process.send_signal(signal.SIGTERM)
         for process in self.processes:
             try:
-                process.wait(15)
+                process.wait(30)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

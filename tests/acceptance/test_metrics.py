@@ -29,7 +29,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 def get(port: int, path: str = "/metrics") -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return int(answer.status), answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -118,9 +118,9 @@ def test_a_scheduler_shows_the_sum_of_its_senders_whatever_becomes_of_them(
         )
         # One may be up and sending before the other has started.
         scenario.until(lambda: value(scraping.last, "coldsend_sender_processes") == 2, "both are seen")
-        assert get(port, "/healthz") == (200, "ok\n")
+        scenario.until(lambda: get(port, "/healthz") == (200, "ok\n"), "healthy")
         os.kill(scenario.sender_pids()[0], signal.SIGKILL)
-        scenario.until(lambda: scenario.count("pending", "sending") == 0, "all sent", 120)
+        scenario.until(lambda: scenario.count("pending", "sending") == 0, "all sent", 600)
         recorded = len(server.messages())
         lost = 3_000 / 2  # a second of a killed process cannot be more than all that one process sent
         scenario.until(
@@ -128,15 +128,13 @@ def test_a_scheduler_shows_the_sum_of_its_senders_whatever_becomes_of_them(
             "counted",
         )
         # The survey may be some seconds old.
-        scenario.until(
-            lambda: value(scraping.last, "coldsend_tasks", status="finished") == 1, "seen to end", 30
-        )
+        scenario.until(lambda: value(scraping.last, "coldsend_tasks", status="finished") == 1, "seen to end")
         scenario.until(lambda: value(scraping.last, "coldsend_rows_held") == 0, "none is held")
         last = scraping.last
         scheduler.send_signal(signal.SIGTERM)
-        assert scheduler.wait(20) == 0
+        assert scheduler.wait(60) == 0
     assert scraping.fallen == []
-    assert scraping.scrapes > 10
+    assert scraping.scrapes > 3
     sent = value(last, "coldsend_messages_total", outcome="sent")
     assert recorded - lost < sent <= recorded
     assert value(last, "coldsend_send_duration_seconds_count") >= sent
@@ -190,10 +188,10 @@ def test_a_sender_of_its_own_shows_its_numbers(embedded: Scenario, server: Recor
     worker = scenario.command("worker", "run")
     scenario.until(lambda: value(scrape(port), "coldsend_messages_total", service="alpha") == 50, "counted")
     assert value(scrape(port), "coldsend_sender_processes") == 1
-    assert get(port, "/healthz")[0] == 200
+    scenario.until(lambda: get(port, "/healthz")[0] == 200, "healthy")
     assert get(port, "/elsewhere")[0] == 404
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(15) == 0
+    assert worker.wait(60) == 0
 
 
 @pytest.fixture
@@ -222,6 +220,6 @@ def test_a_database_that_hangs_is_shown_as_away_and_the_scrape_is_answered(
         scenario.until(lambda: value(scrape(port), "coldsend_database_up") == 1, "up")
         proxy.hang()
         scenario.until(lambda: get(port, "/healthz")[0] == 503, "the heartbeat is missed")
-        scenario.until(lambda: value(scrape(port), "coldsend_database_up") == 0, "away", 30)
+        scenario.until(lambda: value(scrape(port), "coldsend_database_up") == 0, "away")
         # A loaded machine may take its time, or a connection: it is asked until it has answered.
-        scenario.until(lambda: value(scrape(port), "coldsend_job_runs_total") > 0, "served all the same", 30)
+        scenario.until(lambda: value(scrape(port), "coldsend_job_runs_total") > 0, "served all the same")

@@ -107,12 +107,12 @@ class Crowd:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/u/{token}", data=b"List-Unsubscribe=One-Click", method="POST"
             )
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=60) as answer:
                 assert answer.status == 200
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 120
         while len(self.suppressed(people)) < len(people):
             assert time.monotonic() < ends, "what was posted has not been applied"
-            time.sleep(0.005)
+            time.sleep(0.02)
 
     def suppressed(self, people: Sequence[Person]) -> set[str]:
         with self.project.database.read() as connection:
@@ -132,7 +132,7 @@ class Crowd:
 @pytest.fixture
 def queue(scenario: Scenario, server: RecordingServer) -> Scenario:
     """Ten thousand recipients of a campaign that is being sent."""
-    server.control(latency={"final": 0.02})
+    server.control(latency={"final": 0.04})
     scenario.service("alpha", server, connections=4)
     scenario.service("beta", server, connections=4)
     scenario.templates(2)
@@ -149,7 +149,7 @@ def test_whoever_unsubscribes_while_ten_thousand_are_queued_gets_nothing_more(
     queue.command("web", "run", "--port", str(port))
     queue.until(lambda: _answers(port), "the web part answers")
     run = queue.command("scheduler", "run", "--until-idle", "--workers", "2")
-    server.wait_for(300, 60)
+    server.wait_for(300)
     people = crowd.leaving()
     spared: set[str] = set()
     for number in range(BATCHES):
@@ -162,7 +162,7 @@ def test_whoever_unsubscribes_while_ten_thousand_are_queued_gets_nothing_more(
     assert queue.count("pending") > 0, "the last unsubscribe, too, was in the middle of the run"
     assert len(spared) > LEAVING // 4
     server.control(latency={})
-    assert run.wait(240) == 0, queue.logs.read_text()[-3000:]
+    assert run.wait(600) == 0, queue.logs.read_text()[-3000:]
 
     messages = server.messages()
     assert_nobody_twice(messages)

@@ -41,8 +41,8 @@ LOOKING = (
     "coldsend why ",
     "curl -s http://127.0.0.1:8025/healthz",
 )
-LOOK_SECONDS = 60.0
-COMMAND_SECONDS = 90.0
+LOOK_SECONDS = 150.0
+COMMAND_SECONDS = 240.0
 # A click within two seconds of the sending is taken for a mail filter's; readers are not as fast.
 A_PERSON_TAKES = 2.5
 
@@ -149,7 +149,7 @@ class Reader:
     def does(self, step: Step) -> str:
         """What the commands print; AssertionError where one fails, or what is shown does not come."""
         if "--link" in step.commands:
-            self._wait(self._has_taken_its_time, 10, "the messages are some seconds old")
+            self._wait(self._has_taken_its_time, 60, "the messages are some seconds old")
         ends = time.monotonic() + LOOK_SECONDS
         while True:
             failed, printed = self.run(step.commands, looks=step.only_looks)
@@ -186,7 +186,7 @@ class Reader:
 
     def sees_everything_end(self) -> None:
         """Until nothing of what was started is left; AssertionError where something goes on."""
-        self._wait(lambda: not self.running(), 20, "what runs in the background has ended")
+        self._wait(lambda: not self.running(), 120, "what runs in the background has ended")
 
     def leaves(self) -> None:
         """End the shell, and what it has left running."""

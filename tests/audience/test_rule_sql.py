@@ -25,7 +25,9 @@ from tests.planning.world import World
 pytestmark = pytest.mark.slow
 
 on_a_database = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=100,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 

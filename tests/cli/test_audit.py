@@ -248,13 +248,13 @@ def test_a_process_that_runs_leaves_a_row_when_it_starts(
 ) -> None:
     process = sqlite_project.start(*command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        ends = clock.monotonic() + 60
+        ends = clock.monotonic() + 120
         while not (found := rows(sqlite_project)):
             assert process.poll() is None
             assert clock.monotonic() < ends
     finally:
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(60)
     assert [(row["command"], row["arguments"], row["exit_code"]) for row in found] == [
         (" ".join(command[:2]), list(command[2:]), 0)
     ]

@@ -19,7 +19,7 @@ def test_the_demonstration_sends_everything_and_hears_of_its_recipients(tmp_path
     folder = tmp_path / "demo"
     line = [sys.executable, "-m", "coldsend"]
     done = subprocess.run(
-        [*line, "demo", "--folder", str(folder)], capture_output=True, text=True, timeout=240, check=False
+        [*line, "demo", "--folder", str(folder)], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"24 messages lie in {folder / 'messages'}" in done.stdout

@@ -81,7 +81,7 @@ def test_two_admins_cannot_demote_each_other_at_once(database: Database) -> None
             require_admin_left(admins, user_id, str(user_id), Role.OPERATOR)
             users.set_role(connection, user_id, Role.OPERATOR)
 
-        both_ready.wait(timeout=10)
+        both_ready.wait(timeout=120)
         try:
             database.run(work)
         except Refused:
@@ -91,7 +91,7 @@ def test_two_admins_cannot_demote_each_other_at_once(database: Database) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     with database.read() as connection:
         assert len(users.admins(connection)) == 1
     assert len(refused) == 1

@@ -61,7 +61,7 @@ class Running:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}", data=data, headers={"User-Agent": agent}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())
 
     def open(self, row_id: int, agent: str = BROWSER) -> None:
@@ -71,7 +71,7 @@ class Running:
         with self.project.database.read() as connection:
             return int(connection.execute(sa.select(sa.func.count()).select_from(event_log)).scalar_one())
 
-    def until(self, true: Callable[[], bool], seconds: float = 20) -> None:
+    def until(self, true: Callable[[], bool], seconds: float = 120) -> None:
         ends = time.monotonic() + seconds
         while not true():
             assert time.monotonic() < ends
@@ -90,7 +90,7 @@ class Running:
     def stop(self) -> int:
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(60)
 
 
 def children(pid: int) -> list[int]:
@@ -115,8 +115,11 @@ def running(project: Project) -> Iterator[Running]:
 
 def test_what_was_answered_is_in_the_event_log_though_everything_was_killed(running: Running) -> None:
     running.start("--processes", "2")
+    assert running.process is not None
     for row_id in running.rows[:20]:
         running.open(row_id, "(via ggpht.com GoogleImageProxy)")  # which wait for seconds
+        if row_id == running.rows[10]:
+            running.process.send_signal(signal.SIGSTOP)  # and its servers answer on
     unsubscribe = f"/u/{running.tokens.issue(Kind.UNSUBSCRIBE, running.rows[30])}"
     assert running.ask(unsubscribe, b"List-Unsubscribe=One-Click") == b"unsubscribed\n"
     running.kill()

@@ -221,10 +221,10 @@ BOMBS = [
 @pytest.mark.slow
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_poison_template_neither_hangs_nor_eats_memory(bomb: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(CannotCompose) as caught:
         message(template(text=bomb), recipient(nickname="x" * 1000))
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 60, "it takes two seconds; what is not stopped, for ever"
     assert caught.value.reason == "template_error"
 
 

@@ -101,8 +101,8 @@ def test_after_a_kill_nobody_waits(project: Project, settings: Settings) -> None
     worker_id, started_at = registered(project.database, settings.state_dir)
     Journal(settings.state_dir, worker_id, started_at).close(remove=False)
     begun = clock.monotonic()
-    require_fit(project.database, settings, watch_seconds=60)
-    assert clock.monotonic() - begun < 30
+    require_fit(project.database, settings, watch_seconds=200)
+    assert clock.monotonic() - begun < 100
 
 
 def test_a_process_that_died_elsewhere_with_this_identity_holds_up_nobody_for_long(

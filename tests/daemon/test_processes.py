@@ -19,7 +19,7 @@ from tests.planning.world import NOW, SETTINGS, World
 pytestmark = pytest.mark.slow
 
 
-def until(true: Callable[[], bool], processes: Processes, seconds: float = 20) -> None:
+def until(true: Callable[[], bool], processes: Processes, seconds: float = 120) -> None:
     ends = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < ends

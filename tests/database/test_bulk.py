@@ -56,7 +56,11 @@ def test_statements_of_one_form_do_not_share_their_values(database: Database) ->
             assert connection.execute(sa.select(NUMBERS).where(bulk.among(NUMBERS, values))).all() == found
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), min_size=1))
 def test_texts_come_back_as_they_were_written(database: Database, texts: list[str]) -> None:
     ids = list(range(1, len(texts) + 1))
@@ -80,7 +84,11 @@ def test_the_keys_of_suppressions_are_such_texts(database: Database) -> None:
         assert connection.execute(found).all() == []
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20), min_size=1))
 def test_rows_are_inserted_as_they_are_in_as_many_statements_as_it_takes(
     database: Database, texts: list[str]

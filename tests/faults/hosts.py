@@ -64,10 +64,10 @@ def end(*processes: subprocess.Popen[str]) -> None:
     for process in processes:
         process.send_signal(signal.SIGTERM)
     for process in processes:
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
-def until(true: Callable[[], bool], what: str, hosts: list[Host], deadline: float = 60) -> None:
+def until(true: Callable[[], bool], what: str, hosts: list[Host], deadline: float = 150) -> None:
     """Wait for something; what the hosts logged is told where it does not come."""
     ends = time.monotonic() + deadline
     while not true():

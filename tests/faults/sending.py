@@ -19,7 +19,7 @@ from tests.servers.smtp import RecordingServer
 CONNECTIONS = 8
 WORKERS = 2
 # Seconds without any change. Long: a sender that died often is started again after half a minute only.
-STALLED = float(os.environ.get("FAULTS_STALLED", "60"))
+STALLED = float(os.environ.get("FAULTS_STALLED", "120"))
 _UNFORESEEN = re.compile(r"unexpected_error|Traceback \(most recent")
 
 
@@ -56,7 +56,7 @@ class Sending:
     def wait_for(self, messages: int) -> None:
         """Until the server has so many messages in all: faults come in the middle of sending."""
         assert messages < self.recipients
-        until(lambda: self.taken() >= messages, f"{messages} messages", 60, self.log)
+        until(lambda: self.taken() >= messages, f"{messages} messages", log=self.log)
         self._fault_at = len(self.log())
 
     def more(self, messages: int) -> None:
@@ -74,7 +74,7 @@ class Sending:
         """Lines of the log that are this event; since: from so many characters on."""
         return [line for line in self.log()[since:].splitlines() if f" {name} " in line]
 
-    def until_logged(self, name: str, count: int = 1, deadline: float = 30) -> None:
+    def until_logged(self, name: str, count: int = 1, deadline: float = 150) -> None:
         until(lambda: len(self.events(name)) >= count, f"{count} x {name} in the log", deadline, self.log)
 
     def away(self, said: str = "") -> int:
@@ -83,9 +83,9 @@ class Sending:
 
     def until_away(self, said: str = "") -> None:
         """Until as many senders as there are have done so."""
-        until(lambda: self.away(said) >= self.workers, f"{self.workers} x away: {said}", 60, self.log)
+        until(lambda: self.away(said) >= self.workers, f"{self.workers} x away: {said}", log=self.log)
 
-    def until_quiet(self, deadline: float = 15) -> None:
+    def until_quiet(self, deadline: float = 150) -> None:
         """Until nothing comes to the server any more."""
         seen, since, ends = -1, 0.0, time.monotonic() + deadline
         while time.monotonic() < ends:
@@ -115,7 +115,7 @@ class Sending:
 
     def stop(self) -> None:
         self.scheduler.send_signal(signal.SIGTERM)
-        assert self.scheduler.wait(20) == 0, self.log()[-3000:]
+        assert self.scheduler.wait(60) == 0, self.log()[-3000:]
 
     def _left(self) -> str:
         """Rows that wait and rows under way; empty where there are none."""
@@ -143,7 +143,7 @@ class Sending:
 def until(
     true: Callable[[], bool],
     what: str,
-    deadline: float = 30,
+    deadline: float = 150,
     log: Callable[[], str] = lambda: "",
     *,
     pause: float = 0.02,

@@ -83,7 +83,7 @@ def test_a_file_that_may_not_be_written_any_more(sqlite_scenario: Scenario, serv
     immutable(file, True)
     try:
         os.kill(sqlite_scenario.sender_pids()[0], signal.SIGKILL)
-        until(lambda: "cannot be used" in sending.log(), "the new process says so", 30, sending.log)
+        until(lambda: "cannot be used" in sending.log(), "the new process says so", log=sending.log)
     finally:
         immutable(file, False)
     sending.until_ended()

@@ -130,7 +130,7 @@ def test_nodes_and_workers_fail_and_nobody_is_written_to_twice(
     more(400)
     second.signal(signal.SIGCONT)
     cluster.until(lambda: second.synced and third.status("wsrep_cluster_size") == "3", "node 2 is back")
-    until(lambda: ended(scenario, recipients), "everything has ended", hosts, 120)
+    until(lambda: ended(scenario, recipients), "everything has ended", hosts)
     end(scheduler, *senders)
     assert_intact(scenario, server, recipients=recipients, unknown=CONNECTIONS)
     for host in hosts:
@@ -146,7 +146,7 @@ def test_workers_at_three_nodes_hardly_ever_change_the_same_row(
     before = cluster.conflicts()
     scheduler = hosts[0].scheduler()
     senders = [host.worker() for host in hosts]
-    until(lambda: ended(scenario, recipients), "everything has ended", hosts, 90)
+    until(lambda: ended(scenario, recipients), "everything has ended", hosts)
     conflicts = cluster.conflicts() - before
     end(scheduler, *senders)
     assert_intact(scenario, server, recipients=recipients)
@@ -172,7 +172,7 @@ def test_a_worker_whose_node_leaves_the_group_waits_and_the_others_go_on(
         until(lambda: alone.events("database_away") != [], "it is told that its node is not ready", [alone])
         said = alone.events("database_away")[0]
         assert "(1047)" in said or "(1180)" in said, "at a statement, or at COMMIT"
-        until(lambda: scenario.count("pending") == 0, "the other takes what is left", [alone, other], 90)
+        until(lambda: scenario.count("pending") == 0, "the other takes what is left", [alone, other])
         assert not ended(scenario, recipients), "what the first has in hand is nobody else's"
     finally:
         third.execute("SET GLOBAL wsrep_provider_options='gmcast.isolate=0'")
@@ -335,7 +335,7 @@ class Thread:
         return self._thread.is_alive()
 
     def result(self) -> Any:
-        self._thread.join(60)
+        self._thread.join(150)
         assert not self._thread.is_alive()
         if self._error:
             raise self._error[0]

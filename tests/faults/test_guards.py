@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from coldsend.database.engine import Database
 from tests.acceptance.scenario import TASK, Scenario
 from tests.conftest import Project
 from tests.faults.crew import Crew
@@ -35,15 +34,14 @@ def mariadb_scenario(tmp_path: Path, mariadb_url: str) -> Iterator[Scenario]:
     project.database.dispose()
 
 
-def waiting_for_locks(database: Database) -> int:
+def waiting_for_locks(connection: sa.Connection) -> int:
     """Transactions in this database that wait for a lock; not news within a tenth of a second."""
     statement = sa.text(
         "SELECT COUNT(*) FROM information_schema.innodb_trx t "
         "JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id "
         "WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()"
     )
-    with database.read() as connection:
-        return int(connection.execute(statement).scalar_one())
+    return int(connection.execute(statement).scalar_one())
 
 
 def test_of_two_senders_that_have_chosen_the_same_rows_each_row_has_one(
@@ -52,12 +50,12 @@ def test_of_two_senders_that_have_chosen_the_same_rows_each_row_has_one(
     scenario, recipients = mariadb_scenario, 30
     crew = Crew(scenario, server, recipients, lease=60, connections=20)
     scheduler = crew.scheduler()
-    until(lambda: crew.rows() == recipients, "the send list", 30, crew.log)
+    until(lambda: crew.rows() == recipients, "the send list", log=crew.log)
     with scenario.project.database.engine.connect() as rival, rival.begin():
         rival.execute(sa.text("SELECT id FROM task_contacts FOR UPDATE")).all()
         senders = [crew.sender(), crew.sender()]
         # Each wants more rows than there are, has read which are pending, and waits to write its intents.
-        until(lambda: waiting_for_locks(scenario.project.database) == 2, "both", 30, crew.log, pause=0.2)
+        until(lambda: waiting_for_locks(rival) == 2, "both", log=crew.log, pause=0.2)
     crew.until_ended()
     crew.terminate(*senders, scheduler)
     assert_intact(scenario, server, recipients=recipients)
@@ -77,15 +75,15 @@ def test_an_answer_from_before_counts_for_nothing_once_a_person_has_decided(
     sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
     """The first sender hangs with a row in hand, is given up, and goes on while the second one sends it."""
-    server.control(faults=[{"at": "connect", "do": "delay", "seconds": 3, "times": 1}])
-    crew = Crew(sqlite_scenario, server, 1)
+    server.control(faults=[{"at": "connect", "do": "delay", "seconds": 8, "times": 1}])
+    crew = Crew(sqlite_scenario, server, 1, lease=6)
     scheduler = crew.scheduler()
     first = crew.sender()
-    until(lambda: server.control()["connections"] == 1, "it connects", 30, crew.log)
+    until(lambda: server.control()["connections"] == 1, "it connects", log=crew.log)
     first.send_signal(signal.SIGSTOP)
-    until(lambda: sqlite_scenario.count("unknown") == 1, "it is given up", 30, crew.log)
+    until(lambda: sqlite_scenario.count("unknown") == 1, "it is given up", log=crew.log)
     sqlite_scenario.project.run("unknown", "resend", TASK, "p0@example.com", "--yes")
-    server.control(faults=[{"at": "final", "do": "delay", "seconds": 5, "times": 1, "recorded": True}])
+    server.control(faults=[{"at": "final", "do": "delay", "seconds": 8, "times": 1, "recorded": True}])
     second = crew.sender()
     server.wait_for(1)
     first.send_signal(signal.SIGCONT)

@@ -18,12 +18,12 @@ def test_credentials_revoked_in_mid_run_are_never_tried_again_until_there_are_ne
     sqlite_scenario: Scenario,
 ) -> None:
     scenario = sqlite_scenario
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     with RecordingServer(users={"u": "secret-one"}, latency={"final": 0.02}) as server:
         trouble.add_service(scenario, "alpha", server.port, password="secret-one")
         trouble.prepare(scenario, 300)
         process = trouble.start(scenario)
-        server.wait_for(50, 60)
+        server.wait_for(50)
         server.control(users={"u": "secret-two"}, faults=[{"at": "mail", **trouble.CLOSING}])
         for _ in range(5):
             trouble.until(scenario, lambda: scenario.count("sending") == 0, "what was under way has ended")
@@ -68,7 +68,7 @@ def test_what_is_said_about_the_sender_costs_no_recipient_anything(
     sqlite_scenario: Scenario, server: RecordingServer
 ) -> None:
     scenario = sqlite_scenario
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     with contextlib.ExitStack() as stack:
         for name, (point, reply) in SAID_OF_SERVICES.items():
             users = {"users": {"u": "secret-one"}} if point == "auth" else {}
@@ -119,7 +119,7 @@ def test_what_is_said_about_a_recipient_or_a_message_costs_the_service_nothing(
             for n, (point, reply, _end) in replies.items()
         ]
     )
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     trouble.add_service(scenario, "alpha", server.port)
     trouble.prepare(scenario, 50)
     trouble.run_to_the_end(scenario)

@@ -39,7 +39,7 @@ def test_a_body_that_is_cut_off_or_not_taken_is_sent_again_whole(sqlite_scenario
         scenario.project.run("template-set", "create", "rotation", "--template", "long")
         scenario.contacts(RECIPIENTS)
         scenario.campaign()
-        trouble.run_to_the_end(scenario, patience=90)
+        trouble.run_to_the_end(scenario)
         assert_intact(scenario, server, recipients=RECIPIENTS)
         assert trouble.addresses_in(scenario, "failed_to_send") == {"p6@example.com"}
         assert {message.size > 1_900_000 for message in server.messages()} == {True}, "whole, all of them"

@@ -29,12 +29,12 @@ def test_a_listener_that_goes_away_in_mid_run_and_comes_back(
 ) -> None:
     scenario = sqlite_scenario
     server.control(latency={"final": 0.02})
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     trouble.add_service(scenario, "alpha", server.port, connections=CONNECTIONS)
     trouble.prepare(scenario, 1_000)
     process = trouble.start(scenario)
     for outage in range(1, 3):
-        server.wait_for(200 * outage, 60)
+        server.wait_for(200 * outage)
         server.stop()
         trouble.until(scenario, lambda: trouble.next_event(scenario) is not None, "everything waits")
         waiting = next(iter(trouble.addresses_in(scenario, "pending")))
@@ -54,13 +54,13 @@ def test_connections_whose_other_end_is_gone_without_a_word(
     """Half-open: packets go nowhere, no reset comes; new connections work."""
     scenario = sqlite_scenario
     server.control(latency={"final": 0.01})
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, final=trouble.PATIENCE)
     with Proxy(server.port) as proxy:
         trouble.add_service(scenario, "alpha", proxy.port, connections=CONNECTIONS)
         trouble.prepare(scenario, 800)
         process = trouble.start(scenario)
         for times in range(1, 3):
-            server.wait_for(150 * times, 60)
+            server.wait_for(150 * times)
             proxy.strand()
         trouble.keep_going(scenario)
         trouble.stop(process)
@@ -75,7 +75,7 @@ def test_idle_connections_that_the_server_closes_cost_nobody_anything(
     scenario = sqlite_scenario
     late = {"do": "late", "seconds": 0.02, "bytes": "421 4.4.2 idle for too long\r\n"}
     server.control(faults=[{"at": "final", "recorded": True, **late}])
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     trouble.add_service(scenario, "alpha", server.port, throttle_sec=0.1)
     trouble.prepare(scenario, 20)
     process = trouble.start(scenario)
@@ -138,7 +138,7 @@ def test_a_name_that_is_not_found_and_then_is(sqlite_scenario: Scenario, server:
     trouble.prepare(scenario, 220)
     planner = trouble.start(scenario, "--workers", "0")
     sender = start_sender(scenario, names)
-    server.wait_for(100, 30)
+    server.wait_for(100)
     trouble.until(
         scenario, lambda: all(trouble.troubled(scenario, name) for name in quotas), "all have failed"
     )

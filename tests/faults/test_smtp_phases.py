@@ -83,7 +83,7 @@ def test_a_server_that_fails_at_one_point_harms_nobody_and_its_service_comes_bac
         trouble.add_service(scenario, "healthy", server.port, daily_quota=HEALTHY_QUOTA)
         trouble.prepare(scenario, RECIPIENTS)
         process = trouble.start(scenario)
-        server.wait_for(HEALTHY_QUOTA, 60)
+        server.wait_for(HEALTHY_QUOTA)
         trouble.until(
             scenario, lambda: all(trouble.troubled(scenario, name) for name in broken), "all have failed"
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -37,15 +36,13 @@ def test_a_process_that_is_told_to_stop_ends_in_time_wherever_its_servers_hang(
         trouble.add_service(scenario, "healthy", server.port)
         trouble.prepare(scenario, RECIPIENTS)
         process = trouble.start(scenario)
-        last.wait_for(4, 60)
-        server.wait_for(20, 60)
+        last.wait_for(4)
+        server.wait_for(20)
         trouble.until(
             scenario, lambda: all(one.control()["open"] >= 1 for one in hanging.values()), "all hang"
         )
         process.send_signal(signal.SIGTERM)
-        began = time.monotonic()
-        assert process.wait(20) == 0
-        assert time.monotonic() - began < 10
+        assert process.wait(60) == 0, "one of the servers would be waited for for minutes"
         assert len(last.messages()) == 4, "one for each connection"
         assert trouble.addresses_in(scenario, "unknown") == {m.rcpt_to[0] for m in last.messages()}
         assert_intact(scenario, server, last, recipients=RECIPIENTS, unknown=4, waiting=True)

@@ -42,7 +42,7 @@ def test_a_template_that_explodes_at_some_recipients_stops_those_and_no_process(
 ) -> None:
     """A few kilobytes that would join to gigabytes, a link that leads nowhere, a variable that is missing."""
     scenario = sqlite_scenario
-    trouble.impatient(scenario)
+    trouble.impatient(scenario, patience=trouble.UNHURRIED)
     trouble.add_service(scenario, "alpha", server.port)
     long = "x" * 60_000
     body = (

@@ -46,7 +46,7 @@ def test_tls_that_fails_sends_nothing_and_comes_back_when_it_is_mended(
         "not offered": {**starttls, "certificate": good, "offer_starttls": False},
     }
     modes = {name: "implicit" if name in ("expired", "plain text") else "starttls" for name in NAMES}
-    trouble.impatient(scenario, f'ca_file = "{authority.ca_file}"\n')
+    trouble.impatient(scenario, f'ca_file = "{authority.ca_file}"\n', patience=trouble.UNHURRIED)
     with contextlib.ExitStack() as stack:
         broken = {name: stack.enter_context(RecordingServer(**rules[name])) for name in NAMES}
         for name, one in broken.items():
@@ -56,7 +56,7 @@ def test_tls_that_fails_sends_nothing_and_comes_back_when_it_is_mended(
         trouble.add_service(scenario, "healthy", server.port, daily_quota=HEALTHY_QUOTA)
         trouble.prepare(scenario, RECIPIENTS)
         process = trouble.start(scenario)
-        server.wait_for(HEALTHY_QUOTA, 60)
+        server.wait_for(HEALTHY_QUOTA)
         services = [name.replace(" ", "-") for name in NAMES]
         trouble.until(
             scenario, lambda: all(trouble.troubled(scenario, name) for name in services), "all have failed"
@@ -87,12 +87,12 @@ def test_a_certificate_that_expires_in_mid_run_and_is_replaced(
     authority = Authority(tmp_path)
     good = authority.issue(HOST)
     expired = authority.issue(HOST, expired=True)
-    trouble.impatient(scenario, f'ca_file = "{authority.ca_file}"\n')
+    trouble.impatient(scenario, f'ca_file = "{authority.ca_file}"\n', patience=trouble.UNHURRIED)
     with RecordingServer(tls="starttls", certificate=good, latency={"final": 0.02}) as server:
         trouble.add_service(scenario, "alpha", server.port, tls="starttls", max_errors=2)
         trouble.prepare(scenario, 300)
         process = trouble.start(scenario)
-        server.wait_for(50, 60)
+        server.wait_for(50)
         server.stop()
         server.rules["certificate"] = [str(file) for file in expired]
         server.start()

@@ -181,7 +181,9 @@ def tell(world: Told, telling: Telling) -> None:
     assert ledger_of(world, world.ids) == expected(found, outcome)
 
 
-any_order = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+any_order = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Post(World):
         self.project, self.dovecot = project, dovecot
         self.user_name = f"user{next(_numbers)}"
         project.config.write_text(
-            project.config.read_text() + f'[inbox]\nca_file = "{dovecot.authority.ca_file}"\ntimeout = 5\n'
+            project.config.read_text() + f'[inbox]\nca_file = "{dovecot.authority.ca_file}"\ntimeout = 60\n'
         )
         self.settings: Settings = load(str(project.config), environ={})
         self.keys = load_key_ring(self.settings)

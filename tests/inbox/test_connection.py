@@ -28,7 +28,7 @@ def _mailbox(dovecot: Dovecot, tls: str = "implicit", **values: object) -> Mailb
     return replace(made, **values)  # type: ignore[arg-type]
 
 
-def _settings(dovecot: Dovecot, timeout: float = 5.0) -> InboxSettings:
+def _settings(dovecot: Dovecot, timeout: float = 60.0) -> InboxSettings:
     return InboxSettings(ca_file=str(dovecot.authority.ca_file), timeout=timeout)
 
 
@@ -51,7 +51,7 @@ def test_a_mailbox_is_opened_encrypted(dovecot: Dovecot, tls: str) -> None:
 
 @pytest.mark.parametrize("tls", ["implicit", "starttls"])
 def test_a_certificate_of_an_unknown_authority_is_refused(dovecot: Dovecot, tls: str) -> None:
-    error = _refused(_mailbox(dovecot, tls), InboxSettings(timeout=5))
+    error = _refused(_mailbox(dovecot, tls), InboxSettings(timeout=60))
     assert error.trouble is Trouble.CONNECT
     assert "certificate" in error.message
 
@@ -220,7 +220,7 @@ def test_a_server_that_misbehaves_is_an_error(
     monkeypatch.setattr(wire, "MOST_BYTES", 4 * 2**20)
     with ScriptedServer(script) as server:
         mailbox = _mailbox(dovecot, tls, host="127.0.0.1", port=server.port)
-        error = _refused(mailbox, _settings(dovecot, timeout=0.3))
+        error = _refused(mailbox, _settings(dovecot, timeout=0.5 if script in (_drips, _is_silent) else 60))
     assert (error.trouble, said in error.message) == (trouble, True), error.message
 
 
@@ -270,7 +270,7 @@ def test_waiting_ends_when_the_process_is_to_end(dovecot: Dovecot) -> None:
             ) as connection,
         ):
             reading.examine(connection, "INBOX")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30, "a minute, were it not asked all the time"
 
 
 def test_a_user_name_is_no_command(dovecot: Dovecot) -> None:

@@ -97,14 +97,14 @@ def test_two_keys_activated_at_the_same_moment_leave_one(database: Database) -> 
     both_ready = threading.Barrier(2)
 
     def activate(key: DkimKey) -> None:
-        both_ready.wait(timeout=10)
+        both_ready.wait(timeout=120)
         database.run(lambda connection: dkim.activate(connection, key, NOON))
 
     threads = [threading.Thread(target=activate, args=(key,)) for key in pair]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert sorted(statuses(database).values()) == [ACTIVE, RETIRED]
 
 
@@ -116,12 +116,12 @@ def test_who_activates_while_another_does_waits_for_the_other(mariadb_url: str) 
         dkim.activate(connection, one, NOON)
         later.start()
         waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while later.is_alive() and time.monotonic() < deadline:
             with database.read() as other:
                 if other.exec_driver_sql(waiting).first():
                     break
-    later.join(timeout=30)
+    later.join(timeout=120)
     assert statuses(database) == {"one": RETIRED, "two": ACTIVE}
     database.dispose()
 

@@ -367,14 +367,14 @@ def together(*deeds: Callable[[], Any]) -> list[Any]:
     results: list[Any] = [None] * len(deeds)
 
     def do(place: int) -> None:
-        ready.wait(timeout=10)
+        ready.wait(timeout=120)
         results[place] = deeds[place]()
 
     threads = [threading.Thread(target=do, args=(place,)) for place in range(len(deeds))]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
     return results
 
 
@@ -430,7 +430,7 @@ class TestAtTheSameMoment:
             made = world.resend(seen)
         else:
             made = getattr(use, deed)(world.database, world.admin, seen, NOW)
-        answer.join(30)
+        answer.join(120)
         assert len(made.done) + late[0] == 1
         assert len([kind for kind, _ in world.events() if kind != "send_api_try"]) == 1
 

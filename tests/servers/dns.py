@@ -15,6 +15,8 @@ import dns.rdatatype
 import dns.rdtypes.ANY.TXT
 import dns.rrset
 
+from tests.servers.ports import free_port
+
 TTL = 60
 
 
@@ -31,9 +33,8 @@ class DnsServer:
         self.others: dict[tuple[str, str], list[str]] = {}
         self.behave = "well"
         self.asked: list[tuple[str, str]] = []  # ("udp" or "tcp", name)
-        # TCP first: the port it is given is then taken for UDP as well, which is all but always free.
-        self._tcp = _Tcp(("127.0.0.1", 0), _TcpHandler)
-        self.port = self._tcp.server_address[1]
+        self.port = free_port()
+        self._tcp = _Tcp(("127.0.0.1", self.port), _TcpHandler)
         self._udp = _Udp(("127.0.0.1", self.port), _UdpHandler)
         self._tcp.of = self._udp.of = self
 
@@ -55,7 +56,7 @@ class DnsServer:
             server.shutdown()
             server.server_close()
         for thread in self._threads:
-            thread.join(timeout=10)
+            thread.join(timeout=60)
 
     def answer(self, wire: bytes, way: str) -> bytes | None:
         """The answer to a query; over UDP cut to what fits, with the flag that says so."""

@@ -176,7 +176,7 @@ class Dovecot:
                 assert status == "OK", said
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             with contextlib.suppress(OSError), socket.create_connection((HOST, self.imap), 1) as probe:
                 if probe.recv(4) == b"* OK":

@@ -50,7 +50,7 @@ class Forked:
             [sys.executable, "-m", __name__, str(self._address)],
             cwd=ROOT,
         )
-        ends = time.monotonic() + 60
+        ends = time.monotonic() + 120
         while not self._address.exists():
             assert self._process.poll() is None, "it did not start"
             assert time.monotonic() < ends

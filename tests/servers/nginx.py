@@ -48,7 +48,7 @@ class Nginx:
         config.write_text(CONFIG.format(folder=self.folder, servers=servers))
         command = [nginx, "-p", str(self.folder), "-c", str(config), "-e", str(self.folder / "error.log")]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and self._process.poll() is None:
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return

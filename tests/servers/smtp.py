@@ -24,6 +24,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.servers.ports import free_port
+
 HOST = "127.0.0.1"
 
 
@@ -53,7 +55,8 @@ class RecordingServer:
       receive_buffer: octets the kernel takes for it (0: its own choice); a small one makes clients wait.
       users: {"name": "password or token"}: AUTH is required; mechanisms: ["PLAIN", "LOGIN", "XOAUTH2"];
       refuse_auth: True answers 535 to everybody from now on.
-      latency: {"final": 0.05, "mail": ..}: seconds before the answer; points as below.
+      latency: {"final": 0.05, "mail": ..}: seconds before the answer; points as below. Setting it
+        lets go of the answers that were held back.
       store: a folder for the messages as NNNNNNNN.eml.
       clock: a file with seconds to add to the times of the record (COLDSEND_TEST_CLOCK).
       refusals: a file for what the faults at rcpt have answered: {"time", "to", "reply"} in each line.
@@ -74,7 +77,7 @@ class RecordingServer:
         self.record = record or self._folder / "record.jsonl"
         self.record.touch()
         self.rules = {key: _plain(value) for key, value in rules.items()}
-        self.port = 0
+        self.port = int(self.rules.setdefault("port", free_port()))
         self._control_port = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -89,8 +92,6 @@ class RecordingServer:
 
     def start(self) -> None:
         """Start it, again too: on the port it had, with the record it had."""
-        if self.port:
-            self.rules["port"] = self.port
         program = Path(__file__).with_name("smtp_process.py")
         self._process = subprocess.Popen(
             [sys.executable, "-I", str(program), json.dumps(self.rules), str(self.record)],
@@ -114,14 +115,14 @@ class RecordingServer:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.close()
-        self._process.wait(timeout=10)
+        self._process.wait(timeout=60)
         self._process.stdout.close()
         self._process = None
 
     def control(self, **rules: Any) -> dict[str, int]:
         """Change rules now; returns {"connections" so far, "open" now, "most_open" at once}."""
         if self._control is None:
-            self._control = socket.create_connection((HOST, self._control_port), timeout=10)
+            self._control = socket.create_connection((HOST, self._control_port), timeout=60)
         plain = {key: _plain(value) for key, value in rules.items()}
         self.rules.update(plain)
         self._control.sendall(json.dumps(plain).encode() + b"\n")
@@ -136,14 +137,18 @@ class RecordingServer:
         complete = text[: text.rfind("\n") + 1]
         return [_received(json.loads(line)) for line in complete.splitlines()]
 
-    def wait_for(self, count: int, deadline: float = 30.0) -> list[Received]:
+    def taken(self) -> int:
+        """How many messages were accepted so far."""
+        return self.record.read_bytes().count(b"\n")
+
+    def wait_for(self, count: int, deadline: float = 120.0) -> list[Received]:
         """Wait until ``count`` messages have been accepted; fails after ``deadline`` seconds."""
         ends = time.monotonic() + deadline
-        while len(found := self.messages()) < count:
+        while (taken := self.taken()) < count:
             if time.monotonic() > ends:
-                raise AssertionError(f"{len(found)} of {count} messages after {deadline:g} s")
+                raise AssertionError(f"{taken} of {count} messages after {deadline:g} s")
             time.sleep(0.01)
-        return found
+        return self.messages()
 
 
 def _received(document: dict[str, Any]) -> Received:
@@ -199,9 +204,7 @@ class StrictServer:
             }
         if tls == "starttls":
             options |= {"tls_context": context, "require_starttls": True}
-        with socket.socket() as probe:
-            probe.bind((HOST, 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         # aiosmtpd warns that AUTH without TLS is a bad idea, and of names in its own code.
         self._quiet = warnings.catch_warnings()
         self._quiet.__enter__()
@@ -212,6 +215,7 @@ class StrictServer:
             hostname=HOST,
             port=self.port,
             ssl_context=context if tls == "implicit" else None,
+            ready_timeout=60,
             **options,
         )
 

@@ -19,6 +19,8 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 DEFAULTS: dict[str, Any] = {
@@ -56,6 +58,23 @@ class Server:
         self.open = 0
         self.most_open = 0
         self.messages = 0
+        self.held_back: dict[asyncio.TimerHandle, Callable[[], None]] = {}
+
+    def later(self, seconds: float, deed: Callable[[], None]) -> None:
+        """Do this after so many seconds, or as soon as the latencies are others."""
+
+        def due() -> None:
+            del self.held_back[timer]
+            deed()
+
+        timer = asyncio.get_running_loop().call_later(seconds, due)
+        self.held_back[timer] = deed
+
+    def let_go(self) -> None:
+        held_back, self.held_back = self.held_back, {}
+        for timer, deed in held_back.items():
+            timer.cancel()
+            deed()
 
     def write_record(self, document: dict[str, Any]) -> None:
         os.write(self.record, json.dumps(document).encode() + b"\n")
@@ -152,7 +171,7 @@ class Session(asyncio.Protocol):
         delay = rules["latency"].get(at, 0) if rules["latency"] else 0
         if delay:
             self.held = True
-            asyncio.get_running_loop().call_later(delay, self.release, text)
+            self.server.later(delay, partial(self.release, text))
         else:
             self.answers.append(text)
 
@@ -364,7 +383,7 @@ class Session(asyncio.Protocol):
         delay = self.server.rules["latency"].get(at, 0)
         if delay:
             self.held = True
-            asyncio.get_running_loop().call_later(delay, self.release, text)
+            self.server.later(delay, partial(self.release, text))
         else:
             self.answers.append(text)
 
@@ -454,7 +473,10 @@ TASKS: set[Any] = set()
 
 async def control(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while line := await reader.readline():
-        server.rules.update(json.loads(line))
+        changes = json.loads(line)
+        server.rules.update(changes)
+        if "latency" in changes:
+            server.let_go()
         writer.write(
             json.dumps(
                 {"connections": server.connections, "open": server.open, "most_open": server.most_open}

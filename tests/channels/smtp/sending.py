@@ -13,28 +13,25 @@ from coldsend.domain.answers import Answer
 from coldsend.domain.message import Message
 from coldsend.domain.service import Service
 
-# Nothing on loopback takes longer, unless it is meant to.
-QUICK = SmtpSettings(
-    connect_timeout=2,
-    greeting_timeout=2,
-    mail_timeout=2,
-    rcpt_timeout=2,
-    data_timeout=2,
-    block_timeout=2,
-    final_timeout=2,
-    session_deadline=5,
-    idle_seconds=20,
+# Nothing on loopback takes longer, however busy the machine is, unless it is meant to.
+PATIENT = SmtpSettings(
+    connect_timeout=120,
+    greeting_timeout=120,
+    mail_timeout=120,
+    rcpt_timeout=120,
+    data_timeout=120,
+    block_timeout=120,
+    final_timeout=120,
+    session_deadline=480,
+    idle_seconds=60,
 )
-IMPATIENT = replace(
-    QUICK,
-    connect_timeout=0.3,
-    greeting_timeout=0.3,
-    mail_timeout=0.3,
-    rcpt_timeout=0.3,
-    data_timeout=0.3,
-    block_timeout=0.3,
-    final_timeout=0.3,
-)
+
+
+def impatient(at: str, seconds: float = 0.3) -> SmtpSettings:
+    """Waits so long, and no longer, for the answer that never comes; ``at`` as in ``RecordingServer``."""
+    name = "greeting" if at in ("connect", "ehlo", "starttls") else "block" if at == "body" else at
+    return replace(PATIENT, **{f"{name}_timeout": seconds})
+
 
 NO_CREDENTIALS: Mapping[str, str] = {}
 
@@ -66,7 +63,7 @@ def send(
     to: Service,
     *messages: Message,
     credentials: Mapping[str, Any] = NO_CREDENTIALS,
-    settings: SmtpSettings = QUICK,
+    settings: SmtpSettings = PATIENT,
     between: Callable[[], Any] | None = None,
 ) -> Sent:
     """Send messages one after another through one channel. between: called before each but the first."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from coldsend.channels.smtp import SmtpChannel
 from tests.channels.conformance import ChannelConformance, OtherSide
-from tests.channels.smtp.sending import QUICK, service
+from tests.channels.smtp.sending import PATIENT, service
 from tests.servers.smtp import RecordingServer
 
 SECRET = "correct-horse-battery"
@@ -21,7 +21,7 @@ class TestSmtpChannel(ChannelConformance):
         with RecordingServer(pipelining=self.pipelining, users={"anna": SECRET}) as server:
             credentials = {"username": "anna", "password": SECRET}
             yield OtherSide(
-                channel=lambda: SmtpChannel(service(server.port, connections=3), credentials, QUICK),
+                channel=lambda: SmtpChannel(service(server.port, connections=3), credentials, PATIENT),
                 received=lambda: [one.message_id for one in server.messages()],
                 refuse=lambda: fault(server, at="rcpt", reply="550 5.1.1 no such user"),
                 lose=lambda: fault(server, at="final", do="rst", recorded=True),

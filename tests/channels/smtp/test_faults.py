@@ -11,7 +11,7 @@ import pytest
 from coldsend.domain.answers import Action, Outcome, Phase
 from coldsend.domain.replies import judge
 from tests.channels.messages import message
-from tests.channels.smtp.sending import IMPATIENT, QUICK, Sent, send, service
+from tests.channels.smtp.sending import PATIENT, Sent, impatient, send, service
 from tests.servers.ports import free_port
 from tests.servers.smtp import RecordingServer
 
@@ -32,7 +32,7 @@ def pipelining(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-def faulty(fault: dict[str, Any], *, pipelining: bool = True, settings: Any = QUICK, **values: Any) -> Sent:
+def faulty(fault: dict[str, Any], *, pipelining: bool = True, settings: Any = PATIENT, **values: Any) -> Sent:
     with RecordingServer(pipelining=pipelining, faults=[fault]) as server:
         return send(service(server.port), message(1, **values), settings=settings)
 
@@ -45,7 +45,8 @@ def test_no_answer_is_lost_at_that_phase(point: str, deed: str, *, pipelining: b
         "endless line": {"do": "raw", "bytes": "250 " + "x" * 10_000},
     }
     fault = {"at": point, **deeds.get(deed, {"do": deed})}
-    sent = faulty(fault, pipelining=pipelining, settings=IMPATIENT)
+    settings = impatient(point) if deed == "hang" else PATIENT
+    sent = faulty(fault, pipelining=pipelining, settings=settings)
     # A reset right after the handshake of TCP may come before or after we count as connected.
     possible = {POINTS[point]} | ({Phase.CONNECT} if (point, deed) == ("connect", "rst") else set())
     assert sent.answer.phase in possible
@@ -89,16 +90,17 @@ def test_an_acceptance_counts_though_the_connection_is_cut_right_behind_it() -> 
 
 @pytest.mark.parametrize("point", POINTS)
 def test_a_dripping_server_is_given_up_at_the_deadline_of_the_answer(point: str) -> None:
-    sent = faulty({"at": point, "do": "drip", "interval": 0.1}, settings=IMPATIENT)
+    sent = faulty({"at": point, "do": "drip", "interval": 2}, settings=impatient(point))
     assert (sent.answer.phase, sent.answer.lost) == (POINTS[point], True)
     assert "in time" in sent.answer.text
 
 
 def test_a_dripping_server_is_given_up_at_the_deadline_of_the_message() -> None:
-    patient = replace(QUICK, mail_timeout=60, rcpt_timeout=60, data_timeout=60, session_deadline=0.5)
-    with RecordingServer(latency={"mail": 0.3, "rcpt": 0.3, "data": 0.3}) as server:
-        sent = send(service(server.port), message(1), settings=patient)
-    assert (sent.answer.phase, sent.answer.lost, sent.commits) == (Phase.RCPT, True, [0])
+    fault = {"at": "rcpt", "do": "drip", "interval": 5}
+    sent = faulty(fault, settings=replace(PATIENT, session_deadline=0.7))
+    # On a busy machine the time may be over before it has come so far as to meet the drips.
+    assert sent.answer.phase in (Phase.CONNECT, Phase.GREETING, Phase.MAIL, Phase.RCPT)
+    assert (sent.answer.lost, sent.commits) == (True, [0])
 
 
 def test_a_multi_line_refusal_is_one_text() -> None:
@@ -144,7 +146,7 @@ def test_a_reset_in_the_middle_of_a_large_body_is_a_retry() -> None:
 
 def test_a_server_that_stops_reading_a_large_body_is_given_up() -> None:
     data = b"Subject: big\r\n\r\n" + (b"y" * 70 + b"\r\n") * (BIG // 72)
-    sent = faulty({"at": "body", "do": "stop reading"}, data=data, settings=IMPATIENT)
+    sent = faulty({"at": "body", "do": "stop reading"}, data=data, settings=impatient("body"))
     assert (sent.answer.phase, sent.answer.lost, sent.commits) == (Phase.DATA, True, [0])
 
 

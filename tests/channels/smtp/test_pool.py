@@ -12,7 +12,7 @@ import pytest
 from coldsend.channels.smtp import SmtpChannel
 from coldsend.domain.answers import Answer
 from tests.channels.messages import message
-from tests.channels.smtp.sending import IMPATIENT, QUICK, send, service
+from tests.channels.smtp.sending import PATIENT, send, service
 from tests.servers.certificates import Authority
 from tests.servers.smtp import RecordingServer
 
@@ -21,7 +21,7 @@ def nothing() -> None:
     pass
 
 
-async def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 120.0) -> None:
     loop = asyncio.get_running_loop()
     ends = loop.time() + seconds
     while not condition():
@@ -39,7 +39,7 @@ def test_never_more_connections_than_the_capacity_whoever_asks(smtp_server: Reco
     smtp_server.control(latency={"final": 0.05})
 
     async def crowd() -> list[Answer]:
-        channel = SmtpChannel(service(smtp_server.port, connections=3), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port, connections=3), {}, PATIENT)
         assert channel.capacity == 3
         answers = await asyncio.gather(*(channel.send(message(n), nothing) for n in range(1, 31)))
         await channel.close()
@@ -56,7 +56,7 @@ def test_idle_connections_are_closed_with_a_quit(smtp_server: RecordingServer) -
         channel = SmtpChannel(
             service(smtp_server.port, connections=3),
             {},
-            replace(QUICK, idle_seconds=0.2),
+            replace(PATIENT, idle_seconds=0.2),
             transcript=lambda who, line: said.append((who, line)),
         )
         await asyncio.gather(*(channel.send(message(n), nothing) for n in range(1, 4)))
@@ -71,7 +71,7 @@ def test_idle_connections_are_closed_with_a_quit(smtp_server: RecordingServer) -
 
 
 def test_with_no_idle_time_every_message_has_its_own_connection(smtp_server: RecordingServer) -> None:
-    send(service(smtp_server.port), message(1), message(2), settings=replace(QUICK, idle_seconds=0))
+    send(service(smtp_server.port), message(1), message(2), settings=replace(PATIENT, idle_seconds=0))
     assert smtp_server.control()["connections"] == 2
 
 
@@ -79,7 +79,7 @@ def test_a_cancelled_message_takes_its_connection_with_it(smtp_server: Recording
     smtp_server.control(latency={"final": 30})
 
     async def cancel() -> Answer:
-        channel = SmtpChannel(service(smtp_server.port), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port), {}, PATIENT)
         commits: list[int] = []
         task = asyncio.create_task(channel.send(message(1), lambda: commits.append(1)))
         await until(lambda: commits == [1])
@@ -99,7 +99,7 @@ def test_a_cancelled_connect_leaves_nothing_open(smtp_server: RecordingServer) -
     smtp_server.control(faults=[{"at": "connect", "do": "hang"}])
 
     async def cancel() -> None:
-        channel = SmtpChannel(service(smtp_server.port), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port), {}, PATIENT)
         task = asyncio.create_task(channel.send(message(1), nothing))
         await until(lambda: smtp_server.control()["open"] == 1)
         task.cancel()
@@ -113,13 +113,13 @@ def test_a_cancelled_connect_leaves_nothing_open(smtp_server: RecordingServer) -
 
 def test_a_server_that_never_says_goodbye_does_not_keep_us(smtp_server: RecordingServer) -> None:
     smtp_server.control(faults=[{"at": "quit", "do": "hang"}])
-    sent = send(service(smtp_server.port), message(1), settings=IMPATIENT)
+    sent = send(service(smtp_server.port), message(1), settings=PATIENT)
     assert sent.answer.code == 250
 
 
 def test_an_unasked_421_on_an_idle_connection_is_noticed(smtp_server: RecordingServer) -> None:
     async def idle() -> list[int]:
-        channel = SmtpChannel(service(smtp_server.port), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port), {}, PATIENT)
         smtp_server.control(faults=[{"at": "final", "do": "raw", "bytes": "250 ok\r\n421 4.4.2 idle\r\n"}])
         first = await channel.send(message(1), nothing)
         smtp_server.control(faults=[])
@@ -134,7 +134,7 @@ def test_an_unasked_421_on_an_idle_connection_is_noticed(smtp_server: RecordingS
 def test_connections_are_reused_over_tls_too(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     with RecordingServer(tls="implicit", certificate=authority.issue("127.0.0.1")) as server:
-        settings = replace(QUICK, ca_file=str(authority.ca_file))
+        settings = replace(PATIENT, ca_file=str(authority.ca_file))
         sent = send(service(server.port, tls="implicit"), message(1), message(2), settings=settings)
         assert server.control()["connections"] == 1
     assert {answer.code for answer in sent.answers} == {250}
@@ -142,7 +142,7 @@ def test_connections_are_reused_over_tls_too(tmp_path: Path) -> None:
 
 def test_a_closed_channel_sends_nothing(smtp_server: RecordingServer) -> None:
     async def late() -> None:
-        channel = SmtpChannel(service(smtp_server.port), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port), {}, PATIENT)
         await channel.close()
         with pytest.raises(RuntimeError, match="closed"):
             await channel.send(message(1), nothing)
@@ -155,7 +155,7 @@ def test_uvloop_serves_as_well(smtp_server: RecordingServer) -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def some() -> set[int]:
-        channel = SmtpChannel(service(smtp_server.port, connections=3), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port, connections=3), {}, PATIENT)
         answers = await asyncio.gather(*(channel.send(message(n), nothing) for n in range(1, 31)))
         await channel.close()
         return {answer.code for answer in answers}
@@ -186,7 +186,7 @@ def test_who_waits_for_a_connection_that_breaks_gets_one_of_his_own(smtp_server:
     smtp_server.control(faults=[{"at": "rcpt", "do": "drop", "times": 3}])
 
     async def crowd() -> list[Answer | BaseException]:
-        channel = SmtpChannel(service(smtp_server.port, connections=1), {}, QUICK)
+        channel = SmtpChannel(service(smtp_server.port, connections=1), {}, PATIENT)
         answers = await asyncio.gather(
             *(channel.send(message(n), nothing) for n in range(1, 9)), return_exceptions=True
         )

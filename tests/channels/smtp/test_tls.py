@@ -13,7 +13,7 @@ from coldsend.domain.answers import Outcome, Phase
 from coldsend.domain.replies import judge
 from coldsend.errors import InvalidInput
 from tests.channels.messages import message
-from tests.channels.smtp.sending import IMPATIENT, QUICK, Sent, send, service
+from tests.channels.smtp.sending import PATIENT, Sent, impatient, send, service
 from tests.servers.certificates import Authority
 from tests.servers.smtp import RecordingServer
 
@@ -31,7 +31,7 @@ def over_tls(
     ca_file: Path | str,
     *,
     host: str = "127.0.0.1",
-    settings: Any = QUICK,
+    settings: Any = PATIENT,
     **rules: Any,
 ) -> tuple[Sent, int]:
     """Send one message; what came of it, and how many the server took."""
@@ -114,14 +114,14 @@ def test_a_server_that_hangs_in_the_tls_handshake_is_given_up(authority: Authori
         authority.issue("127.0.0.1"),
         authority.ca_file,
         faults=[hanging],
-        settings=IMPATIENT,
+        settings=impatient("starttls", 2),  # greeting and EHLO are to come within it
     )
     assert sent.answer.phase == Phase.TLS
 
 
 def test_a_plain_server_on_a_tls_port_is_a_tls_failure(authority: Authority) -> None:
     with RecordingServer() as server:
-        settings = replace(IMPATIENT, ca_file=str(authority.ca_file))
+        settings = replace(PATIENT, ca_file=str(authority.ca_file))
         sent = send(service(server.port, tls="implicit"), message(1), settings=settings)
         assert server.messages() == []
     assert sent.answer.phase == Phase.TLS
@@ -136,7 +136,7 @@ def test_what_was_offered_before_tls_is_forgotten(authority: Authority) -> None:
             service(server.port, tls="starttls"),
             message(1),
             credentials={"username": "anna", "password": "pass-word-1"},
-            settings=replace(QUICK, ca_file=str(authority.ca_file)),
+            settings=replace(PATIENT, ca_file=str(authority.ca_file)),
         )
     assert sent.answer.code == 250
     lines = [line for who, line in sent.dialogue if who == "C"]
@@ -145,7 +145,7 @@ def test_what_was_offered_before_tls_is_forgotten(authority: Authority) -> None:
 
 
 def test_a_missing_ca_file_is_a_clear_error(tmp_path: Path) -> None:
-    settings = replace(QUICK, ca_file=str(tmp_path / "none.pem"))
+    settings = replace(PATIENT, ca_file=str(tmp_path / "none.pem"))
     with pytest.raises(InvalidInput, match=r"none\.pem"):
         SmtpChannel(service(465, tls="implicit"), {}, settings)
 
@@ -163,4 +163,4 @@ def test_a_missing_ca_file_is_a_clear_error(tmp_path: Path) -> None:
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], said: str) -> None:
     values: dict[str, Any] = {"host": "127.0.0.1", "port": 25, **wrong}
     with pytest.raises(InvalidInput, match=said):
-        SmtpChannel(service(**values), {}, QUICK)
+        SmtpChannel(service(**values), {}, PATIENT)

@@ -23,7 +23,7 @@ from tests.planning.world import World
 from tests.servers.ports import free_port
 from tests.web.webhooks.samples import RECIPIENT, SendGridAccount, sendgrid_event
 
-PATIENCE = 30.0  # seconds
+PATIENCE = 120.0  # seconds
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_signed_request_to_the_url_given_out_reaches_the_ledger(sqlite_project
         timestamp=int(clock.now().timestamp()),
     )
     body = json.dumps([event]).encode()
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE) as client:
         forged = client.post(url, content=body, headers=SendGridAccount().headers(body, clock.now()))
         assert forged.status_code == 403
         assert world.row(task_contacts, row)["status"] == "sent"
