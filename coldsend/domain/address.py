@@ -13,20 +13,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import NamedTuple
-
-import email_validator
+from functools import cache
+from typing import Any, NamedTuple
 
 from coldsend.errors import InvalidInput
 
 MAX_LENGTH = 254  # octets, RFC 5321 4.5.3.1.3
 
 _FOR_TESTS = frozenset({"test", "invalid", "localhost"})
-# The library names this list as the place to change which special-use domains it refuses.
-email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = [
-    name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name not in _FOR_TESTS
-]
-_REFUSED_ENDINGS = frozenset(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 
 # Plain ASCII addresses, nearly all there are: accepted here thirty times as fast as by the library, which
 # decides all others. A property test holds the two together. Labels such as "xn--.." are left to the library.
@@ -53,7 +47,7 @@ def parse(text: str) -> Address:
         return _parse_any(text.strip(" \t\u00a0"))
     local, domain = match.groups()
     domain = domain.lower()
-    if domain[domain.rfind(".") + 1 :] in _REFUSED_ENDINGS:
+    if domain[domain.rfind(".") + 1 :] in _refused_endings():
         return _parse_any(text)
     return Address(f"{local}@{domain}", f"{local.lower()}@{domain}", domain)
 
@@ -66,6 +60,23 @@ def parse_domain(text: str) -> str:
     except InvalidInput as error:
         reason = error.message.partition(": ")[2]
         raise InvalidInput(f"{_shown(name)} is not a domain: {reason}") from error
+
+
+@cache
+def _library() -> Any:
+    """Imported when the first address is read: most commands and all senders read none."""
+    import email_validator  # noqa: PLC0415
+
+    # The library names this list as the place to change which special-use domains it refuses.
+    email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = [
+        name for name in email_validator.SPECIAL_USE_DOMAIN_NAMES if name not in _FOR_TESTS
+    ]
+    return email_validator
+
+
+@cache
+def _refused_endings() -> frozenset[str]:
+    return frozenset(_library().SPECIAL_USE_DOMAIN_NAMES)
 
 
 def _parse_any(text: str) -> Address:
@@ -81,7 +92,7 @@ def _parse_any(text: str) -> Address:
     # Only localhost may stand without a period: bob@gmail is a slip of the pen.
     has_dotless_domain = text.lower().endswith("@localhost")
     try:
-        found = email_validator.validate_email(
+        found = _library().validate_email(
             text,
             allow_smtputf8=True,
             allow_quoted_local=False,

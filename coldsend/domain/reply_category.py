@@ -15,6 +15,8 @@ import unicodedata
 from collections.abc import Iterable
 from enum import StrEnum
 
+from coldsend.domain.patterns import Pattern
+
 
 class ReplyCategory(StrEnum):
     """From the one that asks for the greatest care to the least."""
@@ -36,8 +38,8 @@ _SPACES = re.compile(r"\s+")
 _QUOTED = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 
 
-def _any(*parts: str) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{part})" for part in parts))
+def _any(*parts: str) -> Pattern:
+    return Pattern("|".join(f"(?:{part})" for part in parts))
 
 
 # Somebody may have asked not to be taken off, or write about unsubscribing in general.
@@ -104,7 +106,7 @@ _UNSUBSCRIBE = _any(
     r"配信(?:を)?(?:停止|解除)|(?:今後|以後)[^。]{0,12}(?:送らないで|不要です|お控え)|メール(?:を)?(?:停止|送らないで)",
     r"수신\s?거부|(?:더 이상|앞으로)[^.]{0,15}보내지",
 )
-_UNSUBSCRIBE_WORD = re.compile(
+_UNSUBSCRIBE_WORD = Pattern(
     r"(?:please |bitte |hi,? |hello,? )?"
     r"(?:un-?subscribe|unsuscribe|stop|remove|opt[ -]?out|abmelden|abbestellen|austragen|"
     r"désinscription|désabonnement|"
@@ -220,14 +222,14 @@ _INTERESTED = _any(
 )
 
 # What our own footers say, where somebody quotes one without marking it: the offer to ask, not a request.
-_OFFER = re.compile(
+_OFFER = Pattern(
     r"\b(?:if you|should you|you can|you may|to unsubscribe|to stop receiving|wenn sie|falls sie|wenn du|"
     r"können sie|si vous|vous pouvez|si usted|si (?:ya )?no (?:desea|quiere)|si desea|puede|"
     r"se (?:não|non)|se desidera|als u|als je|u kunt|jeśli|om du|hvis du|du kan)\b|"
     r"если вы|вы можете|如果您|如果你|您可以"
 )
 _SENTENCE = re.compile(r"[.!?。！？]")
-_QUESTION = re.compile(r"[?？؟]")
+_QUESTION = Pattern(r"[?？؟]")
 _ADDRESSES = re.compile(r"(?:https?://|www\.)\S+|<[^<>\s]+>")
 
 _RULES = (

@@ -8,11 +8,11 @@ where nothing else explains the answer.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from coldsend.domain import reply_words as words
 from coldsend.domain.answers import BEFORE_MESSAGE, Action, Answer, Phase
+from coldsend.domain.patterns import Pattern
 from coldsend.domain.states import FreezeCode
 
 MINUTE, HOUR = 60.0, 3600.0
@@ -33,8 +33,8 @@ class Rule:
     phases: frozenset[Phase] = frozenset()
     codes: tuple[int, ...] = ()
     enhanced: tuple[str, ...] = ()
-    words: re.Pattern[str] | None = None
-    unless: re.Pattern[str] | None = None
+    words: Pattern | None = None
+    unless: Pattern | None = None
     providers: tuple[str, ...] = ()
     blames_sender: bool = False
     wait_seconds: float = 0.0
@@ -71,8 +71,8 @@ def _service(
     phases: frozenset[Phase] = frozenset(),
     codes: tuple[int, ...] = (),
     enhanced: tuple[str, ...] = (),
-    said: re.Pattern[str] | None = None,
-    unless: re.Pattern[str] | None = None,
+    said: Pattern | None = None,
+    unless: Pattern | None = None,
 ) -> Rule:
     """The service is at fault, and rests; its recipients go to others."""
     return Rule(
@@ -92,8 +92,8 @@ def _provider(
     name: str,
     wait_seconds: float,
     enhanced: tuple[str, ...] = (),
-    said: re.Pattern[str] | None = None,
-    unless: re.Pattern[str] | None = None,
+    said: Pattern | None = None,
+    unless: Pattern | None = None,
 ) -> Rule:
     """One provider does not want this service's mail; a 250 from others does not help."""
     return Rule(
@@ -115,8 +115,8 @@ def _frozen(
     phases: frozenset[Phase] = frozenset(),
     codes: tuple[int, ...] = (),
     enhanced: tuple[str, ...] = (),
-    said: re.Pattern[str] | None = None,
-    unless: re.Pattern[str] | None = None,
+    said: Pattern | None = None,
+    unless: Pattern | None = None,
 ) -> Rule:
     """A person must look at the service."""
     return Rule(

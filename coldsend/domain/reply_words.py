@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 
+from coldsend.domain.patterns import Pattern
 
-def words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+
+def words(*patterns: str) -> Pattern:
+    return Pattern("|".join(patterns), re.IGNORECASE)
 
 
 # Half of what is about addresses and domains is about those of the sender.
