@@ -11,8 +11,10 @@ from typer.main import get_group
 
 from coldsend.cli.nouns import NOUNS
 from coldsend.cli.output import Output
+from coldsend.cli.progress import LiveProgress
 from tests.architecture.commands import app_of
 from tests.conftest import Project
+from tests.planning.world import World
 
 ROW = {"id": 123456, "email": "somebody.with.a.long.name@a-company-with-a-long-name.example", "sent": 1234567}
 COLUMNS = {"id": "ID#", "email": "EMAIL", "sent": "SENT#"}
@@ -49,3 +51,14 @@ def test_the_overview_of_a_noun_shows_whole_sentences(name: str) -> None:
     for command in get_group(app_of(name)).commands.values():
         assert command.short_help
         assert command.short_help.endswith(".")
+
+
+def test_live_progress_shows_any_name_as_it_is(
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = World(sqlite_project.database)
+    world.campaign("[eu", "active")
+    world.rows(world.task(1, "x] :cat:", "sending"), "pending")
+    with LiveProgress(sqlite_project.database, shown=True):
+        pass
+    assert "[eu/x] :cat:" in capsys.readouterr().err
