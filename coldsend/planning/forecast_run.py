@@ -114,7 +114,8 @@ class Run:
         carrier.day_ends = carrier.next_day(moment)
         carrier.reserved = 0
         for line in self._world.lines:
-            if line.step.goes_first and line.keeps in (None, carrier.id):
+            rests = carrier.paused_domains.get(line.domain, 0.0) >= carrier.day_ends
+            if line.step.goes_first and line.keeps in (None, carrier.id) and not rests:
                 due = line.due_before(carrier.day_ends) + self._ready_today(line, carrier.day_ends, moment)
                 carrier.reserved += due if line.keeps else self._part(line, due, carrier, first=first)
 

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection, RowMapping
 from coldsend.database import bulk, dialect
 from coldsend.database.expressions import json_text
 from coldsend.database.tables import campaigns, contacts, task_contacts, tasks
+from coldsend.domain.gates import Gate
 from coldsend.domain.states import RowStatus
 from coldsend.stores.ledger import BUCKETS, chunks
 
@@ -90,7 +91,8 @@ def due_by_service(
 ) -> dict[tuple[int, int | None], int]:
     """(task id, service id) -> pending rows of the task that wait for the service and are due before then.
 
-    Under None those that are free for any service.
+    Under None those that are free for any service. Who was put off because the service rests for their
+    provider is left out: that may last for ever.
     """
     hinted = dialect.force_index(task_contacts, "ix_task_contacts_lease")
     counted = (
@@ -101,6 +103,7 @@ def due_by_service(
             rows.bucket.in_(range(BUCKETS)),  # so that only what is due is walked
             rows.scheduled_send_at < before,
             sa.or_(rows.sender_service_id.in_(service_ids), rows.sender_service_id.is_(None)),
+            sa.func.coalesce(rows.reason, "") != Gate.PROVIDER_PAUSED.value,
         )
         .group_by(rows.task_id, rows.sender_service_id)
     )

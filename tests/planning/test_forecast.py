@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from coldsend.database.engine import Database
-from coldsend.database.tables import contacts, task_contacts, task_services
+from coldsend.database.tables import contacts, provider_pauses, task_contacts, task_services
 from coldsend.domain import suppression
 from coldsend.domain.states import StopReason, SuppressionReason
 from coldsend.planning import forecast, forecast_demand
@@ -253,6 +253,21 @@ def test_who_replied_and_was_stopped_by_hand_gets_nothing_that_is_for_replies(wo
     world.database.run(lambda connection: sequence_stops.add(connection, [stop], MONDAY))
     plan = world.assert_agrees(campaign)
     assert [(one["reason"], one["count"]) for one in plan["not_sent"]] == [("stopped", 1)]
+
+
+def test_follow_ups_that_wait_for_a_paused_provider_keep_no_quota_from_others(world: Foreseen) -> None:
+    service = world.service(daily_quota=2)
+    world.insert(provider_pauses, sender_service_id=service, provider="google", times=3)
+    campaign = world.active()
+    begun = {"actual_start_time": MONDAY, "template_ids": world.template_set("Hello")[1]}
+    first = world.task(campaign, "first", "sending", expanded_at=MONDAY, expanded_count=4, **begun)
+    world.rows(first, "pending", 4, scheduled_send_at=MONDAY)
+    second = world.task(campaign, "second", "sending", follows_task_id=first, follows_days=30, **begun)
+    for row in world.rows(second, "pending", 3, sender_service_id=service, scheduled_send_at=MONDAY):
+        contact = world.row(task_contacts, row)["contact_id"]
+        world.change(contacts, contact, email_domain="gmail.com", email_key=f"{row}@gmail.com")
+    # tests/delivery/test_pace.py holds what really goes out against the same.
+    assert [day["by_task"] for day in world.plan(campaign, days=20)["days"]] == [{"first": 2}, {"first": 2}]
 
 
 def test_another_campaign_takes_its_part_of_the_same_service(world: Foreseen) -> None:
