@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
@@ -22,6 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from coldsend.domain.finding import Finding
+from coldsend.domain.printable import is_printable
 from coldsend.errors import ColdsendError, UsageError
 
 # Tables that are piped into another program are not squeezed into a terminal's width.
@@ -211,8 +211,7 @@ def _safe(text: str) -> str:
 
 
 def _harmless(character: str) -> bool:
-    """Spaces of all widths are: names and prices are written with them."""
-    return character.isprintable() or character in "\n\t" or unicodedata.category(character) == "Zs"
+    return character in "\n\t" or is_printable(character)
 
 
 def _visible(character: str) -> str:

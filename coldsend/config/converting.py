@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any, get_origin
 
 from coldsend.config.settings import Key
+from coldsend.domain.printable import is_printable
 
 WORDS = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
 
-# Lines that may be broken: everything else ends up in a header, a path or a host name.
+# Lines that may be broken, words that any space may part: all else ends up in a header, a path, a host name.
 MULTILINE = frozenset({"postal_address"})
 
 
@@ -84,7 +85,7 @@ def _finite(value: int | float) -> bool:
 
 def _text(key: Key, value: str) -> Any:
     breaks_allowed = key.path in MULTILINE
-    if any(not (c.isprintable() or (breaks_allowed and c in "\r\n")) for c in value):
+    if any(not (c.isprintable() or (breaks_allowed and (c in "\r\n" or is_printable(c)))) for c in value):
         raise ValueError("has a control character in it" + ("" if breaks_allowed else ", or a line break"))
     if key.choices and value not in key.choices:
         raise ValueError(f"must be one of {', '.join(key.choices)}, not {_quoted(value)}")

@@ -12,6 +12,7 @@ from email.header import decode_header, make_header
 from typing import NamedTuple
 
 from coldsend.domain import address
+from coldsend.domain.printable import is_printable
 from coldsend.errors import InvalidInput
 
 NAME_LIMIT = 255
@@ -56,7 +57,7 @@ def _name(text: str) -> str:
     text = _decoded(text).strip()
     if "\n" in text or "\r" in text:
         raise InvalidInput(f"the name in {_shown(text)} has a line break in it", hint=_EXAMPLE)
-    if not text.isprintable():
+    if not is_printable(text):
         raise InvalidInput(f"the name in {_shown(text)} has a control character in it", hint=_EXAMPLE)
     if "@" in text:
         raise InvalidInput(

@@ -18,6 +18,7 @@ from pathlib import Path
 from shlex import quote
 
 from coldsend.config import checking, example, loading
+from coldsend.config.converting import from_toml
 from coldsend.config.secrets import (
     KeyRing,
     key_file_locked,
@@ -143,7 +144,7 @@ def _require_same_database(settings: Settings, wish: Wish, file: Path) -> None:
 def _require_good_values(wish: Wish) -> None:
     for path, value in wish.values.items():
         try:
-            checking.check(_key_of(path), value)
+            checking.check(_key_of(path), from_toml(_key_of(path), value))
         except ValueError as error:
             raise InvalidInput(f"{_option(path)} {error}") from None
 

@@ -265,6 +265,8 @@ def test_what_campaigns_cannot_start_without_can_be_given(folder: Path, run: Any
 def test_an_address_that_makes_no_sense_is_refused_before_anything_is_written(folder: Path, run: Any) -> None:
     _, err = run("init", "--base-url", "mail.acme.example", code=4)
     assert "--base-url must" in err
+    _, err = run("init", "--postal-address", "Acme\x07", code=4)
+    assert "--postal-address has a control character" in err
     assert list(folder.iterdir()) == []
 
 

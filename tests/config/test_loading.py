@@ -46,10 +46,10 @@ def test_without_file_and_variables_everything_is_the_default(
 def test_values_of_the_file_are_read_with_their_types(tmp_path: Path) -> None:
     settings = read(
         tmp_path,
-        'postal_address = "1 Main Street\\nSpringfield"\n[web]\nport = 80\n'
+        'postal_address = "1 Main\u3000Street\\nSpringfield"\n[web]\nport = 80\n'
         '[delivery]\ntrack_opens = false\nretry_minutes = [1, 2.5]\n[log]\nlevel = "debug"\n',
     )
-    assert settings.postal_address == "1 Main Street\nSpringfield"
+    assert settings.postal_address == "1 Main\u3000Street\nSpringfield"
     assert settings.web.port == 80
     assert settings.delivery.track_opens is False
     assert settings.delivery.retry_minutes == (1.0, 2.5)

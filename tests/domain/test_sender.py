@@ -22,6 +22,7 @@ from coldsend.errors import InvalidInput
         ("  Anna   <anna@example.com>  ", "Anna", "anna@example.com"),
         ('"Smith, Anna" <anna@example.com>', "Smith, Anna", "anna@example.com"),
         (r'"Anna \"Ann\" Smith" <anna@example.com>', 'Anna "Ann" Smith', "anna@example.com"),
+        ("山田\u3000太郎 <yamada@example.com>", "山田\u3000太郎", "yamada@example.com"),
         ("张三 <zhang@例子.example>", "张三", "zhang@例子.example"),
         ("=?utf-8?q?J=C3=B6rg?= <j@example.com>", "Jörg", "j@example.com"),
         ("Anna <anna@EXAMPLE.com>", "Anna", "anna@example.com"),
