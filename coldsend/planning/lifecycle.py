@@ -27,7 +27,7 @@ from coldsend.domain.states import (
     campaign_after,
     task_after,
 )
-from coldsend.errors import Refused, Unreachable
+from coldsend.errors import ChangedMeanwhile, Refused, Unreachable
 from coldsend.planning import expand, followups
 from coldsend.stores import campaigns, tasks
 
@@ -92,6 +92,8 @@ def expand_due(database: Database, now: datetime, should_stop: Callable[[], bool
                 expanded = expand.expand_task(database, row["id"], now, should_stop=should_stop)
             else:
                 expanded = followups.enrol(database, row["id"], now, should_stop=_or_late(should_stop))
+        except ChangedMeanwhile:
+            continue  # nothing is wrong with it: the next round looks at what it is by then
         except Refused as error:
             _fail(database, row, error.message, now)
             continue

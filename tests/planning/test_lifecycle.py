@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, task_contacts, tasks
+from coldsend.errors import ChangedMeanwhile
 from coldsend.planning import expand, lifecycle
 from coldsend.stores import tasks as task_rows
 from tests.planning.world import NOW, World
@@ -363,3 +364,17 @@ def test_a_bug_met_in_one_task_does_not_hold_up_the_others(
     row = world.row(tasks, broken)
     assert row["status"] == "failed"
     assert "a bug in coldsend: ZeroDivisionError" in row["status_reason"]
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_task_that_others_change_all_the_time_does_not_fail(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = world.task(world.campaign(status="active"), status="sending")
+
+    def expand_task(*_given: Any, **_options: Any) -> Any:
+        raise ChangedMeanwhile("it was changed by somebody else at the same moment")
+
+    monkeypatch.setattr(expand, "expand_task", expand_task)
+    assert lifecycle.expand_due(world.database, NOW) == []
+    assert status(world, task) == "sending"
