@@ -149,6 +149,8 @@ class Run:
         if line.hours in self._shut:
             limits[Gate.WINDOW, ""] = "send window"
         for carrier in (self._world.carriers[one] for one in carriers):
+            if carrier.closed is not None:
+                continue  # it sends nothing on any day: the plan says so below
             for gate, words in carrier.hits.items():
                 limits[gate, carrier.name] = words
             if carrier.gap and not carrier.hits:

@@ -176,3 +176,11 @@ def test_follow_ups_have_the_quota_first_where_the_campaign_says_so(
     world.add(world.line(world.steps[1], Window(), "", None), 0.0, 40)
     found = run(world)
     assert [(day.new, day.sends - day.new) for day in found.days][: len(sends)] == sends
+
+
+def test_a_service_that_sends_nothing_at_all_is_not_what_limits_a_day() -> None:
+    frozen = carrier(2, used=10, gap=5.0, closed=(Gate.SERVICE_FROZEN, "frozen"))
+    idle = carrier(3, gap=5.0, closed=(Gate.SERVICE_FROZEN, "frozen"))
+    world = world_of([carrier(1), frozen, idle])
+    world.add(world.line(world.steps[1], Window(), "", None), 0.0, 25)
+    assert {service for day in run(world).days for _gate, service in day.limits} == {"s1"}
