@@ -25,12 +25,13 @@ def services_of(
 ) -> list[ServiceFacts]:
     """The services a task may use, with what they keep for follow-ups and have sent to a domain today."""
     usable = tasks.usable_services(connection, task)
-    found = service_facts(connection, now, usable) if usable else {}
+    # All of them: what was released is shared among services that this task may not use.
+    every = service_facts(connection, now)
     follow = [row for row in tasks.open_tasks(connection) if goes_first(row, row)]
     may_use = access.usable_by(connection, {row["created_by"] for row in follow})
     first = {row["id"]: access.allowed(may_use, row) for row in follow}
-    due = FollowupsDue().by_service(connection, first, found)
-    facts = [replace(one, followups_due=due.get(service_id, 0)) for service_id, one in found.items()]
+    due = FollowupsDue().by_service(connection, first, every)
+    facts = [replace(every[one.id], followups_due=due.get(one.id, 0)) for one in usable if one.id in every]
     if domain is None:
         return facts
     return [replace(one, domains_used=domains_used(connection, one, [domain], now)) for one in facts]

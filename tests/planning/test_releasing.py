@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from coldsend import clock
+from coldsend.analytics.task_limits import services_of
 from coldsend.database.engine import Database
 from coldsend.database.tables import sender_services, task_contacts, task_services, tasks
 from coldsend.delivery import view as views
 from coldsend.errors import NotAllowed, Refused
 from coldsend.planning import followups, releasing
+from coldsend.stores import tasks as task_rows
 from coldsend.stores.waiting import kept
 from tests.delivery.test_sequences import Sequel
 from tests.delivery.test_turn import accepted
@@ -129,6 +132,12 @@ def test_services_keep_quota_for_what_was_freed_by_what_is_left_of_their_day(wor
     assert world.followups_due() == {world.dead: 3}
     world.release()
     assert world.followups_due() == {world.spare: 2, other: 1}
+    limited = world.task(world.campaign_id, "limited")
+    with world.database.begin() as connection:
+        connection.execute(sa.insert(task_services).values(task_id=limited, sender_service_id=other))
+    with world.database.read() as connection:
+        [facts] = services_of(connection, task_rows.get(connection, limited), clock.now())
+    assert facts.followups_due == 1, "told as it is kept"
 
 
 @on_sqlite
