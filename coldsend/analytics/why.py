@@ -20,7 +20,7 @@ from coldsend.composing.tokens import Tokens
 from coldsend.database.tables import contacts as contacts_table
 from coldsend.domain import address, gates, sequence
 from coldsend.domain.gates import Blocked
-from coldsend.domain.states import EventType, RowReason, RowStatus
+from coldsend.domain.states import TASK_ENDED, EventType, RowReason, RowStatus
 from coldsend.domain.suppression import keys_for
 from coldsend.errors import NotFound, Refused
 from coldsend.stores import contacts, events, ledger, reports, services, suppressions, tasks, workers
@@ -142,7 +142,10 @@ def _not_listed(
 ) -> dict[str, Any]:
     """Why a contact has no row in the task's send list."""
     blocked = gates.consent_gates(suppressed=suppressed, contact_removed=contact["deleted_at"] is not None)
-    if task["follows_task_id"] is not None:
+    if task["status"] in TASK_ENDED and task["expanded_at"] is None:
+        blocked = [*gates.state_gates(task["campaign_status"], task["status"]), *blocked]
+        explanation = "the task ended before this contact came into its send list"
+    elif task["follows_task_id"] is not None:
         blocked = [*gates.stop_gate(why_sequence.stop(connection, task, contact)), *blocked]
         calendar = why_time.calendar_of(connection, task)
         explanation, step = why_sequence.before(connection, task, contact, calendar, now)

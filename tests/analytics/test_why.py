@@ -181,3 +181,13 @@ def test_who_will_not_be_taken_in_is_told_before_the_list_is_made(world: Asked) 
     assert "coldsend task expand spring/later" in words
     spaced = world.task(world.campaign_id, "much later", "finished", expanded_at=NOW)
     assert "coldsend task expand 'spring/much later'" in world.why(spaced)["explanation"]
+
+
+@pytest.mark.parametrize("step", ["first", "second"])
+def test_a_task_that_has_ended_takes_nobody_in(world: Asked, step: str) -> None:
+    world.listed(world.intro, "sent", sent_at=NOW)
+    task = world.second if step == "second" else world.task(world.campaign_id, "third")
+    world.change(tasks, task, status="cancelled")
+    answer = world.why(task)
+    assert answer["explanation"] == "the task ended before this contact came into its send list"
+    assert answer["blocked_by"][0]["gate"] == "task_state"
