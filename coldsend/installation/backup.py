@@ -10,6 +10,7 @@ decides about them.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,23 +63,20 @@ def backup(database: Database, file: Path, now: datetime, advance: Advance) -> M
         raise WrongState(f"{file} exists already; nothing was written", hint="give every backup its own name")
     part = file.with_name(file.name + ".part")
     try:
-        _clear(part)
-        part.touch(mode=0o600)
-        target = Database(f"sqlite:///{quote(str(part.absolute()))}")
-        try:
-            tables = copying.copy(database, target, advance, lambda _connection: None)
-            with target.begin() as connection:
-                _write_contents(connection, tables, now)
-            _as_one_file(target)
-        finally:
-            target.dispose()
-        _make_durable(part)
-        part.rename(file)
-        _make_durable(file.parent)
+        with _ours_alone(part):
+            target = Database(f"sqlite:///{quote(str(part.absolute()))}")
+            try:
+                tables = copying.copy(database, target, advance, lambda _connection: None)
+                with target.begin() as connection:
+                    _write_contents(connection, tables, now)
+                _as_one_file(target)
+            finally:
+                target.dispose()
+            _make_durable(part)
+            part.rename(file)
+            _make_durable(file.parent)
     except OSError as error:
         raise InvalidInput(f"{file} cannot be written: {error.strerror}") from error
-    finally:
-        _clear(part)
     return Moved(tables, now)
 
 
@@ -211,6 +209,38 @@ def _make_durable(path: Path) -> None:
         os.close(descriptor)
 
 
-def _clear(part: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
+@contextmanager
+def _ours_alone(part: Path) -> Iterator[None]:
+    """An empty file that nobody else writes to until the end; what is left of it then is removed.
+
+    One that a killed process left is emptied: its lock went with it.
+    """
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        if not _locked(descriptor, part):
+            raise WrongState(
+                f"{part} is being written by another process; nothing was written",
+                hint="wait until it has finished, or name another file",
+            )
+        os.ftruncate(descriptor, 0)
+        _clear(part, "-wal", "-shm", "-journal")
+        try:
+            yield
+        finally:
+            _clear(part, "", "-wal", "-shm", "-journal")
+    finally:
+        os.close(descriptor)
+
+
+def _locked(descriptor: int, part: Path) -> bool:
+    """Whether the file is ours now; not where it was finished before, and has another name."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return part.exists() and os.path.samestat(os.fstat(descriptor), part.stat())
+
+
+def _clear(part: Path, *suffixes: str) -> None:
+    for suffix in suffixes:
         part.with_name(part.name + suffix).unlink(missing_ok=True)

@@ -115,6 +115,28 @@ def test_a_backup_never_replaces_a_file(here: Database, tmp_path: Path) -> None:
     assert file.read_text() == "the only copy of something"
 
 
+def test_two_that_write_the_same_backup_do_not_get_into_each_others_way(
+    here: Database, world: World, fresh: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "backup.db"
+
+    def beside(rows: int) -> None:
+        with pytest.raises(WrongState, match="by another process"):
+            backup.backup(here, file, NOW, ignored)
+
+    backup.backup(here, file, NOW, beside)
+    assert sorted(path.name for path in tmp_path.glob("backup*")) == ["backup.db"]
+    backup.restore(file, fresh, KEYS, NOW, ignored)
+    assert statuses(fresh) == {"sent": 2, "unknown": 2, "pending": 1}
+
+
+def test_what_a_killed_backup_left_is_in_nobodys_way(here: Database, world: World, tmp_path: Path) -> None:
+    (tmp_path / "backup.db.part").write_bytes(b"SQLite format 3 and then it was killed")
+    (tmp_path / "backup.db.part-wal").write_bytes(b"log")
+    taken(here, tmp_path)
+    assert sorted(path.name for path in tmp_path.glob("backup*")) == ["backup.db"]
+
+
 def test_a_backup_that_fails_leaves_nothing_behind(here: Database, world: World, tmp_path: Path) -> None:
     def disk_full(_rows: int) -> None:
         raise OSError(28, "No space left on device")
