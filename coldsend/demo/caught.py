@@ -95,9 +95,9 @@ class Caught:
 
 
 def caught_in(folder: Path) -> list[Caught]:
-    """The messages in a folder, in the order of their numbers."""
+    """The messages in a folder, in the order of their numbers; attempts with the same one by name."""
     files = (Caught(file) for file in folder.glob("*.eml") if _NUMBERED.fullmatch(file.name))
-    return sorted(files, key=lambda one: one.number)
+    return sorted(files, key=lambda one: (one.number, one.file.name))
 
 
 def one_of(folder: Path, wanted: str) -> Caught:

@@ -98,13 +98,18 @@ class Mailbox:
         good = not self._passwords or self._passwords.get(account) == password
         return AuthResult(success=good and not self.refuses(account), handled=False, auth_data=account)
 
+    def _new_file(self, recipient: str) -> Path:
+        """One that is not there: another server may write into the same folder."""
+        names = (file_name(number, recipient) for number in self._numbers)
+        return next(file for name in names if not (file := self.folder / name).exists())
+
     async def handle_DATA(  # noqa: N802 - aiosmtpd calls it by this name
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
         """Write the message to its file, then take it."""
         content = envelope.content if isinstance(envelope.content, bytes) else b""
         recipient = str(envelope.rcpt_tos[0]) if envelope.rcpt_tos else "nobody"
-        file = self.folder / file_name(next(self._numbers), recipient)
+        file = self._new_file(recipient)
         unfinished = file.with_suffix(".part")
         unfinished.write_bytes(content)
         unfinished.replace(file)

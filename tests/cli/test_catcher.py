@@ -91,6 +91,13 @@ def test_numbers_go_on_where_it_is_started_again(caught: Path) -> None:
     assert [one.recipient for one in told] == ["eve@acme.example"]
 
 
+def test_two_that_share_a_folder_keep_all_messages(tmp_path: Path) -> None:
+    with Mailbox(tmp_path) as one, Mailbox(tmp_path) as other:
+        for mailbox in (one, other):
+            send(mailbox.port, "eve@acme.example")
+    assert [caught.number for caught in caught_in(tmp_path)] == [1, 2]
+
+
 def test_a_port_that_somebody_has_is_told_at_once(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind((HOST, 0))
