@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# A tree without caches compiles coldsend and its tests anew in each of a thousand processes.
+unexport PYTHONDONTWRITEBYTECODE
 # Test processes: most tests wait for servers and timers more than they compute.
 JOBS ?= 3
 TESTS ?= tests
