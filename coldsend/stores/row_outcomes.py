@@ -36,12 +36,12 @@ _ASSIGNMENTS = {
     "message_id": "COALESCE(v.message_id, t.message_id)",
     "subject": "COALESCE(v.subject, t.subject)",
 }
-_GUARD = "t.claim_token = v.claim_token AND t.status = 'sending'"
+_MINE = "t.claim_token = v.claim_token AND "
+_GUARD = _MINE + "t.status = 'sending'"
 # A row that rescue has given up as unknown still takes the true outcome from its own claim; whether it may be
 # pending again depends on its task, see still_open().
 _LATE_GUARD = (
-    "t.claim_token = v.claim_token AND "
-    "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
+    _MINE + "(t.status = 'sending' OR (t.status = 'unknown' AND v.status NOT IN ('unknown', 'pending')))"
 )
 
 

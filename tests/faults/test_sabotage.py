@@ -100,7 +100,7 @@ SABOTAGES = {
         TWICE,
     ),
     "an outcome is written whoever's the row is": Sabotage(
-        {"coldsend/stores/row_outcomes.py": (('    "t.claim_token = v.claim_token AND "\n', '    ""\n'),)},
+        {"coldsend/stores/row_outcomes.py": (('= "t.claim_token = v.claim_token AND "\n', '= ""\n'),)},
         "tests/faults/test_guards.py"
         "::test_an_answer_from_before_counts_for_nothing_once_a_person_has_decided",
         TWICE,
