@@ -81,11 +81,12 @@ class Claimer:
         rows = ledger.claimed(connection, claimed.row_ids, token)
         campaigns = {task.id: task.campaign_id for task in view.tasks}
         claims = [Claim(row, token, campaigns[row.task_id], now) for row in rows]
-        claims, refused = decline(connection, claims, view, now, self.pepper)
-        for service_id in {outcome.service_id for outcome in refused}:
+        claims, _refused = decline(connection, claims, view, now, self.pepper)
+        claimed.claims = self._reserve(connection, claims, view)
+        # The row that was to be a probe may not go out after all.
+        for service_id in {row.service_id for row in rows} - {one.row.service_id for one in claimed.claims}:
             if view.services[service_id].service.health_status == HealthStatus.FROZEN:
                 self._probe_again(connection, service_id, now)
-        claimed.claims = self._reserve(connection, claims, view)
         return claimed
 
     def _in_turn(self, tasks: Sequence[OpenTask]) -> list[OpenTask]:

@@ -286,6 +286,19 @@ def test_of_all_workers_one_probes_a_frozen_service(database: Database) -> None:
     assert list(other.take([], {world.service_id: 1}, view).claims) == []
 
 
+def test_a_probe_that_the_quota_does_not_cover_any_more_is_none(database: Database) -> None:
+    over = clock.now() - timedelta(minutes=1)
+    frozen = {"health_status": "frozen", "frozen_code": "errors", "cool_down_until": over}
+    world = Sending(database, daily_quota=1, **frozen)
+    world.rows(world.task_id, "pending")
+    with database.read() as connection:
+        stale = views.read(connection, clock.now())
+    today = stale.services[world.service_id].service.quota_day(clock.now())
+    world.insert(sender_quota, sender_service_id=world.service_id, quota_day=today, used=1)
+    assert list(world.turns.take([], {world.service_id: 1}, stale).claims) == []
+    assert world.row(sender_services, world.service_id)["cool_down_until"] <= clock.now(), "it may be probed"
+
+
 def test_where_it_takes_long_to_learn_that_nothing_is_due_it_is_asked_rarely(
     world: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
