@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from coldsend.config.secrets import KeyRing
+from coldsend.database.dialect import IDLE_SECONDS
 from coldsend.database.engine import Connection, Database
 from coldsend.domain.dkim import Algorithm, DkimKey, KeyStatus
 from coldsend.errors import WrongState
@@ -116,11 +117,13 @@ def test_who_activates_while_another_does_waits_for_the_other(mariadb_url: str) 
         dkim.activate(connection, one, NOON)
         later.start()
         waiting = "SELECT 1 FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'"
-        deadline = time.monotonic() + 60
+        # The server ends a transaction that does nothing for IDLE_SECONDS.
+        deadline = time.monotonic() + IDLE_SECONDS / 2
         while later.is_alive() and time.monotonic() < deadline:
             with database.read() as other:
                 if other.exec_driver_sql(waiting).first():
                     break
+            time.sleep(0.15)  # asked more often than ten times a second, the server gives its last answer
     later.join(timeout=120)
     assert statuses(database) == {"one": RETIRED, "two": ACTIVE}
     database.dispose()
