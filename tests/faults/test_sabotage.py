@@ -24,6 +24,7 @@ TWICE = "recipients got it twice"
 TURN = "coldsend/delivery/turn.py"
 WORKER = "coldsend/delivery/worker.py"
 COMMIT = "tests/faults/test_database_commit.py::test_cut_at_commit"
+UNLIMITED = {"coldsend/stores/quota.py": ((", _of.used + n <= limit).values(", ").values("),)}
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,13 @@ SABOTAGES = {
         "world.intend(rows, owner=8) == 0",
     ),
     "more is reserved than the quota has": Sabotage(
-        {"coldsend/stores/quota.py": ((", _of.used + n <= limit).values(", ").values("),)},
+        UNLIMITED,
+        "tests/stores/test_quota.py::test_a_day_grants_what_is_asked_for_until_its_limit",
+        "[4, 4, 4, 4] == [4, 4, 2, 0]",
+    ),
+    # The same where it hurts: on a slow machine each look at the quota may come in time all the same.
+    "two senders reserve more than the quota has": Sabotage(
+        UNLIMITED,
         "tests/faults/test_guards.py::test_two_senders_never_exceed_a_quota",
         "its quota is 60",
     ),
@@ -129,6 +136,7 @@ LONG = {
     "an outcome is written whoever's the row is",
     "messages are sent inside the transaction",
     "an intent takes rows that are not pending any more",
+    "two senders reserve more than the quota has",
 }
 
 
@@ -152,12 +160,12 @@ def run(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
         env={**environ, "PYTHONPATH": str(folder), "FAULTS_STALLED": "10"},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         check=False,
     )
 
 
-@pytest.mark.timeout(280)
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.soak] * (name in LONG)) for name in SABOTAGES]
 )
