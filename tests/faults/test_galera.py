@@ -42,7 +42,9 @@ pytestmark = [
 CONNECTIONS = 8
 LEASE = 15  # an answer is waited for a third of it
 OTHER = WORKER + 1
-MOST_CONFLICTS = 5.0  # per 1,000 messages, on a machine that does a dozen other things
+# Per 1,000 messages: two or three, all at the quota, and more where a busy machine makes each turn longer.
+# Were the buckets not divided, nearly every turn would meet another one: more than a hundred.
+MOST_CONFLICTS = 25.0
 
 
 @pytest.fixture(scope="module")
