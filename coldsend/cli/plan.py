@@ -21,8 +21,8 @@ def show(run: Run, found: dict[str, Any]) -> None:
     columns |= {f"service {name}": f"{name}#" for name in names} if wide else {"services": "BY SERVICE"}
     columns |= {"limits": "LIMITED BY"}
     rows = [_row(day) for day in days]
-    empty = "nothing goes out"
-    out.table(rows, columns, empty=empty)
+    if rows or not any(assumed.startswith("nothing") for assumed in found["assumes"]):
+        out.table(rows, columns, empty="nothing goes out")
     if found["ends"] is not None:
         out.console.print()
         ends = f"{found['ends']:%a %Y-%m-%d %H:%M} {found['time_zone']}"

@@ -24,9 +24,9 @@ _RIGHT = frozenset({"count", "share", "rate"})
 def show(run: Run, document: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
     """Print a report. facts: what stands at its head; None is left out."""
     run.out.console.print(f"[bold]{escape(title_of(document))}[/]")
-    run.out.fields(
-        {label: value for label, value in {**facts, **_facts(document)}.items() if value is not None}
-    )
+    known = {label: value for label, value in {**facts, **_facts(document)}.items() if value is not None}
+    if known:
+        run.out.fields(known)
     _statuses(run, document)
     _held_back(run, document)
     for section in sections_of(document):

@@ -106,3 +106,9 @@ def test_a_plan_is_for_the_one_who_made_the_campaign(sqlite_project: Project) ->
     assert (refused.code, refused.error["code"]) == (4, "not_allowed")
     missing = sqlite_project.run("campaign", "plan", "summer", "--json", check=False)
     assert missing.code == 3
+
+
+def test_that_nothing_goes_out_is_said_once(sqlite_project: Project) -> None:
+    sqlite_project.run("campaign", "create", "spring")
+    said = sqlite_project.run("campaign", "plan", "spring").err
+    assert said == "nothing goes out: the campaign has no task that sends\n"
