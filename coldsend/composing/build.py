@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from jinja2 import UndefinedError
+from jinja2 import UndefinedError, nodes
 
 from coldsend.composing import plain
 from coldsend.composing.grammar import Usage, examine
@@ -22,6 +22,7 @@ from coldsend.composing.instrument import (
 from coldsend.composing.language import (
     HTML,
     TEXT,
+    TOO_DEEP,
     Broken,
     Fault,
     Rendering,
@@ -156,7 +157,7 @@ def _read_text(reading: Reading) -> None:
             fault = Fault(0, message, "write the text part yourself: --text-file FILE")
             reading.faults.append(PartFault(TEXT_BODY, fault))
         else:
-            reading.usage[TEXT_BODY] = examine(tree, reading.vocabulary)
+            reading.usage[TEXT_BODY] = _used(tree, reading.vocabulary)
 
 
 def _examine(reading: Reading, part: str, source: str, *, html: bool) -> bool:
@@ -165,13 +166,20 @@ def _examine(reading: Reading, part: str, source: str, *, html: bool) -> bool:
         reading.faults.append(PartFault(part, Fault(line, f"{found.group()!a} is in it, which is no text")))
         return False
     try:
-        usage = examine(parse(HTML if html else TEXT, source), reading.vocabulary)
+        usage = _used(parse(HTML if html else TEXT, source), reading.vocabulary)
     except Broken as broken:
         reading.faults.extend(PartFault(part, fault) for fault in broken.faults)
         return False
     reading.usage[part] = usage
     reading.faults.extend(PartFault(part, fault) for fault in usage.faults)
     return True
+
+
+def _used(tree: nodes.Template, vocabulary: Vocabulary) -> Usage:
+    try:
+        return examine(tree, vocabulary)
+    except RecursionError as error:
+        raise Broken([Fault(0, TOO_DEEP)]) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def instrument(
     taken: Skeleton, found: list[Piece], site: Site, *, needs_link: bool, needs_address: bool
 ) -> Instrumented:
     """The source to compile. ``needs_link``, ``needs_address``: what the footer must bring."""
-    targets: list[str] = []
+    targets: dict[str, int] = {}  # URL -> its number
     edits: list[tuple[int, int, str]] = []
     dynamic = False
     for piece in found:
@@ -90,7 +90,7 @@ def _without_mark(tag: Start) -> list[tuple[int, int, str]]:
 
 
 def _link_edit(
-    tag: Start, taken: Skeleton, site: Site, targets: list[str]
+    tag: Start, taken: Skeleton, site: Site, targets: dict[str, int]
 ) -> tuple[list[tuple[int, int, str]], bool]:
     """The change to one link's address, and whether it is known only per recipient."""
     span = next((span for name, span in attribute_spans(tag.raw) if name == "href"), None)
@@ -107,9 +107,7 @@ def _link_edit(
         return [(start, end, f'"{written}"')], True
     if not site.track_clicks or NO_TRACK in tag.attributes or not is_web_address(address):
         return [], False
-    if address not in targets:
-        targets.append(address)
-    token = f"{{{{ _click_{targets.index(address)} }}}}"
+    token = f"{{{{ _click_{targets.setdefault(address, len(targets))} }}}}"
     return [(start, end, f'"{html.escape(site.base_url)}/c/{token}?u={quote(address, safe="")}"')], False
 
 
@@ -167,6 +165,9 @@ def _end_of_body(text: str) -> int:
 
 
 def _edited(text: str, edits: list[tuple[int, int, str]]) -> str:
-    for start, end, new in sorted(edits, reverse=True):
-        text = text[:start] + new + text[end:]
-    return text
+    parts: list[str] = []
+    position = 0
+    for start, end, new in sorted(edits):
+        parts += [text[position:start], new]
+        position = end
+    return "".join([*parts, text[position:]])

@@ -27,6 +27,7 @@ from jinja2.tests import TESTS
 from jinja2.visitor import NodeTransformer
 
 MAX_OUTPUT = 2_000_000  # characters of one rendered part
+TOO_DEEP = "expressions are nested too deeply"
 LARGE_SOURCE = 100_000  # a shorter template without loops cannot render to much more than itself
 
 # Placeholders of this and other tools: in a finished message they are a mistake, wherever they came from.
@@ -184,7 +185,7 @@ def parse(environment: ImmutableSandboxedEnvironment, source: str) -> nodes.Temp
     except TemplateSyntaxError as error:
         raise Broken([Fault(error.lineno, error.message or "syntax error", _syntax_hint(error))]) from error
     except RecursionError as error:
-        raise Broken([Fault(0, "expressions are nested too deeply")]) from error
+        raise Broken([Fault(0, TOO_DEEP)]) from error
 
 
 def _syntax_hint(error: TemplateSyntaxError) -> str:
@@ -293,7 +294,11 @@ class Rendering:
 
     def tree(self) -> nodes.Template:
         """The syntax tree as it is compiled; a new one each time."""
-        tree: nodes.Template = _Flatten(self._namespaces).visit(parse(self.environment, self._source))
+        parsed = parse(self.environment, self._source)
+        try:
+            tree: nodes.Template = _Flatten(self._namespaces).visit(parsed)
+        except RecursionError as error:
+            raise Broken([Fault(0, TOO_DEEP)]) from error
         tree.set_environment(self.environment)
         return tree
 

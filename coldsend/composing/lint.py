@@ -29,11 +29,19 @@ def problems(
     template: TemplateSource, variables: Sequence[Variable], fields: Collection[str] | None = None
 ) -> list[Finding]:
     """All findings, errors first. ``fields``: custom fields contacts have, where that is known."""
+    return look(template, variables, fields)[0]
+
+
+def look(
+    template: TemplateSource, variables: Sequence[Variable], fields: Collection[str] | None = None
+) -> tuple[list[Finding], list[str]]:
+    """All findings, errors first, and what coldsend will add, which is no fault. ``fields``: custom fields
+    contacts have, where that is known."""
     errors: list[PartFault] = []
     warnings: list[PartFault] = []
     _sizes(template, errors, warnings)
     if errors:  # it may be no text for people at all: reading it would take minutes
-        return [_finding("error", template, item) for item in errors]
+        return [_finding("error", template, item) for item in errors], []
     reading = read(template, Vocabulary(variables))
     errors += reading.faults
     for check in (_subject, _html, _text):
@@ -42,17 +50,15 @@ def problems(
         _compiled(reading, errors)
     if fields is not None:
         warnings.extend(_unknown_fields(reading, fields))
-    return [
+    found = [
         *(_finding("error", template, item) for item in errors),
         *(_finding("warning", template, item) for item in warnings),
     ]
+    return found, [] if errors else _notes(reading)
 
 
-def notes(template: TemplateSource, variables: Sequence[Variable]) -> list[str]:
-    """What coldsend will add to the template; not a fault."""
-    reading = read(template, Vocabulary(variables))
-    if reading.faults:
-        return []
+def _notes(reading: Reading) -> list[str]:
+    """What coldsend will add to a template without errors."""
     added = []
     link, address = reading.footer_needs(BODY)
     text_link, text_address = reading.footer_needs(TEXT_BODY)

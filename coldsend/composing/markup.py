@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -49,6 +50,7 @@ def remarks(taken: Skeleton, found: list[Piece]) -> Iterator[Remark]:
 def _nesting(taken: Skeleton, found: list[Piece]) -> Iterator[Fault]:
     """Tags that are not closed, or closed without having been opened."""
     stack: list[Start] = []
+    opened: Counter[str] = Counter()  # tags in the stack
     for piece in found:
         if isinstance(piece, Data):
             # The parser takes a tag without an end for text, which then begins where the tag does.
@@ -57,8 +59,9 @@ def _nesting(taken: Skeleton, found: list[Piece]) -> Iterator[Fault]:
         elif isinstance(piece, Start):
             if piece.tag not in VOID and not piece.closed:
                 stack.append(piece)
-        elif any(start.tag == piece.tag for start in stack):
-            yield from _closed(taken, stack, piece)
+                opened[piece.tag] += 1
+        elif opened[piece.tag]:
+            yield from _closed(taken, stack, opened, piece)
         elif piece.tag not in VOID and piece.tag != "p":
             yield Fault(taken.line(piece.at), f"</{piece.tag}> closes nothing")
     for start in stack:
@@ -66,9 +69,10 @@ def _nesting(taken: Skeleton, found: list[Piece]) -> Iterator[Fault]:
             yield Fault(taken.line(start.at), f"<{start.tag}> is not closed")
 
 
-def _closed(taken: Skeleton, stack: list[Start], end: End) -> Iterator[Fault]:
+def _closed(taken: Skeleton, stack: list[Start], opened: Counter[str], end: End) -> Iterator[Fault]:
     while True:
         start = stack.pop()
+        opened[start.tag] -= 1
         if start.tag == end.tag:
             return
         if start.tag not in _OPTIONAL:

@@ -22,6 +22,7 @@ VOID = {
     *("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track"),
     "wbr",
 }
+DEEPEST = 10  # levels that lists are indented by
 _HIDDEN = re.compile(r"display\s*:\s*none|mso-hide\s*:\s*all", re.IGNORECASE)
 _OPENING = re.compile(r"\{[{%#]")
 _SPACES = re.compile(r"[ \t\n\r\f]+")
@@ -138,7 +139,7 @@ class _Writer:
     def _item(self) -> None:
         self._break(1)
         number = self._lists[-1] if self._lists else None
-        self._put("  " * (len(self._lists) - 1) + ("- " if number is None else f"{number}. "))
+        self._put("  " * min(len(self._lists) - 1, DEEPEST) + ("- " if number is None else f"{number}. "))
         if self._lists and number is not None:
             self._lists[-1] = number + 1
 
@@ -156,9 +157,18 @@ class _Writer:
             self._block(piece.tag)
 
     def _link(self, address: str, since: int) -> None:
-        shown = "".join(self._out[since:]).strip()
+        shown = self._since(since, len(address))
         bare = address.removeprefix("mailto:").removeprefix("tel:")
         if not address or address.startswith("#") or shown in {address, bare, bare.rstrip("/")}:
             return
         self._space = bool(shown)
         self._put(f"({bare})" if shown else bare)
+
+    def _since(self, place: int, most: int) -> str:
+        """What was written from there on, without spaces around it; not to its end where it is longer."""
+        text = ""
+        for at in range(place, len(self._out)):
+            text = (text + self._out[at]).lstrip()
+            if len(text.rstrip()) > most:
+                break
+        return text.strip()

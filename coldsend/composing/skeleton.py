@@ -8,8 +8,10 @@ Every ``{{ .. }}``, ``{% .. %}``, ``{# .. #}`` and raw block becomes a marker: U
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from html.parser import HTMLParser
 
 from jinja2 import TemplateSyntaxError
@@ -18,12 +20,15 @@ from coldsend.composing.language import HTML, Broken, Fault
 
 OPEN, CLOSE = "\ue000", "\ue001"
 MARKER = re.compile(f"{OPEN}(\\d+){CLOSE}")
+_LINE_END = re.compile(f"\n|{MARKER.pattern}")
+
+MOST_UNCLOSED = 20  # tags and comments
 
 _BEGIN = {"variable_begin", "block_begin", "comment_begin", "raw_begin"}
 _END = {"variable_end", "block_end", "comment_end", "raw_end"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Skeleton:
     """``text`` with markers, and the Jinja parts they stand for, in order."""
 
@@ -39,8 +44,23 @@ class Skeleton:
 
     def line(self, offset: int) -> int:
         """The line of the template as written that ``offset`` of the text stands on."""
-        before = self.text[:offset]
-        return 1 + before.count("\n") + sum(code.count("\n") for code in self.codes_in(before))
+        ends, lines = self._line_ends
+        passed = bisect_right(ends, offset)
+        return 1 + (lines[passed - 1] if passed else 0)
+
+    @cached_property
+    def _line_ends(self) -> tuple[list[int], list[int]]:
+        """Offsets behind which there are more lines, and how many have ended there: a large template has
+        thousands of tags, each of which may be asked for its line."""
+        ends: list[int] = []
+        lines: list[int] = []
+        passed = 0
+        for found in _LINE_END.finditer(self.text):
+            number = found.group(1)
+            passed += 1 if number is None else self.codes[int(number)].count("\n")
+            ends.append(found.end())
+            lines.append(passed)
+        return ends, lines
 
 
 def skeleton(source: str) -> Skeleton:
@@ -119,7 +139,35 @@ class _Reader(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.found: list[Piece] = []
+        self._unclosed = 0
         self._lines = [0, *(found.end() for found in re.finditer("\n", text))]
+
+    # To find that something is not closed takes the parser a look at all that follows, each time anew.
+
+    def parse_starttag(self, i: int) -> int:
+        return self._or_the_rest(super().parse_starttag(i), i)
+
+    def parse_endtag(self, i: int) -> int:
+        return self._or_the_rest(super().parse_endtag(i), i)
+
+    def parse_comment(self, i: int, report: bool = True) -> int:
+        return self._or_the_rest(super().parse_comment(i, report), i)
+
+    def parse_pi(self, i: int) -> int:
+        return self._or_the_rest(super().parse_pi(i), i)
+
+    def parse_html_declaration(self, i: int) -> int:
+        return self._or_the_rest(super().parse_html_declaration(i), i)
+
+    def _or_the_rest(self, end: int, begin: int) -> int:
+        """Where a construct ends, -1 where it is not closed; after many such the rest is text."""
+        if end >= 0:
+            return end
+        self._unclosed += 1
+        if self._unclosed <= MOST_UNCLOSED:
+            return end
+        self.handle_data(self.rawdata[begin:])
+        return len(self.rawdata)
 
     def _at(self) -> int:
         line, column = self.getpos()

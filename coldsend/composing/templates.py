@@ -58,9 +58,7 @@ def add(connection: Connection, actor: Actor, template: TemplateSource, now: dat
 def check(connection: Connection, template: TemplateSource) -> Checked:
     """What the lint says about a template, with the variables and custom fields there are."""
     defined = load_variables(connection)
-    found = lint.problems(template, defined, sampled_fields(connection))
-    is_sound = all(finding.severity != "error" for finding in found)
-    return Checked(template, found, lint.notes(template, defined) if is_sound else [])
+    return Checked(template, *lint.look(template, defined, sampled_fields(connection)))
 
 
 def _require_sound(checked: Checked) -> None:

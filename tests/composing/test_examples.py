@@ -50,8 +50,7 @@ def test_every_example_is_in_the_script_and_the_other_way_round() -> None:
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_lint_has_nothing_to_say_about_an_example(name: str) -> None:
-    assert lint.problems(source(name), [], {"company", "country", "city", "industry"}) == []
-    assert lint.notes(source(name), []) == []
+    assert lint.look(source(name), [], {"company", "country", "city", "industry"}) == ([], [])
 
 
 @pytest.mark.slow

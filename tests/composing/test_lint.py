@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from html.parser import HTMLParser
+
 import pytest
 
 from coldsend.composing import lint
+from coldsend.composing.build import read
+from coldsend.composing.skeleton import MOST_UNCLOSED
+from coldsend.composing.variables import Vocabulary
 from tests.composing.samples import template
 
 GOOD = '<p>Hi {{ contact.nickname | default("you") }}, see <a href="https://x.example">this</a>.</p>'
@@ -166,6 +171,49 @@ def test_a_custom_field_nobody_has_is_a_warning() -> None:
     ],
 )
 def test_notes_say_what_is_added(body: str, text: str | None, said: list[str]) -> None:
-    notes = lint.notes(template(body, text=text), [])
+    notes = lint.look(template(body, text=text), [])[1]
     assert len(notes) == bool(said)
     assert all(words in notes[0] for words in said)
+
+
+class _Work:
+    """Counts the characters that are looked at to tell lines."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.parsed = 0
+        parse = HTMLParser.check_for_whole_start_tag
+
+        def counted(parser: HTMLParser, i: int) -> int:
+            self.parsed += len(parser.rawdata) - i
+            return parse(parser, i)
+
+        monkeypatch.setattr(HTMLParser, "check_for_whole_start_tag", counted)
+
+
+def test_tags_that_are_never_closed_are_told_of_some_times_and_not_looked_for_thousands_of_times(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    work = _Work(monkeypatch)
+    body = "<p>x</p>" + "<a " * 3_000
+    found = lint.problems(template(body), [])
+    assert all("lacks its '>'" in one.message for one in found)
+    assert len(found) == MOST_UNCLOSED
+    assert work.parsed < 100 * len(body)
+
+
+def test_lines_are_told_of_all_of_many_faults() -> None:
+    body = "".join(f'<p>{{{{ contact.nickname\n| default("x") }}}}<img src="x{n}"></p>\n' for n in range(500))
+    found = [one for one in lint.problems(template(body), []) if one.severity == "error"]
+    assert [one.subject.rpartition(" ")[2] for one in found] == [str(2 * n + 2) for n in range(500)]
+
+
+def test_lists_in_lists_in_lists_do_not_make_an_endless_text() -> None:
+    reading = read(template("<ol><li>x" * 2_000), Vocabulary([]))
+    assert len(reading.text_source) < 100_000
+
+
+@pytest.mark.parametrize("count", [300, 3_000])
+def test_expressions_that_are_nested_too_deeply_are_a_fault(count: int) -> None:
+    condition = " and ".join(["contact.nickname"] * count)
+    found = lint.problems(template(f"<p>{{% if {condition} %}}x{{% endif %}}</p>"), [])
+    assert "nested too deeply" in found[0].message
