@@ -54,8 +54,9 @@ def test_the_overview_of_a_noun_shows_whole_sentences(name: str) -> None:
 
 
 def test_live_progress_shows_any_name_as_it_is(
-    sqlite_project: Project, capsys: pytest.CaptureFixture[str]
+    sqlite_project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     world = World(sqlite_project.database)
     world.campaign("[eu", "active")
     world.rows(world.task(1, "x] :cat:", "sending"), "pending")
