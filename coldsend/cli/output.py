@@ -207,7 +207,9 @@ def shown(value: Any) -> str:
 
 def _safe(text: str) -> str:
     """Text from outside, fit for a terminal: no markup of rich's, no escape sequences, line breaks kept."""
-    return escape("".join(c if _harmless(c) else _visible(c) for c in text))
+    if not text.isprintable():
+        text = "".join(c if _harmless(c) else _visible(c) for c in text)
+    return escape(text)
 
 
 def _harmless(character: str) -> bool:
