@@ -300,7 +300,7 @@ class _Filling:
         return max(time for time in times if time is not None).timestamp()
 
     def _add(self, step: Step, hours: GroupHours, group: Group, due: float) -> None:
-        gate = Gate(group.gone) if group.gone else self._world.hopeless(step, group.service)
+        gate = Gate(group.gone) if group.gone else self._world.hopeless(step, group.service, group.domain)
         if gate is not None:
             self._world.lost[step.id, gate] += group.number
         else:

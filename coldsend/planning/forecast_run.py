@@ -114,10 +114,11 @@ class Run:
         carrier.day_ends = carrier.next_day(moment)
         carrier.reserved = 0
         for line in self._world.lines:
-            rests = carrier.paused_domains.get(line.domain, 0.0) >= carrier.day_ends
+            rests = carrier.rests_for(line.domain, carrier.day_ends)
             if line.step.goes_first and line.keeps in (None, carrier.id) and not rests:
                 due = line.due_before(carrier.day_ends) + self._ready_today(line, carrier.day_ends, moment)
-                carrier.reserved += due if line.keeps else self._part(line, due, carrier, first=first)
+                mine = due if line.keeps is not None else self._part(line, due, carrier, first=first)
+                carrier.reserved += mine
 
     def _part(self, line: Line, due: int, carrier: Carrier, *, first: bool) -> int:
         """What a service keeps of its day for follow-ups that any service of their step may carry."""
@@ -189,7 +190,7 @@ class Run:
         """Note messages that went out at this time; what follows them is due later."""
         step = line.step
         for follow_up, share in step.follow_ups:
-            gate = Gate.CONDITION if not share else self._world.hopeless(follow_up, carrier.id)
+            gate = Gate.CONDITION if not share else self._world.hopeless(follow_up, carrier.id, line.domain)
             if gate is not None:
                 self._world.lost[follow_up.id, gate] += count
                 continue

@@ -12,6 +12,7 @@ import heapq
 from collections.abc import Callable, Iterable
 
 from coldsend.domain.gates import Gate
+from coldsend.domain.providers import provider_of
 from coldsend.planning.forecast_world import Carrier, Line, World
 
 Sent = Callable[[Carrier, Line, int, float], None]  # service, whom, how many, when
@@ -91,7 +92,7 @@ class Stretch:
             if line.domain:
                 most = min(most, carrier.room_for(line.domain, self._moment))
                 if most <= 0 < line.ready:
-                    carrier.hits[Gate.DOMAIN_QUOTA] = f"{carrier.name}: {carrier.per_domain} a domain"
+                    self._note_domain(carrier, line.domain)
             if not line.step.follows:
                 most = int(min(most, line.step.campaign.new_left))
             if most <= 0:
@@ -100,6 +101,13 @@ class Stretch:
             if best is None or key < best_key:
                 best, best_key, best_most = line, key, most
         return None if best is None else (best, best_most)
+
+    def _note_domain(self, carrier: Carrier, domain: str) -> None:
+        """Remember why a service sends nothing more to a domain now."""
+        if carrier.rests_for(domain, self._moment):
+            carrier.hits[Gate.PROVIDER_PAUSED] = f"{carrier.name} rests for {provider_of(domain)}"
+        else:
+            carrier.hits[Gate.DOMAIN_QUOTA] = f"{carrier.name}: {carrier.per_domain} a domain"
 
     def _take(self, carrier: Carrier, line: Line, count: int) -> None:
         step = line.step

@@ -80,11 +80,15 @@ class Carrier:
     def share_left(self) -> float:
         return (self.limit - self.used) / self.limit if self.limit else 0.0
 
+    def rests_for(self, domain: str, moment: float) -> bool:
+        """Whether it is paused for the provider of a domain."""
+        return self.paused_domains.get(domain, 0.0) > moment
+
     def room_for(self, domain: str, moment: float) -> int:
         """What it may still send to a domain; ``""`` is one without a limit of its own."""
         if not domain:
             return self.left
-        if self.paused_domains.get(domain, 0.0) > moment:
+        if self.rests_for(domain, moment):
             return 0
         if self.per_domain is None:
             return self.left
@@ -179,15 +183,18 @@ class World:
             line.coming[due] = count
             heapq.heappush(self._heap, (due, line.number))
 
-    def hopeless(self, step: Step, keeps: int | None) -> Gate | None:
-        """Why recipients of a step will not go out as things stand; None where they may."""
+    def hopeless(self, step: Step, keeps: int | None, domain: str) -> Gate | None:
+        """Why recipients of a step at a domain will not go out as things stand; None where they may."""
         if step.paused:
             return Gate.TASK_STATE
         if keeps is not None and keeps not in step.carriers:
             return Gate.KEEPS_SERVICE
         carriers = [self.carriers[one] for one in (step.carriers if keeps is None else [keeps])]
-        if any(carrier.closed is None for carrier in carriers):
+        able = [carrier for carrier in carriers if carrier.closed is None]
+        if any(carrier.paused_domains.get(domain) != NEVER for carrier in able):
             return None
+        if able:
+            return Gate.PROVIDER_PAUSED
         return next((carrier.closed[0] for carrier in carriers if carrier.closed), Gate.NO_SERVICE)
 
     def next_due(self) -> float:

@@ -255,6 +255,22 @@ def test_who_replied_and_was_stopped_by_hand_gets_nothing_that_is_for_replies(wo
     assert [(one["reason"], one["count"]) for one in plan["not_sent"]] == [("stopped", 1)]
 
 
+@pytest.mark.parametrize("until", [MONDAY + timedelta(days=2), None])
+def test_a_service_that_rests_for_a_provider_is_named(world: Foreseen, until: datetime | None) -> None:
+    service = world.service(daily_quota=2)
+    world.insert(provider_pauses, sender_service_id=service, provider="google", paused_until=until, times=1)
+    world.people(3, "gmail.com")
+    world.people(2)
+    campaign = world.active()
+    world.step(campaign, "intro")
+    plan = world.plan(campaign)
+    assert [day["sends"] for day in plan["days"]] == ([2, 2, 1] if until else [2])
+    limits = {one["gate"]: one["detail"] for one in plan["days"][0]["limited_by"]}
+    assert limits.get("provider_paused") == ("main rests for google" if until else None)
+    stuck = [(one["reason"], one["count"]) for one in plan["not_sent"]]
+    assert (stuck, plan["later"]) == ([] if until else [("provider_paused", 3)], 0)
+
+
 def test_follow_ups_that_wait_for_a_paused_provider_keep_no_quota_from_others(world: Foreseen) -> None:
     service = world.service(daily_quota=2)
     world.insert(provider_pauses, sender_service_id=service, provider="google", times=3)
