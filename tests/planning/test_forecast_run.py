@@ -184,3 +184,15 @@ def test_a_service_that_sends_nothing_at_all_is_not_what_limits_a_day() -> None:
     world = world_of([carrier(1), frozen, idle])
     world.add(world.line(world.steps[1], Window(), "", None), 0.0, 25)
     assert {service for day in run(world).days for _gate, service in day.limits} == {"s1"}
+
+
+def test_services_keep_a_part_each_for_follow_ups_that_any_of_them_may_carry() -> None:
+    """As those that were released from a service that does not send again."""
+    world = world_of([carrier(1), carrier(2, quota=30)], steps=2)
+    first, second = world.steps[1], world.steps[2]
+    first.follow_ups.clear()
+    world.add(world.line(second, Window(), "", None), 12 * HOUR, 20)
+    world.add(world.line(first, Window(), "", None), 0.0, 100)
+    made = run(world, until=DAY)
+    sent = Counter((line.step.id, by) for _at, by, line, count in made.noted for _ in range(count))
+    assert sent == {(1, 1): 5, (1, 2): 15, (2, 1): 5, (2, 2): 15}
