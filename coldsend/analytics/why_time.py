@@ -41,7 +41,13 @@ def gates_of_row(
         *_window(Calendar.of(dict(campaign)), contact, now),
         *task_limits.new_per_day(connection, task, campaign, now),
         *gates.carrier_gates(
-            services, row["sender_service_id"], now, provider_of(domain), domain, follows=first
+            services,
+            row["sender_service_id"],
+            now,
+            provider_of(domain),
+            domain,
+            goes_first=first,
+            follows=task["follows_task_id"] is not None,
         ),
     ]
 

@@ -251,12 +251,13 @@ def carrier_gates(
     provider: str = "",
     domain: str = "",
     *,
+    goes_first: bool = False,
     follows: bool = False,
 ) -> list[Blocked]:
     """Gates of all services a row may go out through; [] as soon as one of them is open.
 
     keeps_service: id of the one service the row must use (greylisted, follow-up), None for any. follows: the
-    row is a follow-up.
+    row is a follow-up. goes_first: quota is kept for it.
     """
     if keeps_service is not None:
         services = [facts for facts in services if facts.service.id == keeps_service]
@@ -270,7 +271,7 @@ def carrier_gates(
             ]
     if not services:
         return [Blocked(Gate.NO_SERVICE, "no sender service may be used: none is named, or none is granted")]
-    found = [service_gates(facts, now, provider, domain, follows=follows) for facts in services]
+    found = [service_gates(facts, now, provider, domain, follows=goes_first) for facts in services]
     if any(not gates for gates in found):
         return []
     blocked = [gate for gates in found for gate in gates]

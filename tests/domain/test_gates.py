@@ -90,6 +90,17 @@ def test_a_row_that_keeps_its_service_waits_for_it() -> None:
     assert names(gates.carrier_gates([spare], 1, NOW)) == [Gate.KEEPS_SERVICE]
 
 
+@pytest.mark.parametrize(("follows", "why"), [(True, "follow-up"), (False, "greylisted")])
+@pytest.mark.parametrize("goes_first", [True, False])
+def test_why_a_row_keeps_its_service_does_not_depend_on_precedence(
+    follows: bool, why: str, goes_first: bool
+) -> None:
+    full = ServiceFacts(OPEN, used=10)
+    kept = gates.carrier_gates([full], 1, NOW, goes_first=goes_first, follows=follows)[0]
+    assert f"({why}) and waits for it" in kept.detail
+    assert "service release" not in kept.detail, "it will send again by itself"
+
+
 def test_no_service_at_all_is_named() -> None:
     assert names(gates.carrier_gates([], None, NOW)) == [Gate.NO_SERVICE]
 
@@ -168,7 +179,7 @@ def test_follow_ups_that_are_due_today_stand_before_first_messages() -> None:
     kept = ServiceFacts(OPEN, used=4, followups_due=6, next_quota_day=LATER)
     [blocked] = gates.carrier_gates([kept], None, NOW)
     assert (blocked.gate, blocked.until) == (Gate.FOLLOWUPS_FIRST, LATER)
-    assert gates.carrier_gates([kept], 1, NOW, follows=True) == []
+    assert gates.carrier_gates([kept], 1, NOW, goes_first=True) == []
     assert gates.carrier_gates([replace(kept, used=3)], None, NOW) == []
 
 
