@@ -92,7 +92,6 @@ def test_they_are_freed_in_parts(world: Orphans, monkeypatch: pytest.MonkeyPatch
         assert kept(connection, [world.second], world.dead) == {}
 
 
-@on_sqlite
 def test_only_the_services_of_the_first_task_may_take_them_over(world: Orphans) -> None:
     third = world.service("third")
     for service in (world.dead, third):
