@@ -45,7 +45,7 @@ bench: $(STAMP)  ## every benchmark, half an hour, one table in docs/performance
 	$(BIN)/python -m benchmarks.run $(if $(filter quick,$(BENCH)),--quick)
 
 .PHONY: check
-check: $(STAMP) lint  ## what needs no servers, in a minute and a half
+check: $(STAMP) lint  ## what needs no servers, in two minutes
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "not servers and not slow" $(TESTS)
 
 .PHONY: lint
