@@ -272,7 +272,10 @@ def freeze(
     name: option.Name,
     reason: Annotated[str, typer.Option(help="Why; shown wherever its work waits.")] = "by hand",
 ) -> None:
-    """Stop a service until somebody thaws it (admins only); its work moves to other services."""
+    """Stop a service until somebody thaws it (admins only); its work moves to other services.
+
+    But for follow-ups: they wait for the service of the message before, until `service release` frees them.
+    """
     run = current()
     require_admin(run.actor, "freeze sender services")
     now = clock.now()

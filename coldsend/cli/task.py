@@ -177,7 +177,7 @@ def show(task: Task) -> None:
         "rule": rule.to_text(rule.load(found["recipient_rule"])),
         "template set": found["template_set"],
         "experiment": _experiment(found["experiment"]),
-        "services": found["services"] or "all that its creator may use",
+        "services": found["services"] or _services_unnamed(found),
         "planned (UTC)": found["plan_time"]
         or ("when what it follows has begun" if found["follows"] else "with its campaign"),
         "began (UTC)": found["actual_start_time"],
@@ -190,6 +190,10 @@ def show(task: Task) -> None:
     columns |= {"next_quota_day": "NEXT DAY (UTC)"}
     _section(run, "services", [_service(one) for one in found["pace"]["services"]], columns)
     advice.unknown(run, found["by_status"], shown["task"])
+
+
+def _services_unnamed(found: dict[str, Any]) -> str:
+    return "for each the one of the message before" if found["follows"] else "all that its creator may use"
 
 
 def _rate(found: dict[str, Any]) -> str:

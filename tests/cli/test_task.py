@@ -152,6 +152,13 @@ def test_show_tells_people_why_a_task_failed(project: Project, world: World) -> 
     assert "its template set has no templates" in project.run("task", "show", "1").out
 
 
+def test_show_tells_which_services_carry_a_task_that_names_none(project: Project, world: World) -> None:
+    first = world.task(1, "intro", "draft")
+    world.task(1, "reminder", "draft", follows_task_id=first, follows_days=2)
+    assert "all that its creator may use" in project.run("task", "show", "spring/intro").out
+    assert "the one of the message before" in project.run("task", "show", "spring/reminder").out
+
+
 @pytest.mark.parametrize("verb", ["show", "preview", "expand", "pause", "resume", "cancel", "retry"])
 def test_an_operator_may_not_touch_or_see_tasks_of_others(project: Project, world: World, verb: str) -> None:
     world.user("anna")
