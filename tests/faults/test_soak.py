@@ -177,10 +177,16 @@ def test_chaos(soaked: tuple[Scenario, MariaDB | None], server: RecordingServer)
     chaos.bring_every_host_back()
     scenario.project.database.dispose()  # our own connections, to a server that was killed since
     _until_ended(chaos, crew)
+    # Whoever was started last must have begun: before that, a process does not know how to end in order.
+    scenario.until(lambda: _running(chaos) <= set(scenario.sender_pids()), "all senders have begun")
     crew.terminate(chaos.scheduler, *chaos.senders)
     assert_intact(scenario, server, recipients=recipients, unknown=chaos.in_doubt)
     assert_gaps(from_service(server.messages(), "slow"), THROTTLE)
     crew.assert_no_bug()
+
+
+def _running(chaos: Chaos) -> set[int]:
+    return {process.pid for process in chaos.senders if process.poll() is None}
 
 
 def _until_ended(chaos: Chaos, crew: Crew) -> None:
