@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -42,6 +46,28 @@ def waiting_for_locks(connection: sa.Connection) -> int:
         "WHERE t.trx_state = 'LOCK WAIT' AND p.db = DATABASE()"
     )
     return int(connection.execute(statement).scalar_one())
+
+
+def hang(process: subprocess.Popen[str], scenario: Scenario) -> None:
+    """Stop a process outside a transaction: inside one it would keep SQLite's only lock from all others."""
+    with closing(sqlite3.connect(scenario.project.folder / "coldsend.db", timeout=2)) as database:
+        for _attempt in range(20):
+            process.send_signal(signal.SIGSTOP)
+            until(lambda: state(process.pid) == "T", "it is stopped")
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:  # locked
+                process.send_signal(signal.SIGCONT)
+                time.sleep(0.05)
+            else:
+                database.rollback()
+                return
+    raise AssertionError("always met inside a transaction")
+
+
+def state(pid: int) -> str:
+    """The letter that the kernel has for what a process is doing; proc(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def test_of_two_senders_that_have_chosen_the_same_rows_each_row_has_one(
@@ -80,7 +106,7 @@ def test_an_answer_from_before_counts_for_nothing_once_a_person_has_decided(
     scheduler = crew.scheduler()
     first = crew.sender()
     until(lambda: server.control()["connections"] == 1, "it connects", log=crew.log)
-    first.send_signal(signal.SIGSTOP)
+    hang(first, sqlite_scenario)
     until(lambda: sqlite_scenario.count("unknown") == 1, "it is given up", log=crew.log)
     sqlite_scenario.project.run("unknown", "resend", TASK, "p0@example.com", "--yes")
     server.control(faults=[{"at": "final", "do": "delay", "seconds": 8, "times": 1, "recorded": True}])

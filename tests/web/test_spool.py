@@ -54,29 +54,29 @@ def rows(files: list[Path]) -> list[int]:
     return [one.row_id for file in files for one in decode(file.read_bytes()) if isinstance(one, Hit)]
 
 
-def test_files_are_handed_over_when_they_are_complete(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mine, reader = Spool(tmp_path), Reader(tmp_path)
-    mine.write(line(1))
-    reader.take_over()
-    assert reader.files(HITS) == [], "its process lives and writes it"
-    mine.complete_old()
-    assert reader.files(HITS) == [], "it is not old yet"
-    monkeypatch.setattr(spool, "ROTATE_SECONDS", 0.0)
-    mine.complete_old()
-    mine.write(line(2))
-    mine.write(line(3))
-    mine.complete()
-    assert rows(reader.files(HITS)) == [1, 2, 3]
-
-
 class Steady:
     """The clock that the spool goes by, in the hands of a test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1000.0
         monkeypatch.setattr(clock, "monotonic", lambda: self.now)
+
+
+def test_files_are_handed_over_when_they_are_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steady, mine, reader = Steady(monkeypatch), Spool(tmp_path), Reader(tmp_path)
+    mine.write(line(1))
+    reader.take_over()
+    assert reader.files(HITS) == [], "its process lives and writes it"
+    mine.complete_old()
+    assert reader.files(HITS) == [], "it is not old yet"
+    steady.now += spool.ROTATE_SECONDS
+    mine.complete_old()
+    mine.write(line(2))
+    mine.write(line(3))
+    mine.complete()
+    assert rows(reader.files(HITS)) == [1, 2, 3]
 
 
 def test_while_nobody_reads_files_grow_longer_instead_of_countless(
@@ -198,8 +198,11 @@ def fates() -> dict[tuple[str, str], float]:
     return {key[1:]: count for key, count in found if key[0] == "coldsend_web_hits_total"}
 
 
-def test_a_full_spool_drops_opens_first_then_clicks_and_never_an_unsubscribe(tmp_path: Path) -> None:
+def test_a_full_spool_drops_opens_first_then_clicks_and_never_an_unsubscribe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     meter.reset()
+    Steady(monkeypatch)  # looks take no time: each is one
     site = Site(tmp_path, limit=1000)
     (tmp_path / "hits-00000000000000000-1-1.spool").write_bytes(b"x" * 1001)
     site.intake.look()
