@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from coldsend import clock
 from coldsend.database.engine import Database
+from coldsend.database.views import snapshot
 from coldsend.delivery import view as views
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TaskStatus
@@ -25,7 +26,9 @@ SOON = timedelta(seconds=60)
 def nothing_soon(database: Database, *, senders: bool) -> bool:
     """True where nothing can be planned or (with ``senders``) sent within a minute."""
     now = clock.now()
-    with database.read() as connection:
+    # At one moment: a limit that a row on its way has used up, and then no such row, would look like the end,
+    # though the row has given its place back.
+    with snapshot(database) as connection:
         return not (_planning_ahead(connection, now) or (senders and _sending_ahead(connection, now)))
 
 

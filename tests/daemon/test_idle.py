@@ -11,6 +11,7 @@ from coldsend import clock
 from coldsend.daemon import idle
 from coldsend.database.engine import Database
 from coldsend.database.tables import campaigns, sender_quota, sender_services, task_contacts, tasks
+from coldsend.delivery import view as views
 from coldsend.domain.states import CountKind
 from coldsend.pacing import quota
 from coldsend.stores import send_counts
@@ -50,6 +51,28 @@ def test_a_row_that_can_go_out_keeps_it(world: Expanded) -> None:
 
 def test_a_row_on_its_way_keeps_it(world: Expanded) -> None:
     world.rows(world.task_id, "sending")
+    assert not world.idle()
+
+
+def test_a_row_that_gives_its_place_back_while_it_is_looked_at_keeps_it(
+    world: Expanded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The day's only place is taken when limits are read, and nothing is on its way when rows are."""
+    world.change(campaigns, world.campaign_id, new_per_day=1)
+    [row] = world.rows(world.task_id, "sending")
+    pending(world)
+    day = quota.period_of(clock.now().date())
+    used_up(world, CountKind.CAMPAIGN_NEW, world.campaign_id, day)
+    original = views.read
+
+    def read(*arguments: Any) -> views.View:
+        found = original(*arguments)
+        world.change(task_contacts, row, status="failed_to_send")
+        with world.database.begin() as connection:
+            send_counts.refund(connection, CountKind.CAMPAIGN_NEW, world.campaign_id, day, {"": 1})
+        return found
+
+    monkeypatch.setattr(views, "read", read)
     assert not world.idle()
 
 

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from coldsend import clock
 from coldsend.database.tables import campaigns, task_contacts
 from coldsend.database.types import UtcDateTime
+from coldsend.database.views import snapshot
 from coldsend.delivery import view as views
 from coldsend.domain.gates import Gate, ServiceFacts, service_gates
 from coldsend.domain.states import TaskStatus
@@ -150,7 +151,8 @@ class Month:
     def _can_send(self) -> bool:
         """Whether a row is due that an open service could take, or is under way."""
         now = clock.now()
-        with self.project.database.read() as connection:
+        # At one moment, or a place that a refused message gives back meanwhile is not seen.
+        with snapshot(self.project.database) as connection:
             if connection.execute(_DUE, {"now": now}).first() is None:
                 return False
             view = views.read(connection, now, self._needed)
