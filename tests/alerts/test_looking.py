@@ -16,6 +16,8 @@ from coldsend.database.tables import alert_deliveries, alerts, campaigns, sender
 from coldsend.stores import alerts as store
 from tests.planning.world import NOW, World
 
+pytestmark = pytest.mark.costly
+
 MINUTE = timedelta(minutes=1)
 SETTINGS = AlertsSettings(email="ops@acme.com", webhooks="pager=https://pager.example/x", quiet_minutes=60)
 TARGETS = ["log", "email:ops@acme.com", "webhook:pager"]

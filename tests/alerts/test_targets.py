@@ -114,6 +114,7 @@ def test_a_refused_login_is_told_without_the_password() -> None:
     assert "wrong horse" not in str(caught.value)
 
 
+@pytest.mark.costly
 def test_a_refused_or_absent_server_is_a_failed_attempt() -> None:
     fault = {"at": "rcpt", "times": 9, "do": "reply", "reply": "550 5.1.1 who"}
     with RecordingServer(faults=[fault]) as server:
@@ -143,6 +144,7 @@ def test_what_stands_in_an_alert_cannot_forge_a_header() -> None:
 # Chat
 
 
+@pytest.mark.costly
 def test_an_alert_arrives_in_a_chat_through_apprise(receiver: Receiver) -> None:
     pytest.importorskip("apprise")
     tell(Chat("chat:team", receiver.url.replace("http", "json")))

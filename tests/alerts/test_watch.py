@@ -27,6 +27,8 @@ from tests.conftest import Project
 from tests.planning.world import NOW, SETTINGS, World
 from tests.servers.http import Receiver, Request
 
+pytestmark = pytest.mark.costly
+
 SECRET = written_secret(bytes(32))
 
 

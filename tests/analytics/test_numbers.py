@@ -25,6 +25,8 @@ from tests.analytics.log import DOMAINS, Hand, Log
 from tests.conftest import Project
 from tests.planning.world import NOW
 
+pytestmark = pytest.mark.costly
+
 BERLIN = "Europe/Berlin"
 KEPT = ("recipients", "funnel", "rates", "by_day", "by_hour", "templates", "services", "providers", "domains")
 KEPT += ("links", "events")

@@ -18,6 +18,8 @@ from coldsend.stores import rollups
 from tests.analytics.log import Log
 from tests.planning.world import NOW
 
+pytestmark = pytest.mark.costly
+
 COUNTS = ("task_id", "hour", "type", "nature", "template_id", "sender_service_id")
 DOMAINS = ("task_id", "domain", "type", "nature")
 LINKS = ("task_id", "template_id", "nature", "url")

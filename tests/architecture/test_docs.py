@@ -27,6 +27,7 @@ def shell_lines(page: Path) -> list[str]:
     return [line for line in lines if re.match(r"\s*(\$ )?coldsend [a-z]", line) and "[OPTIONS]" not in line]
 
 
+@pytest.mark.costly
 def test_the_reference_of_the_command_line_is_what_the_help_says() -> None:
     written = runpy.run_path(str(ROOT / "docs" / "write_cli.py"))["page"]()
     assert (ROOT / "docs" / "cli.md").read_text(encoding="utf-8") == written, "run: make docs"

@@ -11,6 +11,8 @@ from coldsend.database.engine import Database
 from coldsend.errors import NotAllowed, NotFound
 from tests.audience.people import EMAIL, KEY, NOW, PEPPER, People
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture
 def people(database: Database) -> People:

@@ -190,6 +190,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return database
 
 
+@pytest.mark.costly
 @given(
     nickname=st.text(max_size=20),
     tags=st.lists(st.text(max_size=10), max_size=3),

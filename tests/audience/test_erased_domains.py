@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import sqlalchemy as sa
 
 from coldsend.analytics.rollup import RollUp
@@ -11,6 +12,8 @@ from coldsend.database.tables import contacts, event_domains, event_log
 from coldsend.stores.rollups import ERASED_DOMAIN
 from tests.audience.people import NOW, PEPPER
 from tests.planning.world import World
+
+pytestmark = pytest.mark.costly
 
 
 def person(world: World, email: str) -> int:

@@ -38,6 +38,8 @@ from coldsend.stores import personal, suppressions
 from tests.audience.people import EMAIL, KEY, NOW, PEPPER, TRACES, People
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 HASH = hashed_key(KEY, PEPPER)
 
 

@@ -24,6 +24,8 @@ from coldsend.database.engine import Database
 from coldsend.database.tables import contact_tags, contacts
 from coldsend.errors import ColdsendError, InvalidInput, UsageError
 
+pytestmark = pytest.mark.costly
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -185,6 +185,7 @@ def test_events_stay_until_they_are_in_the_roll_ups(kept: Kept) -> None:
     assert kept.ids(event_log) == [later] != [counted]
 
 
+@pytest.mark.costly
 def test_whose_first_event_was_deleted_is_no_new_recipient(kept: Kept) -> None:
     world = kept.world
     task = world.task(world.campaign("spring", "active"), status="finished")

@@ -42,6 +42,7 @@ def test_every_form_is_read() -> None:
     assert rule.to_json(read) == document
 
 
+@pytest.mark.costly
 @given(rules)
 def test_a_rule_is_stored_as_it_was_given(random: rule.Rule) -> None:
     document = rule.to_json(random)
@@ -172,6 +173,7 @@ _json = st.recursive(
 )
 
 
+@pytest.mark.costly
 @given(_json)
 def test_any_json_is_a_rule_or_refused(document: Any) -> None:
     try:
@@ -181,11 +183,13 @@ def test_any_json_is_a_rule_or_refused(document: Any) -> None:
     assert rule.to_json(read) == document
 
 
+@pytest.mark.costly
 @given(rules, people)
 def test_the_normal_form_means_the_same(random: rule.Rule, person: Person) -> None:
     assert matches(normal_form(random), person, NOW) == matches(random, person, NOW)
 
 
+@pytest.mark.costly
 @given(rules)
 def test_the_normal_form_has_not_only_around_conditions(random: rule.Rule) -> None:
     def check(node: Any) -> None:

@@ -93,6 +93,7 @@ def opened(random: rule.Rule) -> rule.Rule:
             return random
 
 
+@pytest.mark.costly
 @given(rules)
 @example(Field("and", "eq", "or"))
 @example(Field("Within", "in", ("NOT", "1e5", 1e-7, 10**15)))

@@ -183,6 +183,7 @@ def test_the_condition_for_expansion_knows_addresses_exact_domains_and_campaigns
     assert left_out(autumn) == {"a@x.com", "c@acme.com"}
 
 
+@pytest.mark.costly
 def test_the_condition_looks_each_contact_up_by_index(database: Database) -> None:
     add(database, *(read(f"s{number}@x.com", MANUAL) for number in range(3000)))
     with database.begin() as connection:

@@ -35,6 +35,8 @@ from coldsend.stores import access, services, users
 from tests.blueprint.files import KEYS, NOW, SETTINGS, WHOLE, apply, changed, exported, mistakes
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 
 def row(world: World, table: sa.Table, name: str) -> sa.RowMapping:
     with world.database.read() as connection:

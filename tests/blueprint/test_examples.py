@@ -14,6 +14,8 @@ from coldsend.blueprint.reading import read
 from coldsend.planning import campaigns
 from tests.blueprint.files import NOW, SETTINGS, apply, changed
 
+pytestmark = pytest.mark.costly
+
 FOLDER = Path(__file__).parents[2] / "templates_examples"
 SETUPS = sorted(FOLDER.glob("*.toml"))
 

@@ -33,6 +33,8 @@ from tests.blueprint.files import KEYS, NOW, WHOLE, apply, changed, exported, wo
 from tests.blueprint.test_apply import operator
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 LETTERS = st.characters(exclude_categories=["C", "Z"], exclude_characters="/<>@&{}#=?")
 NAMES = st.text(st.one_of(LETTERS, st.sampled_from("ab -.\"'[]")), min_size=1, max_size=8).map(
     lambda text: f"n{text.strip()}"

@@ -210,6 +210,7 @@ def test_only_those_in_a_circle_are_told_of_it() -> None:
     assert [mistake.where for mistake in found] == [f"[campaigns.c.tasks.t{n}] after" for n in (2, 3, 4)]
 
 
+@pytest.mark.costly
 @settings(max_examples=80, deadline=None)
 @given(
     st.dictionaries(
@@ -264,6 +265,7 @@ class TestCommand:
         with project.database.read() as connection:
             assert connection.execute(sa.select(sender_services)).first() is None
 
+    @pytest.mark.costly
     def test_it_shows_what_it_would_do_and_asks(self, sqlite_project: Project) -> None:
         sqlite_project.write("setup.toml", WHOLE)
         shown = sqlite_project.run("apply", "setup.toml", "--dry-run").out

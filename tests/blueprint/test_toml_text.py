@@ -6,11 +6,14 @@ import tomllib
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from coldsend.blueprint import toml_text
 from coldsend.config.toml_lines import lines_of
+
+pytestmark = pytest.mark.costly
 
 AWKWARD = st.sampled_from(
     ['"', '""', '"""', "'", "'''", "\\", "\n", "\r\n", "\t", "[x]", "a = 1", "#", "]", "=", "\x00"]

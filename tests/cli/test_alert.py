@@ -32,6 +32,7 @@ def freeze(project: Project, name: str = "main") -> int:
     )
 
 
+@pytest.mark.costly
 def test_check_sees_what_is_wrong_tells_it_and_says_nothing_where_all_is_well(project: Project) -> None:
     with Receiver() as receiver:
         with_webhook(project, receiver)
@@ -88,6 +89,7 @@ def test_operators_see_alerts_about_what_is_theirs(project: Project) -> None:
     assert granted
 
 
+@pytest.mark.costly
 def test_operators_see_theirs_however_many_are_newer(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

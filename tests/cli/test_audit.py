@@ -165,6 +165,7 @@ def test_interrupting_leaves_a_row(sqlite_project: Project, monkeypatch: pytest.
     assert [(row["exit_code"], row["error"]) for row in rows(sqlite_project)] == [(130, "interrupted")]
 
 
+@pytest.mark.costly
 def test_init_is_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert cli.main(["init", "--user", "anna"]) == 0
@@ -175,6 +176,7 @@ def test_init_is_the_first_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert (command, arguments) == ("init", '["--user","anna"]')
 
 
+@pytest.mark.costly
 def test_upgrading_and_restoring_name_who_did_it(project: Project, empty_sqlite_url: str) -> None:
     project.run("user", "add", "anna", "--role", "admin")
     project.run("db", "upgrade")
@@ -189,6 +191,7 @@ def test_upgrading_and_restoring_name_who_did_it(project: Project, empty_sqlite_
     assert [row["username"] for row in restored] == ["anna"]
 
 
+@pytest.mark.costly
 def test_who_cannot_be_looked_up_before_an_upgrade_is_named_as_given(
     sqlite_project: Project, empty_sqlite_url: str
 ) -> None:

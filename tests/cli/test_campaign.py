@@ -126,6 +126,7 @@ def test_every_verb_refuses_a_user_that_is_not_there(sqlite_project: Project, ve
     assert "nobody" in result.err
 
 
+@pytest.mark.costly
 def test_the_list_counts_tasks_and_recipients(project: Project) -> None:
     world = ready(project)
     world.rows(1, "sent", 1500 if project.url.startswith("sqlite") else 15)

@@ -25,6 +25,8 @@ from coldsend.stores.sequence_stops import Stop
 from tests.composing.verifiers import by_dkimpy
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 CONTACTS = """email,nickname,company
 ann@one.org,Ann,One
 bob@two.org,Bob,

@@ -15,6 +15,8 @@ from coldsend.cli import completing
 from coldsend.cli.main import TopLevel
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture
 def tab(sqlite_project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:

@@ -30,6 +30,7 @@ def test_all_data_is_one_document_with_source_and_lawful_basis(project: Project)
     assert again.code == 2, "a file that is there is not overwritten without being asked"
 
 
+@pytest.mark.costly
 def test_a_person_is_erased_once_asked_and_mail_is_kept_away(project: Project) -> None:
     project.run("contact", "add", "bob@acme.com", "--nickname", "Bob")
     project.run("suppression", "add", "bob@acme.com", "--reason", "unsubscribe")

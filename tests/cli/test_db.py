@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Project
+
+pytestmark = pytest.mark.costly
 
 
 def test_status_names_database_and_revision_and_hides_the_password(project: Project) -> None:

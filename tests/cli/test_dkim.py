@@ -20,6 +20,8 @@ from tests.conftest import Project
 from tests.servers.dns import DnsServer
 from tests.servers.smtp import RecordingServer
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture
 def dns(monkeypatch: pytest.MonkeyPatch) -> Iterator[DnsServer]:

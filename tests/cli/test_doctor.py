@@ -27,6 +27,8 @@ from coldsend.stores.lookup import inserted_id
 from tests.conftest import Project
 from tests.servers.ports import free_port
 
+pytestmark = pytest.mark.costly
+
 
 def keys_of(project: Project) -> KeyRing:
     return load_key_ring(Settings(secret_key_file=project.folder / "coldsend.key"))

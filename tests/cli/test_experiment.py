@@ -15,6 +15,8 @@ from coldsend.planning import experiments
 from tests.cli.test_template import add
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 CREATE = ("task", "create", "spring", "intro", "--template-set", "set", "--rule", "everyone")
 
 

@@ -21,6 +21,8 @@ from coldsend.database.tables import metadata
 from coldsend.stores import signing_keys
 from tests.servers.ports import free_port
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:

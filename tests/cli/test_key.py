@@ -54,6 +54,7 @@ def test_status_shows_old_and_missing_keys_by_their_ids(sqlite_project: Project)
     assert [row["state"] for row in sqlite_project.json("key", "status")] == ["in use", "missing"]
 
 
+@pytest.mark.costly
 def test_no_command_shows_a_key_that_is_in_use(sqlite_project: Project) -> None:
     file = sqlite_project.folder / "coldsend.key"
     secrets = {file.read_text().splitlines()[-1]}

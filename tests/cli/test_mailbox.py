@@ -180,6 +180,7 @@ def test_messages_are_listed_and_shown(project: Project) -> None:
     assert "x@y.z: for good" in project.run("inbox", "show", str(message + 1)).out
 
 
+@pytest.mark.costly
 def test_operators_see_what_is_about_their_campaigns_and_in_their_mailboxes(project: Project) -> None:
     world = _service(project)
     project.run(*ADD, stdin="secret")
@@ -210,6 +211,7 @@ def test_a_message_that_is_not_kept_any_more_is_told(sqlite_project: Project) ->
     assert (result.code, "not kept any more" in result.err) == (3, True)
 
 
+@pytest.mark.costly
 def test_the_raw_message_is_written_as_it_is(sqlite_project: Project) -> None:
     message = _message(sqlite_project)
     process = sqlite_project.start("inbox", "show", str(message), "--raw", stdout=-1)

@@ -218,6 +218,7 @@ def test_after_two_dashes_everything_is_an_argument() -> None:
     assert not run.assume_yes
 
 
+@pytest.mark.costly
 @given(
     st.lists(st.text(max_size=8).filter(lambda word: not word.startswith("-")) | st.just("--x"), max_size=6)
 )
@@ -225,6 +226,7 @@ def test_what_is_no_global_option_is_left_alone(line: list[str]) -> None:
     assert taken(*line)[0] == line
 
 
+@pytest.mark.costly
 @given(
     st.lists(
         st.sampled_from(
@@ -247,6 +249,7 @@ def test_no_command_line_ends_in_a_traceback(line: list[str]) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.costly
 def test_a_number_larger_than_any_id_names_nothing(sqlite_project: Project) -> None:
     sqlite_project.run("campaign", "create", "spring")
     for line, code in {
@@ -419,6 +422,7 @@ def start(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, *arguments], env=environ, **options)
 
 
+@pytest.mark.costly
 def test_help_needs_no_slow_modules() -> None:
     code = (
         "import sys; from coldsend.cli.main import main; main(['--help']); "
@@ -430,6 +434,7 @@ def test_help_needs_no_slow_modules() -> None:
     assert err == b"[]\n"
 
 
+@pytest.mark.costly
 def test_a_daemon_without_webhooks_and_mailboxes_loads_nothing_for_them() -> None:
     code = (
         "import sys, coldsend.daemon.scheduler, coldsend.delivery.worker; "
@@ -466,6 +471,7 @@ def test_output_that_nobody_reads_to_its_end_is_no_error(sqlite_project: Project
         assert b"BrokenPipe" not in err
 
 
+@pytest.mark.costly
 def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
     code = (
         "import signal, sys\n"
@@ -489,6 +495,7 @@ def test_ctrl_c_ends_with_130_and_no_traceback() -> None:
     assert (process.returncode, out, err) == (130, b"", b"interrupted\n")
 
 
+@pytest.mark.costly
 def test_a_stream_that_cannot_show_a_letter_shows_a_question_mark(sqlite_project: Project) -> None:
     sqlite_project.run("user", "add", "Ольга")
     process = start(

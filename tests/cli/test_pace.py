@@ -43,6 +43,7 @@ def add_service(project: Project, *more: str) -> None:
     project.run("service", "add", "dry", "--type", "console", "--folder", "out", *common, *more)
 
 
+@pytest.mark.costly
 def test_a_campaign_is_made_with_its_settings_and_shows_them(project: Project) -> None:
     project.run("campaign", "create", "spring", *OPTIONS)
     assert settings_of(project) == SETTINGS
@@ -91,6 +92,7 @@ def test_a_setting_that_makes_no_sense_is_refused_by_name_and_nothing_changes(
     assert settings_of(sqlite_project) == SETTINGS
 
 
+@pytest.mark.costly
 def test_an_update_of_a_running_campaign_says_what_becomes_of_who_waits(project: Project) -> None:
     ready(project)
     project.run("campaign", "start", "spring")

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from coldsend.database.tables import campaigns, tasks
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 
 def a_campaign(project: Project, people: int = 12) -> None:
     """Draft ``spring``: ``intro`` to all leads, ``second`` three days later to those in Germany."""

@@ -243,6 +243,7 @@ def test_used_today_is_the_quotas_truth_and_not_the_mirror(project: Project) -> 
     assert project.json("service", "show", "dry")["used_today"] == 5
 
 
+@pytest.mark.costly
 def test_operators_see_and_test_only_what_is_granted_to_them(project: Project) -> None:
     add_dry(project)
     project.run("user", "add", "olga")
@@ -338,6 +339,7 @@ def test_a_test_shows_the_dialogue_without_secrets(project: Project, api: Engage
     assert api.messages[0]["from"] == "Anna <anna@example.com>"
 
 
+@pytest.mark.costly
 def test_a_test_over_smtp_shows_the_dialogue_without_the_password(sqlite_project: Project) -> None:
     with RecordingServer(users={"anna": SECRET}) as server:
         sqlite_project.run(

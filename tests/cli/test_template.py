@@ -287,6 +287,7 @@ def test_a_preview_is_written_as_html_and_as_a_message(project: Project) -> None
     )
 
 
+@pytest.mark.costly
 def test_a_preview_is_printed_octet_for_octet(sqlite_project: Project) -> None:
     add(sqlite_project)
     ready_for_preview(sqlite_project)

@@ -10,6 +10,8 @@ from coldsend.domain.states import TaskStatus
 from tests.cli.test_template import add, put_in_task
 from tests.conftest import Project
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture
 def abc(project: Project) -> Project:

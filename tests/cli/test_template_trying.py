@@ -23,6 +23,8 @@ from coldsend.stores import sample_mails, signing_keys
 from tests.conftest import Project
 from tests.servers.smtp import StrictServer
 
+pytestmark = pytest.mark.costly
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[StrictServer]:

@@ -15,6 +15,7 @@ def define(project: Project, key: str, source: str, details: str, *more: str, ch
     return result.out if check else f"{result.code} {result.err}"
 
 
+@pytest.mark.costly
 def test_a_variable_is_defined_listed_and_used(project: Project) -> None:
     define(project, "first_name", "CONTACT_FIELD", '{"field": "nickname"}', "--display-name", "First name")
     define(project, "contact.city", "contact_tag", '{"prefix": "city:"}', "--description", "From tags")

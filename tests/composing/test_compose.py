@@ -113,6 +113,7 @@ def test_a_message_means_what_email_message_would_mean(nickname: str, company: s
     assert not any(found.defects for found in read.walk())
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(VALUE, VALUE)
 def test_values_arrive_whole_and_older_parsers_agree(nickname: str, company: str) -> None:
@@ -141,6 +142,7 @@ HEADERS = [
 ]
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(VALUE, VALUE)
 def test_the_bytes_are_sound(nickname: str, company: str) -> None:

@@ -25,6 +25,8 @@ from tests.composing import keys
 from tests.composing.samples import PLAIN_SITE, SERVICE, SITE, made, recipient, template
 from tests.composing.verifiers import MailDkim, by_dkimpy
 
+pytestmark = pytest.mark.costly
+
 # Verifiers reject what was signed in the future, and they read the real clock.
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 RSA, ED25519 = Algorithm.RSA, Algorithm.ED25519

@@ -157,6 +157,7 @@ def test_what_is_no_address_is_refused(bad: str) -> None:
     assert caught.value.reason == "bad_address"
 
 
+@pytest.mark.costly
 @given(st.text(st.sampled_from('ab.@\r\n <>,;:\\"=?_éя\u2028\0')) | st.text())
 def test_an_accepted_address_is_one_address_and_nothing_else(text: str) -> None:
     try:

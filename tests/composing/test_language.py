@@ -260,6 +260,7 @@ NAMES = ("contact.tags", "contact.nickname", "filter upper", "endfilter", "<p>",
 PIECES = st.sampled_from([*CODE, *NAMES, *"x()'\"[]~-="])
 
 
+@pytest.mark.costly
 @settings(max_examples=300)
 @given(st.lists(PIECES, max_size=14).map("".join), st.booleans())
 def test_no_template_ends_in_a_traceback(source: str, html: bool) -> None:

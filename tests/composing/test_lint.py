@@ -201,6 +201,7 @@ def test_tags_that_are_never_closed_are_told_of_some_times_and_not_looked_for_th
     assert work.parsed < 100 * len(body)
 
 
+@pytest.mark.costly
 def test_lines_are_told_of_all_of_many_faults() -> None:
     body = "".join(f'<p>{{{{ contact.nickname\n| default("x") }}}}<img src="x{n}"></p>\n' for n in range(500))
     found = [one for one in lint.problems(template(body), []) if one.severity == "error"]
@@ -212,6 +213,7 @@ def test_lists_in_lists_in_lists_do_not_make_an_endless_text() -> None:
     assert len(reading.text_source) < 100_000
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("count", [300, 3_000])
 def test_expressions_that_are_nested_too_deeply_are_a_fault(count: int) -> None:
     condition = " and ".join(["contact.nickname"] * count)

@@ -6,10 +6,13 @@ import base64
 import binascii
 import quopri
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from coldsend.composing import mime
+
+pytestmark = pytest.mark.costly
 
 ANY_CHARACTER = st.characters(codec="utf-8", exclude_characters="\r\n")
 LINE = st.text(st.sampled_from("ab =.\t-é中😀\x00") | ANY_CHARACTER, max_size=90)

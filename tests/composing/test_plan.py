@@ -20,6 +20,8 @@ from coldsend.domain.message import Recipient
 from coldsend.domain.states import VariableSource
 from tests.composing.samples import NOW, PLAIN_SITE, SERVICE, SITE, made, parsed, part, recipient, template
 
+pytestmark = pytest.mark.costly
+
 VARIABLES = [
     Variable("city", VariableSource.CONTACT_TAG, {"prefix": "city:"}),
     Variable("vip", VariableSource.CONTACT_TAG, {"tag": "vip"}),

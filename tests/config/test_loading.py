@@ -297,6 +297,7 @@ def test_any_document_gives_settings_or_problems(
     assert all(problem.where and problem.message for problem in found)
 
 
+@pytest.mark.costly
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 @settings(max_examples=150, deadline=None)
 def test_any_bytes_give_settings_or_problems(

@@ -29,6 +29,7 @@ def ring(*keys: str) -> KeyRing:
     return KeyRing([parse_key(key, "test") for key in keys])
 
 
+@pytest.mark.costly
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=50), max_size=4))
 @settings(max_examples=50, deadline=None)
 def test_what_is_sealed_opens_again(secret: dict[str, str]) -> None:

@@ -11,6 +11,8 @@ from coldsend.database.engine import Database
 from coldsend.domain.finding import Finding
 from tests.conftest import database_on, run_name
 
+pytestmark = pytest.mark.costly
+
 
 def found(database: Database) -> list[tuple[str, str, str]]:
     return [(f.severity, f.subject, f.message) for f in checks.findings(database)]

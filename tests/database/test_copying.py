@@ -28,6 +28,8 @@ from coldsend.domain.states import CountKind
 from coldsend.errors import InvalidInput, Refused, SchemaOutdated, Unreachable, WrongState
 from tests.planning.world import World
 
+pytestmark = pytest.mark.costly
+
 NOW = datetime(2027, 3, 1, 9, 0, 0, 123456, tzinfo=UTC)
 
 

@@ -18,6 +18,8 @@ from coldsend.database.tables import metadata
 from coldsend.errors import Refused, SchemaOutdated, Unreachable
 from tests.planning.world import World
 
+pytestmark = pytest.mark.costly
+
 
 def tables_of(database: Database) -> set[str]:
     return set(sa.inspect(database.engine).get_table_names())

@@ -259,6 +259,7 @@ def test_a_journal_that_was_cut_off_between_two_lines_proves_nothing(tmp_path: P
     assert not memory.intact, "a dot that is not there any more would look like one that never was"
 
 
+@pytest.mark.costly
 @given(st.data())
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -209,6 +209,7 @@ def test_rows_are_not_left_to_a_service_that_keeps_what_it_has_for_follow_ups(da
     assert [(until > clock.now(), reason) for until, reason in waiting] == [(True, "domain_quota")]
 
 
+@pytest.mark.costly
 def test_however_many_are_left_to_another_service_those_behind_them_are_reached(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +320,7 @@ def test_a_ramp_holds_against_many_workers_with_an_old_view(database: Database) 
     assert claimed == [4, 3, 0]
 
 
+@pytest.mark.costly
 def test_no_limit_is_exceeded_by_workers_that_claim_at_once(database: Database) -> None:
     world = Paced(database, daily_quota=50, hourly_quota=14, domain_quota=11)
     world.change(campaigns, world.campaign_id, new_per_day=12)

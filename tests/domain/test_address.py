@@ -147,6 +147,7 @@ def test_what_is_stored_keeps_the_local_part_as_given_and_normalises_the_domain(
     )
 
 
+@pytest.mark.costly
 @given(
     st.text(st.characters(categories=["L", "N", "M"]), min_size=1, max_size=20),
     st.sampled_from(["example.com", "bücher.example", "例子.广告"]),
@@ -165,6 +166,7 @@ def test_what_is_stored_is_the_same_address_and_fits_its_columns(local: str, dom
     assert unicodedata.is_normalized("NFC", found.email)
 
 
+@pytest.mark.costly
 @given(st.text(st.characters(categories=["Ll", "Lu"]), min_size=1, max_size=20))
 @settings(max_examples=400, deadline=None)
 def test_case_never_makes_another_address(local: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_long_words_and_many_words_are_cut_and_say_so() -> None:
     assert many[-1] == f"({1000 - MOST_WORDS} more)"
 
 
+@pytest.mark.costly
 @given(st.lists(st.text(max_size=400), max_size=60), st.booleans())
 def test_whatever_is_given_a_short_document_comes_out(words: list[str], private: bool) -> None:
     found = kept(words, private=private)
@@ -65,6 +67,7 @@ def test_whatever_is_given_a_short_document_comes_out(words: list[str], private:
     assert len(json.dumps(found)) < 100_000
 
 
+@pytest.mark.costly
 @given(st.text(alphabet=st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=30))
 def test_no_password_in_a_url_is_left(password: str) -> None:
     assert kept([f"mysql://u:{password}@host/db"]) == [f"mysql://{MASK}@host/db"]

@@ -60,6 +60,7 @@ def test_values_are_stripped() -> None:
     assert checked_value(" \tBob\u00a0 ", "nickname") == "Bob"
 
 
+@pytest.mark.costly
 @given(st.text(max_size=40))
 @settings(max_examples=500, deadline=None)
 def test_a_value_is_refused_or_safe_in_a_header(text: str) -> None:
@@ -103,6 +104,7 @@ def test_headers_become_field_names(header: str, name: str) -> None:
     assert field_name_from(header) == name
 
 
+@pytest.mark.costly
 @given(st.text(max_size=80))
 @settings(max_examples=500, deadline=None)
 def test_a_field_name_from_a_header_is_one(header: str) -> None:

@@ -87,6 +87,7 @@ def test_what_cannot_be_a_selector_is_refused(text: str) -> None:
         dkim.checked_selector(text)
 
 
+@pytest.mark.costly
 @given(st.from_regex(r"[a-zA-Z0-9]([a-zA-Z0-9-]{0,28}[a-zA-Z0-9])?(\.[a-zA-Z0-9]{1,30})?", fullmatch=True))
 def test_selectors_are_taken_in_lower_case(text: str) -> None:
     assert dkim.checked_selector(f" {text} ") == text.lower()

@@ -24,6 +24,8 @@ from coldsend.domain.experiment import (
 from coldsend.domain.statistics import chance_of_difference
 from coldsend.errors import InvalidInput
 
+pytestmark = pytest.mark.costly
+
 NOW = datetime(2027, 3, 1, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 A, B, C = 11, 12, 13

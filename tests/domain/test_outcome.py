@@ -96,6 +96,7 @@ def test_a_released_row_is_as_if_nothing_had_been() -> None:
     assert (made.status, made.retries, made.refund, made.tried) == (RowStatus.PENDING, 4, True, False)
 
 
+@pytest.mark.costly
 @given(
     phase=st.sampled_from(Phase),
     outcome=st.sampled_from(Outcome),

@@ -125,6 +125,7 @@ local = st.from_regex(r"[a-z0-9]{1,8}(\.[a-z0-9]{1,8})?", fullmatch=True)
 domain = st.from_regex(r"[a-z]{1,8}\.(com|example|co\.uk)", fullmatch=True)
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(local, domain, st.text(max_size=30), st.text(max_size=30))
 def test_nothing_of_an_address_is_left_and_nothing_else_is_lost(

@@ -251,6 +251,7 @@ answers = st.builds(
 )
 
 
+@pytest.mark.costly
 @given(answers, st.sampled_from(["", "google", "outlook", "example.com"]))
 def test_every_answer_has_a_verdict_and_the_promises_hold(answer: Answer, provider: str) -> None:
     verdict = judge(answer, provider=provider)

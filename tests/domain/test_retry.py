@@ -47,6 +47,7 @@ def test_a_refusal_that_blames_the_sender_is_tried_again() -> None:
     assert next_attempt(NOW, NOW, 0, DELAYS, 5, verdict) is not None
 
 
+@pytest.mark.costly
 @given(st.integers(0, 10), st.floats(-1, 2), st.lists(st.floats(0.01, 1000), min_size=1, max_size=6))
 def test_the_spread_only_makes_later(retries: int, fraction: float, delays: list[float]) -> None:
     plain = next_attempt(NOW, NOW, retries, delays, 60, RETRY)

@@ -63,6 +63,7 @@ def test_only_records_of_this_version_count() -> None:
     assert spf.records_in(texts) == ["v=spf1", "v=spf1 -all", "V=SPF1 mx"]
 
 
+@pytest.mark.costly
 @settings(max_examples=300)
 @given(st.text(alphabet="v=spf1 +-~?aimxnclude:/ip46.,%{}0123456789redit\té", max_size=60))
 def test_anything_else_is_a_record_or_a_sentence(text: str) -> None:

@@ -92,6 +92,7 @@ def test_more_than_enough_trials_decide_and_a_large_task_costs_no_time() -> None
 _side = st.integers(0, 60).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials)))
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(_side, _side)
 def test_the_chance_agrees_with_counting_every_table(one: tuple[int, int], other: tuple[int, int]) -> None:
@@ -106,6 +107,7 @@ def test_the_chance_agrees_with_counting_every_table(one: tuple[int, int], other
     assert chance_of_difference(*one, *other) == pytest.approx(min(1.0, 2 * min(above, below)), abs=1e-9)
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(_side, _side, st.floats(0.5, 0.999))
 def test_intervals_hold_what_was_observed(

@@ -134,6 +134,7 @@ def test_a_flood_on_one_link_is_judged_in_time() -> None:
     assert process_time() - began < 30, "half a second; a look at each pair would take minutes"
 
 
+@pytest.mark.costly
 @given(st.lists(st.tuples(st.integers(1, 3), st.floats(0, 10), st.sampled_from("abcd")), max_size=12))
 def test_bursts_are_what_their_definition_says(clicks: list[tuple[int, float, str]]) -> None:
     wanted: set[int] = set()
@@ -148,6 +149,7 @@ def test_bursts_are_what_their_definition_says(clicks: list[tuple[int, float, st
     assert bursts(clicks) == wanted
 
 
+@pytest.mark.costly
 @given(st.text(max_size=80))
 def test_any_agent_can_be_judged(agent: str) -> None:
     assert isinstance(agent_sign(agent), str)

@@ -38,6 +38,7 @@ def test_a_year_that_nobody_means_is_refused(text: str) -> None:
         when.parse(text, NOW, "start time")
 
 
+@pytest.mark.costly
 @given(st.text(max_size=30) | st.from_regex(r"[0-9T:.+Z -]{1,30}", fullmatch=True))
 def test_any_text_is_a_time_in_utc_or_a_clear_error(text: str) -> None:
     try:

@@ -190,6 +190,7 @@ def says_open(window: SendWindow, moment: datetime, zone: ZoneInfo, is_holiday: 
     return False
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(windows, moments, st.sampled_from(ZONES), holidays, parts)
 def test_the_opening_is_the_first_moment_the_wall_clock_allows(
@@ -204,6 +205,7 @@ def test_the_opening_is_the_first_moment_the_wall_clock_allows(
     assert not says_open(window, opens - timedelta(microseconds=1), zone, is_holiday)
 
 
+@pytest.mark.costly
 @settings(max_examples=150, deadline=None)
 @given(windows, moments, st.sampled_from(ZONES), parts)
 def test_it_is_open_from_its_opening_to_its_closing(
@@ -216,6 +218,7 @@ def test_it_is_open_from_its_opening_to_its_closing(
     assert window.closes(within, zone) >= closes
 
 
+@pytest.mark.costly
 @settings(max_examples=100, deadline=None)
 @given(windows, moments, st.sampled_from(ZONES), st.integers(1, 10**9))
 def test_what_is_spread_is_later_never_earlier_and_still_inside(
@@ -231,6 +234,7 @@ def test_what_is_spread_is_later_never_earlier_and_still_inside(
     assert point - rest[0][0] >= timedelta(seconds=open_seconds(rest) * share // SHARES)
 
 
+@pytest.mark.costly
 @settings(max_examples=100)
 @given(windows)
 def test_what_is_stored_reads_back_the_same(window: SendWindow) -> None:

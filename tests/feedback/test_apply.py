@@ -116,6 +116,7 @@ class TestTellingItAgain:
         assert world.apply(item).repeated == 1
         assert len(world.unmatched()) == 1
 
+    @pytest.mark.costly
     def test_two_who_tell_the_same_at_the_same_moment_are_one(self, world: Sent) -> None:
         rows = world.sent(20)
         items = [world.heard(Kind.OPEN, row_id) for row_id in rows]

@@ -124,6 +124,7 @@ def test_a_refused_recipient_whose_bounce_comes_as_well_counts_once(world: Accep
     assert world.campaign_status() == "active"
 
 
+@pytest.mark.costly
 def test_only_the_last_days_count(world: Accepted) -> None:
     old = world.accepted(60, NOW - 8 * DAY)
     world.apply(*(world.bounce(row_id) for row_id in old))
@@ -157,6 +158,7 @@ def test_a_campaign_that_does_not_send_is_left_alone(world: Accepted, status: st
     assert (world.campaign_status(), applied.paused) == (status, [])
 
 
+@pytest.mark.costly
 def test_a_rate_of_0_never_pauses(database: Database) -> None:
     world = Accepted(database, bounce_rate=0, complaint_rate=0)
     rows = world.accepted(60)

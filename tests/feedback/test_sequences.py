@@ -178,6 +178,7 @@ def test_what_is_for_those_who_replied_waits_for_its_own_time(steps: Steps) -> N
     assert steps.ended(answer) == ("skipped", "bounced")
 
 
+@pytest.mark.costly
 def test_told_twice_or_in_another_order_it_comes_to_the_same(steps: Steps) -> None:
     first, _mine = steps.chain("bob@acme.example")
     happened = [steps.heard(Kind.REPLY, first), steps.bounce(first), steps.heard(Kind.REPLY, first, at=SENT)]
@@ -208,6 +209,7 @@ class TestCategories:
         steps.apply(steps.heard(Kind.REPLY, row, category="question"))
         assert steps.row(task_contacts, row)["reply_category"] == "question"
 
+    @pytest.mark.costly
     @on_sqlite
     def test_of_several_replies_the_weightiest_counts_in_any_order(self, steps: Steps) -> None:
         for order in itertools.permutations(["interested", "not_interested", "other", ""]):

@@ -146,6 +146,7 @@ def test_the_absence_counts_from_when_the_reply_was_sent() -> None:
     assert found.away_until == datetime(2026, 6, 8, tzinfo=UTC)
 
 
+@pytest.mark.costly
 @given(
     st.text(max_size=200)
     | st.from_regex(r"(until|back on|bis|до) [0-9]{1,4}[./ -][0-9]{1,4}[./ -][0-9]{0,4}")

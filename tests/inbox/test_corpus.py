@@ -24,7 +24,10 @@ BOUNCES, REPLIES = CORPORA / "bounces", CORPORA / "replies"
 # Complaints and automatic replies.
 NO_BOUNCES = ("arf-", "rfc3834-")
 
-pytestmark = pytest.mark.skipif(not BOUNCES.exists(), reason="the corpora are not here")
+pytestmark = [
+    pytest.mark.costly,
+    pytest.mark.skipif(not BOUNCES.exists(), reason="the corpora are not here"),
+]
 
 
 def held_back(file: str) -> bool:

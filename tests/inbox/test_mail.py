@@ -77,6 +77,7 @@ def test_parts_are_counted() -> None:
     assert len(read(message(body, kind="multipart/mixed; boundary=b")).parts) == MOST_PARTS
 
 
+@pytest.mark.costly
 def test_nesting_ends() -> None:
     body = b"".join(b'Content-Type: multipart/mixed; boundary="b%d"\n\n--b%d\n' % (n, n) for n in range(3000))
     raw = b"Message-ID: <x@y>\nMIME-Version: 1.0\n" + body + b"\nhello"
@@ -155,6 +156,7 @@ pieces = st.sampled_from(
 )
 
 
+@pytest.mark.costly
 @given(st.binary(max_size=300) | st.lists(pieces, max_size=25).map(b"".join))
 def test_no_bytes_are_too_strange(raw: bytes) -> None:
     classified(raw)

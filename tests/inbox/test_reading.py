@@ -80,6 +80,7 @@ def test_messages_that_nobody_asked_about_are_left_out() -> None:
     assert [each.uid for each in reading.described(_connection(*answer), [6, 7], NOW)] == [6]
 
 
+@pytest.mark.costly
 @given(st.sets(st.integers(1, 60), min_size=1))
 def test_a_set_of_uids_says_which(uids: set[int]) -> None:
     told: set[int] = set()
@@ -110,6 +111,7 @@ def test_any_folders_name_can_be_written(name: str) -> None:
     assert written.isprintable()
 
 
+@pytest.mark.costly
 @given(st.lists(st.integers(0, 3 * reading.BATCH_BYTES), max_size=30), st.booleans())
 def test_batches_leave_nothing_out_and_are_never_too_large(sizes: list[int], one_by_one: bool) -> None:
     limit = reading.BATCH_BYTES // 3

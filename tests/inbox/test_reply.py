@@ -236,6 +236,7 @@ lines = st.sampled_from(
 )
 
 
+@pytest.mark.costly
 @given(st.lists(lines, max_size=30).map("\n".join) | st.text(max_size=200))
 def test_any_text_has_some_new_text_if_it_has_words(text: str) -> None:
     found = new_text(text)

@@ -29,6 +29,8 @@ from coldsend.stores import sealed
 from coldsend.stores import workers as processes
 from tests.planning.world import NOW, World
 
+pytestmark = pytest.mark.costly
+
 KEYS = KeyRing([parse_key(new_key(), "")])
 
 

@@ -49,6 +49,7 @@ def parsed(line: str) -> tuple[str, dict[str, str]]:
 unusual = st.text() | st.text(alphabet=' =\\"\n\r\x1b\x85\u2028a') | st.just("")
 
 
+@pytest.mark.costly
 @given(unusual)
 def test_a_line_of_text_can_be_read_back_whatever_a_server_said(reason: str) -> None:
     with written() as stream:
@@ -82,6 +83,7 @@ def test_times_and_truths_look_the_same_in_both_styles() -> None:
         assert "true" in stream.getvalue()
 
 
+@pytest.mark.costly
 @given(st.emails())
 def test_no_address_is_written_in_full(address: str) -> None:
     local, _, domain = address.rpartition("@")
@@ -175,6 +177,7 @@ def test_what_is_still_held_back_at_the_end_is_told(capsys: pytest.CaptureFixtur
     assert (last["event"], last["of"], last["count"]) == ("lines_held_back", "database_away", 4)
 
 
+@pytest.mark.costly
 def test_kinds_of_lines_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     moment = [1000.0]
     monkeypatch.setattr(clock, "monotonic", lambda: moment[0])

@@ -22,6 +22,8 @@ from coldsend.domain.states import RowStatus
 from coldsend.meter import Counts, Durations, Meter
 from tests.planning.world import NOW
 
+pytestmark = pytest.mark.costly
+
 CLAIM: Any = None  # counting does not look at it
 
 

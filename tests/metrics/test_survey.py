@@ -106,6 +106,7 @@ def test_rows_are_counted_no_further_than_the_bound(world: World) -> None:
         assert gauges.rows_in(connection, [], RowStatus.PENDING, 3) == 0
 
 
+@pytest.mark.costly
 def test_the_oldest_due_row_is_found_whatever_its_bucket_and_those_due_later_do_not_count(
     world: World,
 ) -> None:

@@ -136,6 +136,7 @@ people = st.builds(
 moments = st.integers(0, 400 * 86_400).map(lambda n: MONDAY + timedelta(seconds=n))
 
 
+@pytest.mark.costly
 @settings(max_examples=100, deadline=None)
 @given(calendars, moments, people, st.integers(1, 30), st.booleans())
 def test_everything_moves_messages_later_and_to_where_they_may_go_out(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ def test_several_tasks_share_what_one_service_wants() -> None:
     assert allocate([(3, None), (4, None)], offers) == {1: [3]}
 
 
+@pytest.mark.costly
 @given(
     st.lists(st.tuples(st.integers(0, 50), st.integers(0, 60), st.integers(0, 60)), min_size=1, max_size=5),
     st.integers(0, 100),

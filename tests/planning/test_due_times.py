@@ -92,6 +92,7 @@ def test_without_settings_everybody_is_due_at_once(stage: Stage) -> None:
     assert set(stage.expanded().values()) == {MIDNIGHT}
 
 
+@pytest.mark.costly
 def test_a_start_long_ago_does_not_lie_in_a_window_that_is_over(stage: Stage) -> None:
     stage.people(10)
     friday_noon = datetime(2027, 12, 24, 12, 0, tzinfo=UTC)

@@ -313,6 +313,7 @@ def test_turns_stay_right_when_the_list_was_made_again_meanwhile(
     assert stage.listed(task)[-1]["selected_template_id"] == stage.templates[4 % 3]
 
 
+@pytest.mark.costly
 def test_two_schedulers_at_once_list_everyone_once(stage: Stage) -> None:
     stage.people(2000)
     task = stage.task()
@@ -475,6 +476,7 @@ def steps_taken(stage: Stage, task: int, chunk: int) -> int:
     return calls - 1
 
 
+@pytest.mark.costly
 def test_sparse_ids_and_selective_rules_take_no_empty_chunks(stage: Stage) -> None:
     stage.people(1000, tag="many")
     for n in range(3):
@@ -488,6 +490,7 @@ def test_sparse_ids_and_selective_rules_take_no_empty_chunks(stage: Stage) -> No
     assert stage.world.statuses(4) == {"pending": 1006}
 
 
+@pytest.mark.costly
 def test_a_chunk_adds_no_more_rows_than_it_was_told(stage: Stage) -> None:
     stage.people(30, tag="a")
     stage.people(30, first=1000, tag="b")

@@ -243,6 +243,7 @@ def test_rows_that_are_added_while_it_is_decided_get_the_winner(
     assert lab.round == [lab.b]
 
 
+@pytest.mark.costly
 def test_a_follow_up_enrols_with_its_winner_alone(lab: Lab) -> None:
     lab.sent(lab.a, 3)
     second = Lab.__new__(Lab)

@@ -13,6 +13,8 @@ from coldsend.domain.gates import Gate
 from coldsend.planning.forecast_run import Run
 from coldsend.planning.forecast_world import NEVER, Campaign, Carrier, Line, Step, World
 
+pytestmark = pytest.mark.costly
+
 HOUR, DAY = 3600.0, 86400.0
 
 

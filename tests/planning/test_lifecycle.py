@@ -310,6 +310,7 @@ class TestPlansOfTheDatabase:
             ).close()
         return world, mine
 
+    @pytest.mark.costly
     @pytest.mark.parametrize("question", ["has_waiting", "pending_ids"])
     def test_waiting_rows_are_found_in_the_lease_index_alone(
         self, big: tuple[World, int], question: str

@@ -392,6 +392,7 @@ class TestOpenTasks:
         assert usable == {"free": ["one", "two"], "bound": ["two"]}
 
 
+@pytest.mark.costly
 def test_a_retry_and_the_end_of_a_task_at_the_same_moment_leave_no_pending_row_in_a_finished_task(
     world: World, campaign: int
 ) -> None:

@@ -19,6 +19,8 @@ from coldsend.web.intake import Intake
 from coldsend.web.spool import CONSENT, HITS, ConsentSpool, Reader, Spool
 from tests.web.site import Site, leave, link, pixel
 
+pytestmark = pytest.mark.costly
+
 HITS_OF_ANY_KIND = st.builds(
     Hit,
     kind=st.sampled_from([HitKind.OPEN, HitKind.CLICK]),

@@ -141,6 +141,7 @@ _values = st.recursive(
 )
 
 
+@pytest.mark.costly
 @given(
     status=st.sampled_from([200, 400, 401, 403, 429, 500]),
     document=st.fixed_dictionaries(

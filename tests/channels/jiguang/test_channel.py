@@ -187,6 +187,7 @@ def test_channels_do_not_show_their_secrets() -> None:
     asyncio.run(channel.close())
 
 
+@pytest.mark.costly
 def test_connections_are_kept_and_shared_by_as_many_as_the_service_allows(api: EngageLab) -> None:
     async def run() -> list[Answer]:
         channel = JiguangChannel(service(api.url, connections=3), CREDENTIALS)

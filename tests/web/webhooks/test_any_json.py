@@ -74,22 +74,26 @@ def _sound(found: list[Feedback]) -> None:
         str([each.recipient, each.diagnostic, each.message_ids, each.details]).encode("utf-8")
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("events", [sendgrid.events, engagelab.events, ses.events])
 @given(payload=_values)
 def test_any_json_is_read_without_an_error(events: Events, payload: Any) -> None:
     _sound(events(payload, NOW))
 
 
+@pytest.mark.costly
 @given(payload=_nearly(SENDGRID))
 def test_nearly_what_sendgrid_sends_is(payload: Any) -> None:
     _sound(sendgrid.events(payload, NOW))
 
 
+@pytest.mark.costly
 @given(payload=_nearly(ENGAGELAB))
 def test_nearly_what_engagelab_sends_is(payload: Any) -> None:
     _sound(engagelab.events(payload, NOW))
 
 
+@pytest.mark.costly
 @given(event=_nearly(SES))
 def test_nearly_what_ses_sends_is(event: Any) -> None:
     _sound(ses.events(sns_notification(json.dumps(event)), NOW))
