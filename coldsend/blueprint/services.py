@@ -56,9 +56,10 @@ def _type(given: Any) -> str:
 
 def _ramp(given: Any) -> str:
     """``{ start = 20, step = 10 }`` as an operator types it."""
-    if not isinstance(given, Mapping) or set(given) != {"start", "step"}:
-        raise ValueError(f"must be a table such as {{ start = 20, step = 10 }}, not {given!r}")
-    return pace_options.ramp_text({name: whole(one) for name, one in given.items()})
+    table = isinstance(given, Mapping) and set(given) == {"start", "step"}
+    if not table or not 1 <= whole(given["start"]) < 10**9 or not 0 <= whole(given["step"]) < 10**9:
+        raise ValueError(f"must be a table such as {{ start = 20, step = 10 }}, start from 1, not {given!r}")
+    return pace_options.ramp_text(given)
 
 
 def _as_text(read: Callable[[Any], Any]) -> Callable[[Any], str]:

@@ -15,6 +15,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -110,7 +111,7 @@ class Output:
 
     def _kept_whole(self, lines: Sequence[Sequence[str]]) -> set[int]:
         """Places of the columns never to fold: short ones, where they leave the others some room."""
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
         short = {place for place, width in enumerate(widths) if width <= SHORT}
         needed = sum(widths[place] + 2 for place in short) + (DAY + 2) * (len(widths) - len(short))
         return short if needed <= self.console.width else set()

@@ -21,6 +21,7 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from coldsend.domain.address import Address
+from coldsend.domain.printable import require_plain
 from coldsend.errors import InvalidInput
 
 NICKNAME_LIMIT = 255
@@ -150,8 +151,7 @@ def checked_tag(text: str) -> str:
         raise InvalidInput(
             f"the tag {tag!r} has a comma in it", hint="commas separate tags: give them one by one"
         )
-    if not tag.isprintable():
-        raise InvalidInput(f"the tag {tag!r} has a character in it that cannot be printed")
+    require_plain(tag, f"the tag {tag!r}")
     return tag
 
 

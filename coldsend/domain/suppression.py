@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from coldsend.domain import address
+from coldsend.domain.printable import require_plain
 from coldsend.domain.states import SuppressionReason, SuppressionScope
 from coldsend.errors import InvalidInput
 
@@ -69,8 +70,7 @@ def checked_list_name(text: str) -> str:
         raise InvalidInput("a list needs a name", hint="for example: --list customers")
     if len(name) > LIST_NAME_LIMIT:
         raise InvalidInput(f"the name of a list has at most {LIST_NAME_LIMIT} characters, not {len(name)}")
-    if not name.isprintable():
-        raise InvalidInput("the name of a list has a control character or line break in it")
+    require_plain(name, "the name of a list")
     return name
 
 

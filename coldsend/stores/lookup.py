@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, RowMapping
 
+from coldsend.domain.printable import require_plain
 from coldsend.errors import InvalidInput, NotFound
 
 NAME_LIMIT = 255
@@ -53,8 +54,7 @@ def checked_name(name: str, noun: str) -> str:
             f"{name!r} cannot be the name of a {noun}: no '/' and not only digits",
             hint="'/' separates campaign and task, digits alone are ids",
         )
-    if not name.isprintable():
-        raise InvalidInput(f"the name of a {noun} has a control character or line break in it")
+    require_plain(name, f"the name of a {noun}")
     return name
 
 

@@ -27,7 +27,16 @@ def test_those_refused_at_once_count_as_bounced() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "shown"), [(None, ""), (0.0, "0.0 %"), (0.0012, "0.12 %"), (0.013, "1.3 %"), (1.0, "100.0 %")]
+    ("share", "shown"),
+    [
+        (None, ""),
+        (0.0, "0.0 %"),
+        (0.00002, "< 0.01 %"),
+        (0.00006, "0.01 %"),
+        (0.0012, "0.12 %"),
+        (0.013, "1.3 %"),
+        (1.0, "100.0 %"),
+    ],
 )
 def test_small_shares_have_more_digits(share: float | None, shown: str) -> None:
     assert words.percent(share) == shown

@@ -37,6 +37,7 @@ SLIPS = [
     ("throttle_sec = 0.5", 'tls = "ssl"', "must be none, starttls, implicit, not 'ssl'", ""),
     ("throttle_sec = 0.5", 'password = "x"', "there is no such key", "did you mean password_env?"),
     ("throttle_sec = 0.5", "ramp = { start = 5 }", "must be a table such as { start = 20, step = 10 }", None),
+    ("throttle_sec = 0.5", "ramp = { start = 0, step = 5 }", "start from 1, not {", None),
     ("throttle_sec = 0.5", 'subject = "x"', "there is no such key", "did you mean subject of a template?"),
     ("throttle_sec = 0.5", 'folder = "x"', "folder means nothing to services of type smtp", ""),
     ('type = "console"', 'type = "smtps"', "there are no services of type 'smtps'", None),

@@ -32,6 +32,22 @@ def test_a_campaign_is_created_shown_started_paused_resumed_and_cancelled(projec
     assert [task["status"] for task in project.json("campaign", "show", "spring")["tasks"]] == ["cancelled"]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("campaign", "create"), ("contact", "add", "ann@acme.com", "--tag"),
+     ("suppression", "add", "bob@acme.com", "--list")],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    ("odd", "said"),
+    [("\u3000", "of another kind in it (ideographic space)"), ("\u2028", "control character or line break")],
+)
+def test_names_look_like_what_is_typed(
+    sqlite_project: Project, arguments: tuple[str, ...], odd: str, said: str
+) -> None:
+    result = sqlite_project.run(*arguments, f"a{odd}b", check=False)
+    assert (result.code, said in result.err) == (4, True), result.err
+
+
 def test_creating_says_what_to_do_next(sqlite_project: Project) -> None:
     result = sqlite_project.run("campaign", "create", "spring sale")
     assert "created, in draft" in result.out

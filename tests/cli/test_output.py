@@ -20,10 +20,10 @@ ROW = {"id": 123456, "email": "somebody.with.a.long.name@a-company-with-a-long-n
 COLUMNS = {"id": "ID#", "email": "EMAIL", "sent": "SENT#"}
 
 
-def shown_at(width: int) -> str:
+def shown_at(width: int, row: dict[str, object] | None = None) -> str:
     out = Output(json=False, assume_yes=False)
     out.console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=width)  # type: ignore[assignment]
-    out.table([ROW], COLUMNS, empty="nothing")
+    out.table([row or ROW], COLUMNS, empty="nothing")
     assert isinstance(out.console.file, io.StringIO)
     return out.console.file.getvalue()
 
@@ -36,6 +36,14 @@ def test_a_narrow_terminal_folds_text_and_keeps_numbers_whole(width: int) -> Non
     assert " 1234567" in text
     letters = re.sub(r"123456 | 1234567|\s", "", text.split("SENT")[1])
     assert letters == ROW["email"]
+
+
+def test_letters_as_wide_as_two_are_folded_before_numbers_are_cut() -> None:
+    name = "春夏秋冬春夏秋冬春夏"
+    text = shown_at(30, {**ROW, "email": name})
+    assert "123456 " in text
+    assert " 1234567" in text
+    assert re.sub(r"123456 | 1234567|\s", "", text.split("SENT")[1]) == name
 
 
 def test_piped_tables_have_no_spaces_at_the_ends_of_lines(sqlite_project: Project) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any
 
+LEAST = 0.01  # per cent: less is not shown as nothing
+
 
 def count(number: int | None) -> str:
     """``12,345``; "" for None."""
@@ -17,6 +19,8 @@ def percent(share: float | None) -> str:
     if share is None:
         return ""
     value = 100 * share
+    if 0 < value < LEAST / 2:
+        return f"< {LEAST} %"
     return f"{value:.2f} %" if 0 < value < 1 else f"{value:.1f} %"
 
 
