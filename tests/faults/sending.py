@@ -18,6 +18,7 @@ from tests.servers.smtp import RecordingServer
 
 CONNECTIONS = 8
 WORKERS = 2
+BRAKED = 2.0  # seconds for an answer
 # Seconds without any change. Long: a sender that died often is started again after half a minute only.
 STALLED = float(os.environ.get("FAULTS_STALLED", "120"))
 _UNFORESEEN = re.compile(r"unexpected_error|Traceback \(most recent")
@@ -27,7 +28,8 @@ class Sending:
     """``recipients`` of one task, on their way through one service, by a scheduler with two senders.
 
     latency: seconds the server takes for the answer to each message, which sets the pace and keeps messages
-    under way. lease: lease_seconds, where the fault is longer than one.
+    under way; for the last quarter it takes longer, so that a test that is not let run for a while still
+    comes in the middle of sending. lease: lease_seconds, where the fault is longer than one.
     """
 
     def __init__(
@@ -42,7 +44,8 @@ class Sending:
         **service: object,
     ) -> None:
         self.scenario, self.server, self.recipients = scenario, server, recipients
-        server.control(latency={"final": latency})
+        self.latency = {"final": latency}
+        server.control(latency=self.latency, brake=[recipients * 3 // 4, BRAKED])
         if lease is not None:
             scenario.environ["COLDSEND_DELIVERY_LEASE_SECONDS"] = str(lease)
         scenario.service("alpha", server, **{"connections": CONNECTIONS, **service})
@@ -102,6 +105,7 @@ class Sending:
 
         Where nothing moves any more before that, the oracle says what is wrong.
         """
+        self.server.control(latency=self.latency, brake=None)
         seen, since = "", time.monotonic()
         while left := self._left():
             state = f"{self.taken()} {left}"

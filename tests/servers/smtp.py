@@ -57,6 +57,7 @@ class RecordingServer:
       refuse_auth: True answers 535 to everybody from now on.
       latency: {"final": 0.05, "mail": ..}: seconds before the answer; points as below. Setting it
         lets go of the answers that were held back.
+      brake: [messages, seconds]: once so many were accepted, each final answer takes so long instead.
       store: a folder for the messages as NNNNNNNN.eml.
       clock: a file with seconds to add to the times of the record (COLDSEND_TEST_CLOCK).
       refusals: a file for what the faults at rcpt have answered: {"time", "to", "reply"} in each line.

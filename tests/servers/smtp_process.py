@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "mechanisms": ["PLAIN", "LOGIN"],
     "refuse_auth": False,
     "latency": {},
+    "brake": None,
     "faults": [],
     "store": None,
     "clock": None,
@@ -169,6 +170,8 @@ class Session(asyncio.Protocol):
             self.act(fault, text)
             return
         delay = rules["latency"].get(at, 0) if rules["latency"] else 0
+        if rules["brake"] and at == "final" and self.server.messages >= rules["brake"][0]:
+            delay = rules["brake"][1]
         if delay:
             self.held = True
             self.server.later(delay, partial(self.release, text))
