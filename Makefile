@@ -46,7 +46,7 @@ bench: $(STAMP)  ## every benchmark, half an hour, one table in docs/performance
 
 .PHONY: check
 check: $(STAMP) lint  ## lint and what is quickly tested without servers, in a minute
-	$(BIN)/python -m pytest -q -n 2 -m "not servers and not slow and not costly" $(TESTS)
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal -m "not servers and not slow and not costly" $(TESTS)
 
 .PHONY: lint
 lint: $(STAMP)  ## lint, format, types, layers

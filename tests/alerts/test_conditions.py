@@ -25,11 +25,13 @@ def found(
         return conditions.found(connection, frozenset({kind}), settings, at)
 
 
+@pytest.mark.costly
 def test_nothing_is_wrong_with_an_empty_installation(world: World) -> None:
     with world.database.read() as connection:
         assert conditions.found(connection, frozenset(AlertKind), SETTINGS, NOW) == []
 
 
+@pytest.mark.costly
 def test_a_service_that_the_engine_froze(world: World) -> None:
     world.service("well")
     main = world.service("main", health_status="frozen", frozen_code="credentials", frozen_reason="535 no")

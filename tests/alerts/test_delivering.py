@@ -103,6 +103,7 @@ def test_what_is_due_later_waits(post: Post) -> None:
     assert post.deliver(place) == Delivered(done=1)
 
 
+@pytest.mark.costly
 def test_an_attempt_that_fails_is_repeated_ever_later_and_given_up_in_the_end(post: Post) -> None:
     post.alert("spring", "a")
     place = Place("a", trouble=NotDelivered("answered 503"))

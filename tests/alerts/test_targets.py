@@ -106,6 +106,7 @@ def test_it_logs_in_where_that_is_configured() -> None:
         assert server.users == ["alerts"]
 
 
+@pytest.mark.costly
 def test_a_refused_login_is_told_without_the_password() -> None:
     with RecordingServer(users={"alerts": "correct"}) as server:
         login = {"smtp_username": "alerts", "smtp_password": "wrong horse"}
@@ -155,6 +156,7 @@ def test_an_alert_arrives_in_a_chat_through_apprise(receiver: Receiver) -> None:
     assert document["type"] == "failure"
 
 
+@pytest.mark.costly
 def test_that_it_is_over_and_that_a_campaign_is_done_look_good_in_a_chat(receiver: Receiver) -> None:
     pytest.importorskip("apprise")
     target = Chat("chat:team", receiver.url.replace("http", "json"))
@@ -163,6 +165,7 @@ def test_that_it_is_over_and_that_a_campaign_is_done_look_good_in_a_chat(receive
     assert [json.loads(request.body)["type"] for request in receiver.requests] == ["success", "success"]
 
 
+@pytest.mark.costly
 def test_a_chat_that_refuses_is_a_failed_attempt_that_names_no_token(
     receiver: Receiver, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def verified() -> Callable[..., bool]:
     return found
 
 
+@pytest.mark.costly
 def test_a_receiver_verifies_what_arrives_with_the_code_that_the_documentation_gives(
     receiver: Receiver, verified: Callable[..., bool]
 ) -> None:
@@ -142,6 +143,7 @@ def test_redirects_are_not_followed(receiver: Receiver) -> None:
         assert elsewhere.requests == []
 
 
+@pytest.mark.costly
 def test_authorities_of_the_system_are_believed_and_no_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +163,7 @@ def test_authorities_of_the_system_are_believed_and_no_others(
         assert len(receiver.requests) == 1
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("fault", ["hang", "drip"])
 def test_a_receiver_that_does_not_come_to_an_end_is_left(
     receiver: Receiver, fault: str, monkeypatch: pytest.MonkeyPatch
@@ -177,6 +180,7 @@ def test_a_receiver_that_does_not_come_to_an_end_is_left(
     assert time.monotonic() - began < 100, "for ever, without a limit"
 
 
+@pytest.mark.costly
 def test_one_that_is_silent_is_a_failed_attempt(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webhook, "SECONDS", 0.3)
     receiver.fault = "hang"

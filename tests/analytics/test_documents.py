@@ -142,6 +142,7 @@ def test_nothing_is_waited_for_where_nothing_is_pending(world: World) -> None:
     assert task_report(world, task)["waiting"] == []
 
 
+@pytest.mark.costly
 def test_the_speed_of_the_last_minutes_comes_from_the_event_log(world: World) -> None:
     task = world.task(world.campaign(status="active"), status="sending")
     with world.database.begin() as connection:

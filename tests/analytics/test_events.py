@@ -77,6 +77,7 @@ def test_an_unknown_type_is_refused(world: World) -> None:
         append(world, {"type": "sneeze"})
 
 
+@pytest.mark.costly
 def test_the_newest_come_last_and_older_ones_are_cut_off(world: World, task: int) -> None:
     append(world, *({"task_id": task, "details": {"n": n}} for n in range(5)))
     for filters in ({}, {"task_id": task}, {"event_type": EventType.OPEN}, {"within": [task]}):

@@ -85,6 +85,7 @@ class TestRates:
     def test_what_is_over_or_too_little_is_no_rate(self, hour: Accepted) -> None:
         assert pace.rate_of(Accepted(), hour, NOW) is None
 
+    @pytest.mark.costly
     @given(
         count=st.integers(0, 50_000),
         oldest=st.floats(0, 3600),
@@ -121,6 +122,7 @@ class TestForecasts:
     def test_more_than_a_year_is_no_forecast(self) -> None:
         assert pace.forecast(1_000_000, 10, Quotas(10, 10, MIDNIGHT), NOW) is None
 
+    @pytest.mark.costly
     @given(
         rows=st.integers(1, 10**7),
         rate=st.floats(0.001, 20_000),
@@ -252,6 +254,7 @@ def test_without_a_living_sender_nothing_is_being_sent(world: Sending) -> None:
     assert [gate["gate"] for gate in found["blocked_by"]] == ["no_worker"]
 
 
+@pytest.mark.costly
 def test_what_cannot_be_counted_cheaply_is_a_lower_bound(
     world: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.costly
+
 ROOT = Path(__file__).parent.parent.parent
 FILES = sorted((ROOT / "coldsend").rglob("*.py"))
 SHOWN = [str(file.relative_to(ROOT / "coldsend")) for file in FILES]

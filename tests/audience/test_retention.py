@@ -160,6 +160,7 @@ def test_messages_are_not_looked_at_again_and_again(kept: Kept) -> None:
     assert kept.world.row(inbox_messages, later)["raw"] is None
 
 
+@pytest.mark.costly
 def test_reports_count_as_before(kept: Kept) -> None:
     world = kept.world
     task = world.task(world.campaign("spring", "active"), status="finished")
@@ -202,6 +203,7 @@ def test_whose_first_event_was_deleted_is_no_new_recipient(kept: Kept) -> None:
     assert tuple(map(int, found)) == (2, 1, 1)
 
 
+@pytest.mark.costly
 def test_what_came_in_about_erased_people_is_cleared(database: Database) -> None:
     people = People(database)
     erasing.erase(database, EMAIL, PEPPER, NOW - timedelta(days=2), people.world.admin)

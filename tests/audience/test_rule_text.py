@@ -106,6 +106,7 @@ _WORDS = "tag: vip and or not ( ) opened within 7 days country = ' \\ in , has e
 _pieces = st.sampled_from([*_WORDS.split(" "), '"', "\n", "\x00"])
 
 
+@pytest.mark.costly
 @given(st.lists(_pieces, max_size=12).map(" ".join) | st.text(max_size=30))
 def test_any_text_is_a_rule_or_refused(text: str) -> None:
     try:

@@ -137,6 +137,7 @@ def test_every_column_is_a_setting_or_known_not_to_be_one(table: str) -> None:
     assert settings_of(table) == ANOTHER[table][1].keys(), "what a new column is must be said above"
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("table", ANOTHER)
 def test_an_export_tells_every_setting(whole: World, table: str) -> None:
     before, found = exported(whole), metadata.tables[table]

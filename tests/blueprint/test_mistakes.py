@@ -198,6 +198,7 @@ def test_what_nobody_would_write_is_told_as_well(text: str, message: str) -> Non
     assert mistake.message == message
 
 
+@pytest.mark.costly
 def test_a_chain_of_any_length_is_put_in_order() -> None:
     found = read(long_chain(3000), "f", Path("/nowhere"))
     assert found.mistakes == []
@@ -242,6 +243,7 @@ def test_options_in_what_a_use_case_says_become_keys() -> None:
 
 
 class TestCommand:
+    @pytest.mark.costly
     def test_mistakes_are_listed_for_people_and_for_scripts_and_nothing_is_done(
         self, project: Project
     ) -> None:
@@ -284,6 +286,7 @@ class TestCommand:
         assert "\n      +<p>Hello {{ first_name }}" in shown
         assert "nothing has to be changed" in sqlite_project.run("apply", "setup.toml").out
 
+    @pytest.mark.costly
     def test_the_document_for_scripts(self, sqlite_project: Project) -> None:
         sqlite_project.write("setup.toml", WHOLE)
         made = sqlite_project.json("apply", "setup.toml", "--yes")

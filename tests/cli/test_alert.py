@@ -48,6 +48,7 @@ def test_check_sees_what_is_wrong_tells_it_and_says_nothing_where_all_is_well(pr
         assert len(receiver.requests) == 2
 
 
+@pytest.mark.costly
 def test_check_exits_with_6_where_a_notice_could_not_be_delivered(sqlite_project: Project) -> None:
     with Receiver() as receiver:
         with_webhook(sqlite_project, receiver)
@@ -61,6 +62,7 @@ def test_check_exits_with_6_where_a_notice_could_not_be_delivered(sqlite_project
         assert "webhook:ops: answered 503" in shown.err
 
 
+@pytest.mark.costly
 def test_the_list_shows_what_lasts_and_what_became_of_its_notices(project: Project) -> None:
     service = freeze(project)
     project.run("alert", "check")
@@ -74,6 +76,7 @@ def test_the_list_shows_what_lasts_and_what_became_of_its_notices(project: Proje
     assert len(project.json("alert", "list")) == 1
 
 
+@pytest.mark.costly
 def test_operators_see_alerts_about_what_is_theirs(project: Project) -> None:
     world = World(project.database)
     anna = world.user("anna")
@@ -112,6 +115,7 @@ def test_operators_tell_nobody(sqlite_project: Project, command: str) -> None:
     assert (result.code, "only admins" in result.err) == (4, True)
 
 
+@pytest.mark.costly
 def test_a_test_is_sent_to_all_targets_or_to_one_and_stored_nowhere(sqlite_project: Project) -> None:
     with Receiver() as receiver:
         with_webhook(sqlite_project, receiver)
@@ -127,6 +131,7 @@ def test_a_test_is_sent_to_all_targets_or_to_one_and_stored_nowhere(sqlite_proje
         assert sqlite_project.json("alert", "list") == []
 
 
+@pytest.mark.costly
 def test_a_test_says_which_target_did_not_take_it(sqlite_project: Project) -> None:
     configure(sqlite_project, f'webhooks = "ops=http://127.0.0.1:1/x"\nwebhook_secret = "{SECRET}"')
     some = sqlite_project.run("alert", "test", check=False)
@@ -137,6 +142,7 @@ def test_a_test_says_which_target_did_not_take_it(sqlite_project: Project) -> No
     assert (unknown.code, "there are: log, webhook:ops" in unknown.err) == (3, True)
 
 
+@pytest.mark.costly
 def test_what_was_given_up_is_tried_again(sqlite_project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     async def gone(*_: object) -> None:
         raise NotDelivered("answered 410", final=True)
@@ -161,6 +167,7 @@ def test_retry_needs_alerts_that_exist(sqlite_project: Project) -> None:
     assert sqlite_project.run("alert", "retry", "7", check=False).code == 3
 
 
+@pytest.mark.costly
 def test_a_target_that_cannot_be_used_is_named_by_check_and_doctor(sqlite_project: Project) -> None:
     configure(sqlite_project, 'email = "ops@acme.com"')
     freeze(sqlite_project)

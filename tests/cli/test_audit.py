@@ -219,6 +219,7 @@ def test_no_password_is_in_it(sqlite_project: Project) -> None:
     assert "battery-staple" not in left
 
 
+@pytest.mark.costly
 def test_erasing_a_person_leaves_neither_the_address_nor_what_was_given_with_it(project: Project) -> None:
     project.run("contact", "add", "bob@acme.com", "--nickname", "Bobby Tables", "--tag", "lead")
     contact = project.json("contact", "show", "bob@acme.com")["id"]
@@ -272,6 +273,7 @@ def test_an_operator_may_not_start_a_process_and_that_is_in_it(sqlite_project: P
     ]
 
 
+@pytest.mark.costly
 def test_the_list_is_filtered_by_user_command_and_time(project: Project) -> None:
     project.run("user", "add", "anna")
     project.run("--as", "anna", "campaign", "create", "hers")

@@ -20,6 +20,7 @@ def ready(project: Project) -> World:
     return world
 
 
+@pytest.mark.costly
 def test_a_campaign_is_created_shown_started_paused_resumed_and_cancelled(project: Project) -> None:
     ready(project)
     assert project.json("campaign", "show", "spring")["status"] == "draft"

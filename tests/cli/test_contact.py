@@ -21,6 +21,7 @@ PEOPLE = (
 )
 
 
+@pytest.mark.costly
 def test_a_contact_is_added_changed_shown_and_removed(project: Project) -> None:
     added = project.json(
         *("contact", "add", "Bob@Acme.com", "--nickname", "Bob", "--tag", "vip", "--field", "company=Acme"),

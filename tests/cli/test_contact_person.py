@@ -12,6 +12,7 @@ from coldsend.stores import users
 from tests.conftest import Project
 
 
+@pytest.mark.costly
 def test_all_data_is_one_document_with_source_and_lawful_basis(project: Project) -> None:
     project.run(
         *("contact", "add", "bob@acme.com", "--nickname", "Bob", "--tag", "vip", "--field", "size=9"),

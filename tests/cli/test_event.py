@@ -70,6 +70,7 @@ def test_people_read_one_line_an_event(project: Project, world: World) -> None:
     ]
 
 
+@pytest.mark.costly
 def test_operators_see_events_of_their_own_campaigns(project: Project, world: World) -> None:
     anna = world.user("anna")
     own = world.task(world.campaign("hers", owner=anna), owner=anna)

@@ -116,6 +116,7 @@ def test_only_admins_change_mailboxes(sqlite_project: Project) -> None:
         assert (result.code, "only admins may" in result.err) == (4, True)
 
 
+@pytest.mark.costly
 def test_operators_see_the_mailboxes_of_their_services(project: Project) -> None:
     _service(project)
     project.run(*ADD, "--service", "main", stdin="secret")
@@ -157,6 +158,7 @@ def _message(project: Project, **values: Any) -> int:
         return store.add(connection, row, clock.now())
 
 
+@pytest.mark.costly
 def test_messages_are_listed_and_shown(project: Project) -> None:
     project.run(*ADD, stdin="secret")
     world = _service(project)

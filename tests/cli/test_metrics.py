@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from coldsend.metrics.catalogue import OF_DATABASE
 from tests.conftest import Project
 
 
+@pytest.mark.costly
 def test_what_the_database_knows_is_printed_for_prometheus(project: Project) -> None:
     project.run("service", "add", "main", "--type", "console", "--from", "a@sender.example",
                 "--daily-quota", "70", "--throttle-sec", "0")  # fmt: skip
@@ -20,6 +22,7 @@ def test_what_the_database_knows_is_printed_for_prometheus(project: Project) -> 
     assert not shown.endswith("\n\n")
 
 
+@pytest.mark.costly
 def test_scripts_get_a_list_of_samples(project: Project) -> None:
     samples = project.json("metrics", "show")
     assert {"name": "coldsend_database_up", "labels": {}, "value": 1.0} in samples

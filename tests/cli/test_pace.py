@@ -59,6 +59,7 @@ def test_without_options_a_campaign_has_the_settings_that_were_always_there(sqli
     }  # fmt: skip
 
 
+@pytest.mark.costly
 def test_an_update_changes_what_is_given_and_takes_away_what_is_empty(project: Project) -> None:
     project.run("campaign", "create", "spring", *OPTIONS)
     project.run("campaign", "update", "spring", "--window", "tue 08:00-09:00", "--no-stop-on-reply")
@@ -71,6 +72,7 @@ def test_an_update_changes_what_is_given_and_takes_away_what_is_empty(project: P
     assert (changed["new_per_day"], changed["spread"]) == (None, False)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("options", "named"),
     [
@@ -105,6 +107,7 @@ def test_an_update_of_a_running_campaign_says_what_becomes_of_who_waits(project:
     assert (ended.code, "cancelled" in ended.err) == (4, True)
 
 
+@pytest.mark.costly
 def test_only_its_creator_and_admins_update_a_campaign(sqlite_project: Project) -> None:
     for name in ("anna", "bert"):
         sqlite_project.run("user", "add", name)
@@ -137,6 +140,7 @@ def test_who_was_written_to_today_counts_also_when_the_day_gets_another_date(pro
     assert periods in (2, 3)
 
 
+@pytest.mark.costly
 def test_a_service_is_added_with_its_limits_and_shows_what_holds_today(project: Project) -> None:
     add_service(
         project, "--ramp", "20 + 10", "--hourly-quota", "15", "--domain-quota", "5", "--jitter-sec", "2.5",
@@ -156,6 +160,7 @@ def test_a_service_is_added_with_its_limits_and_shows_what_holds_today(project: 
     assert quota["ramp"]["step"] == 10
 
 
+@pytest.mark.costly
 def test_limits_are_changed_one_by_one_and_taken_away(project: Project) -> None:
     add_service(project, "--ramp", "20+10", "--hourly-quota", "15", "--jitter-sec", "3")
     yesterday = (clock.now() - timedelta(days=1)).date().isoformat()

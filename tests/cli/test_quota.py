@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from coldsend import clock
 from coldsend.stores import quota, services
 from tests.conftest import Project
@@ -57,6 +59,7 @@ def test_a_reset_grants_nothing_on_the_same_day(project: Project) -> None:
     assert project.json("quota", "show", "one")["left"] == 0
 
 
+@pytest.mark.costly
 def test_operators_see_granted_services_and_reset_none(project: Project) -> None:
     add(project, "one")
     project.run("user", "add", "olga")

@@ -37,6 +37,7 @@ def world(project: Project) -> World:
     return made
 
 
+@pytest.mark.costly
 def test_a_campaign_report_has_the_shape_that_scripts_rely_on(project: Project, world: World) -> None:
     report = project.json("report", "campaign", "spring")
     assert {key: report[key] for key in ("campaign", "status", "recipients", "by_status")} == {
@@ -58,6 +59,7 @@ def test_a_task_report_names_the_used_up_quota_and_the_missing_sender(project: P
     assert report["reasons"] == [{"status": "skipped", "reason": "suppressed", "count": 1}]
 
 
+@pytest.mark.costly
 def test_people_read_tables(project: Project, world: World) -> None:
     out = project.run("report", "campaign", "spring").out
     lines = [line.split() for line in out.splitlines()]
@@ -95,6 +97,7 @@ def test_what_is_not_there_exits_3(project: Project, world: World, what: tuple[s
     assert project.run("report", *what, check=False).code == 3
 
 
+@pytest.mark.costly
 def test_templates_and_domains_are_reported(project: Project, world: World) -> None:
     report = project.json("report", "template", "template1.1")
     assert (report["template"], report["recipients"]) == ("template1.1", 0), "not in a rotation yet"

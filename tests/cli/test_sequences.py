@@ -54,6 +54,7 @@ def small(sqlite_project: Project) -> Office:
 
 
 class TestFollowUps:
+    @pytest.mark.costly
     def test_one_is_created_shown_and_listed(self, office: Office) -> None:
         made = office.project.json(*FOLLOW, "--days", "3", "--business-days", "--if", "No click")
         row = office.world.row(tasks, made["id"])
@@ -100,6 +101,7 @@ class TestFollowUps:
 
 
 class TestStops:
+    @pytest.mark.costly
     def test_who_waits_is_skipped_and_waits_again_when_the_stop_is_lifted(self, office: Office) -> None:
         bob, eve = office.waiting("bob@acme.example"), office.waiting("eve@beta.example")
         made = office.project.json("campaign", "stop", "spring", "Bob@ACME.example", "beta.example")
@@ -266,6 +268,7 @@ class TestLabels:
         assert small.refused("inbox", "label", str(message), "interested", "--as", "olga")["exit"] == "4"
 
 
+@pytest.mark.costly
 def test_erasing_a_person_forgets_their_stops(small: Office) -> None:
     small.waiting("bob@acme.example")
     small.project.run("campaign", "stop", "spring", "bob@acme.example", "acme.example")

@@ -168,6 +168,7 @@ def test_an_update_that_contradicts_the_rest_changes_nothing(project: Project) -
     assert project.json("service", "show", "main") == before
 
 
+@pytest.mark.costly
 def test_a_part_of_a_login_is_completed_from_the_stored_one(project: Project) -> None:
     add_smtp(project)
     project.run("service", "update", "main", "--username", "bob")
@@ -204,6 +205,7 @@ def _refuse_credentials(project: Project, code: FreezeCode) -> None:
         health.record_failure(connection, service_id, verdict, "535 no", clock.now())
 
 
+@pytest.mark.costly
 def test_new_credentials_thaw_what_was_frozen_for_the_old_ones(project: Project) -> None:
     add_smtp(project)
     _refuse_credentials(project, FreezeCode.CREDENTIALS)
@@ -226,6 +228,7 @@ def test_new_credentials_do_not_thaw_a_suspended_account(project: Project) -> No
     assert project.json("service", "show", "main")["health_status"] == "frozen"
 
 
+@pytest.mark.costly
 def test_freezing_and_thawing_by_hand(project: Project) -> None:
     add_dry(project)
     assert project.json("service", "freeze", "dry", "--reason", "holiday")["frozen_reason"] == "holiday"
@@ -327,6 +330,7 @@ def test_a_test_sends_one_message_and_counts_in_the_quota(project: Project) -> N
     assert project.json("service", "show", "dry")["used_today"] == 1
 
 
+@pytest.mark.costly
 def test_a_test_shows_the_dialogue_without_secrets(project: Project, api: EngageLab) -> None:
     project.run(
         "service", "add", "api", "--type", "jiguang", "--api-url", api.url, "--username", API_USER,
@@ -355,6 +359,7 @@ def test_a_test_over_smtp_shows_the_dialogue_without_the_password(sqlite_project
     assert plain not in result.out
 
 
+@pytest.mark.costly
 def test_a_refused_test_exits_with_4_and_gives_its_quota_back(project: Project, api: EngageLab) -> None:
     project.run(
         "service", "add", "api", "--type", "jiguang", "--api-url", api.url, "--username", API_USER,

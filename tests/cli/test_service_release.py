@@ -67,6 +67,7 @@ def test_it_is_refused_where_nothing_waits(small: Office) -> None:
     assert (refused.code, refused.error["message"]) == (4, "nobody waits for service 'new'")
 
 
+@pytest.mark.costly
 def test_why_and_reports_name_it_as_the_way_out(small: Office) -> None:
     small.service("new")
     way_out = "coldsend service release old"

@@ -78,6 +78,7 @@ def test_a_server_of_ones_own_has_no_webhooks_until_told_so(sqlite_project: Proj
     assert sqlite_project.json("service", "show", "main")["webhook"]["provider"] == "ses"
 
 
+@pytest.mark.costly
 def test_a_secret_is_stored_encrypted_for_its_row_and_shown_nowhere(project: Project) -> None:
     add_api(project)
     assert project.json("service", "show", "api")["webhook"]["has_secret"] is False
@@ -93,6 +94,7 @@ def test_a_secret_is_stored_encrypted_for_its_row_and_shown_nowhere(project: Pro
     assert opened == {"provider": "engagelab", "secret": APP_KEY}
 
 
+@pytest.mark.costly
 def test_it_is_sealed_anew_when_the_key_is_rotated(project: Project) -> None:
     add_api(project)
     enter(project, "api", APP_KEY)

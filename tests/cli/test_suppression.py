@@ -14,6 +14,7 @@ def values(project: Project) -> list[tuple[str, str]]:
     return [(row["value"], row["reason"]) for row in project.json("suppression", "list")]
 
 
+@pytest.mark.costly
 def test_suppressions_are_added_listed_and_lifted(project: Project) -> None:
     added = project.json("suppression", "add", "Bob@Acme.com", "@evil.example", "--detail", "asked by phone")
     assert added == {"added": 2, "strengthened": 0, "known": 0}
@@ -71,6 +72,7 @@ def test_an_import_reports_rejects_and_exits_with_6(project: Project) -> None:
     assert "nonsense" in rejects
 
 
+@pytest.mark.costly
 def test_an_export_is_imported_again(project: Project) -> None:
     project.run("suppression", "add", "bob@acme.com", "@evil.example", "--reason", "hard_bounce")
     project.run("suppression", "export", "all.csv")
@@ -82,6 +84,7 @@ def test_an_export_is_imported_again(project: Project) -> None:
     assert [row["value"] for row in project.json("suppression", "export")] == ["bob@acme.com", "evil.example"]
 
 
+@pytest.mark.costly
 def test_a_company_list_is_kept_replaced_shown_and_taken_away(project: Project) -> None:
     project.write("customers.txt", "@acme.com\nbob@x.com\n")
     load = ("suppression", "import", "customers.txt", "--list", "customers", "--replace")

@@ -88,6 +88,7 @@ def test_a_task_in_a_running_campaign_is_scheduled_at_once(project: Project, wor
     assert project.json(*CREATE, "--rule", "everyone")["status"] == "scheduled"
 
 
+@pytest.mark.costly
 def test_a_running_task_is_paused_resumed_and_cancelled(project: Project, world: World) -> None:
     task = world.task(1, "intro", "sending", actual_start_time=NOW)
     world.rows(task, "pending", 2)
@@ -104,6 +105,7 @@ def test_a_running_task_is_paused_resumed_and_cancelled(project: Project, world:
     assert shown["summary_stats"]["by_status"] == {"skipped": 2}
 
 
+@pytest.mark.costly
 def test_expanding_again_says_how_many_came_in(project: Project, world: World) -> None:
     world.change(campaigns, 1, status="active")
     world.contacts(2)
@@ -115,6 +117,7 @@ def test_expanding_again_says_how_many_came_in(project: Project, world: World) -
     assert world.statuses(task) == {"pending": 3}
 
 
+@pytest.mark.costly
 def test_retrying_asks_and_takes_up_what_failed_in_passing(project: Project, world: World) -> None:
     task = world.task(1, "intro", "sending")
     world.rows(task, "failed_to_send", 2, reason="expired")

@@ -143,6 +143,7 @@ def test_a_name_is_given_once(project: Project) -> None:
     assert "exists already" in result.err
 
 
+@pytest.mark.costly
 def test_a_template_is_updated_as_a_whole_or_not_at_all(project: Project) -> None:
     add(project)
     project.write("bad.html", "<b>")
@@ -196,6 +197,7 @@ def test_a_template_that_left_its_set_is_still_sent_by_the_task_that_was_expande
     assert project.run("template", "update", "intro", "--subject", "New", check=False).code == 4
 
 
+@pytest.mark.costly
 def test_a_template_in_a_set_or_a_send_list_is_not_removed(project: Project) -> None:
     add(project)
     task_id = put_in_task(project, "intro", TaskStatus.FINISHED)
@@ -219,6 +221,7 @@ def test_removing_asks_first(sqlite_project: Project) -> None:
     assert len(sqlite_project.json("template", "list")) == 1
 
 
+@pytest.mark.costly
 def test_operators_work_with_their_own_templates_only(project: Project) -> None:
     add(project)
     project.run("user", "add", "anna")
@@ -251,6 +254,7 @@ def test_lint_shows_findings_and_its_exit_code_tells_errors(project: Project) ->
     assert "line 2" in finding["subject"]
 
 
+@pytest.mark.costly
 def test_a_preview_is_the_message_the_contact_would_get(project: Project) -> None:
     add(project)
     ready_for_preview(project)
@@ -273,6 +277,7 @@ def test_the_headers_of_a_preview_are_shown_as_mail_programs_decode_them(sqlite_
     assert "\nSubject: Grüße aus Köln\n" in project.run(*preview).out
 
 
+@pytest.mark.costly
 def test_a_preview_is_written_as_html_and_as_a_message(project: Project) -> None:
     add(project)
     ready_for_preview(project)
@@ -314,6 +319,7 @@ def test_a_preview_names_what_the_contact_lacks(project: Project) -> None:
     assert "line 2" in result.error["message"]
 
 
+@pytest.mark.costly
 def test_a_preview_shows_the_sender_s_own_service(project: Project) -> None:
     add(project)
     ready_for_preview(project)

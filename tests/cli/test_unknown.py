@@ -122,6 +122,7 @@ def test_a_recipient_is_resent_after_a_warning_that_it_may_get_it_twice(
     assert [world.status(row_id) for row_id in world.ids] == ["pending", "unknown", "unknown"]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("verb", "status"), [("resend", "pending"), ("mark-sent", "sent"), ("give-up", "failed_to_send")]
 )
@@ -214,6 +215,7 @@ def test_who_resends_into_a_paused_task_is_told_how_it_goes_on(project: Project,
     assert "coldsend task resume spring/intro" in result.err
 
 
+@pytest.mark.costly
 def test_what_mentions_unknown_recipients_names_the_command_that_lists_them(
     project: Project, world: Doubtful
 ) -> None:
@@ -225,6 +227,7 @@ def test_what_mentions_unknown_recipients_names_the_command_that_lists_them(
         assert "coldsend unknown list spring" in project.run(*line).err, line
 
 
+@pytest.mark.costly
 def test_what_was_marked_as_sent_by_hand_is_told_so(project: Project, world: Doubtful) -> None:
     email = world.email(world.ids[0])
     project.run("unknown", "mark-sent", "spring/intro", email, "--yes")

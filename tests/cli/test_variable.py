@@ -76,6 +76,7 @@ def test_a_key_is_defined_once(project: Project) -> None:
     assert "exists already" in shown
 
 
+@pytest.mark.costly
 def test_a_variable_in_use_is_not_removed(project: Project) -> None:
     define(project, "first_name", "CONTACT_FIELD", '{"field": "nickname"}')
     add(project, "intro", "<p>{{ first_name | default('you') }}</p>")
@@ -94,6 +95,7 @@ def test_an_override_of_a_built_in_name_can_be_taken_back(project: Project) -> N
     project.run("variable", "remove", "contact.nickname", "--yes")
 
 
+@pytest.mark.costly
 def test_what_a_task_is_sending_keeps_its_meaning(project: Project) -> None:
     define(project, "first_name", "CONTACT_FIELD", '{"field": "nickname"}')
     add(project, "intro", "<p>{{ first_name | default('you') }} {{ contact.city | default('x') }}</p>")

@@ -28,6 +28,7 @@ def stripped(text: str) -> str:
     return text.strip()
 
 
+@pytest.mark.costly
 @given(TEXT.map(stripped))
 @example("=?utf-8?q?=41?=")
 @example("a" * 200)
@@ -43,6 +44,7 @@ def test_a_subject_reads_back_as_it_was_given(subject: str) -> None:
     assert_lines_are_sound(written)
 
 
+@pytest.mark.costly
 @given(TEXT.map(stripped).filter(bool))
 @example('"quoted" \\ name')
 @example("O'Neil, Bob")
@@ -56,6 +58,7 @@ def test_a_display_name_reads_back_as_it_was_given(name: str) -> None:
     assert_lines_are_sound(written)
 
 
+@pytest.mark.costly
 @given(TEXT.map(stripped).filter(bool))
 def test_a_readable_mailbox_names_one_address(name: str) -> None:
     written = headers.readable_mailbox(name, "bob@acme.example")
@@ -190,6 +193,7 @@ ADDRESS_PIECES = [
 ]
 
 
+@pytest.mark.costly
 @given(st.lists(st.sampled_from(ADDRESS_PIECES), max_size=7).map("".join))
 @example("a" * 64 + "@b.de")
 @example("a@" + "b" * 60)
@@ -207,6 +211,7 @@ def test_a_short_address_is_judged_like_a_long_one(text: str) -> None:
         assert quick == judged()
 
 
+@pytest.mark.costly
 @given(st.text(st.sampled_from("aé返😀 "), min_size=20, max_size=120).map(stripped))
 def test_only_the_last_of_several_base64_words_has_padding(value: str) -> None:
     # GMime joins the base64 of neighbours, and stops reading at the first padding.

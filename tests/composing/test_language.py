@@ -228,6 +228,7 @@ def test_a_poison_template_neither_hangs_nor_eats_memory(bomb: str) -> None:
     assert caught.value.reason == "template_error"
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "nested",
     [

@@ -16,6 +16,7 @@ PLAIN_KINDS = [kind for kind in Kind if kind is not Kind.CLICK]
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 
+@pytest.mark.costly
 @given(st.sampled_from(PLAIN_KINDS), ROWS)
 def test_a_token_gives_back_kind_and_row(kind: Kind, row: int) -> None:
     token = TOKENS.issue(kind, row)
@@ -31,6 +32,7 @@ def test_a_folded_token_survives_a_change_of_case(kind: Kind, row: int) -> None:
     assert TOKENS.read(token) == TOKENS.read(token.upper()) == (kind, row)
 
 
+@pytest.mark.costly
 @given(ROWS, st.text())
 def test_a_click_token_is_good_for_its_target_only(row: int, url: str) -> None:
     token = TOKENS.issue(Kind.CLICK, row, url)
@@ -76,12 +78,14 @@ def test_another_secret_reads_nothing() -> None:
     assert other.read_click(TOKENS.issue(Kind.CLICK, 1, "u"), "u") is None
 
 
+@pytest.mark.costly
 @given(st.text(max_size=40) | st.text(ALPHABET, min_size=22, max_size=22))
 def test_anything_else_reads_as_nothing(text: str) -> None:
     assert TOKENS.read(text) is None
     assert TOKENS.read_click(text, "https://example.com") is None
 
 
+@pytest.mark.costly
 @given(
     st.lists(st.tuples(st.sampled_from(Kind), st.text(max_size=9)), max_size=6),
     st.lists(st.sampled_from([Kind.ADDRESS, Kind.UNSUBSCRIBE]), max_size=2),
@@ -121,6 +125,7 @@ def test_an_address_with_another_kind_of_token_tells_nothing(row: int) -> None:
     assert TOKENS.read_address(f"x@{TOKENS.issue_folded(Kind.ADDRESS, row)}.example") is None
 
 
+@pytest.mark.costly
 @given(st.text(max_size=60) | st.text("abcdefgh234+=.@", min_size=26, max_size=70))
 def test_other_addresses_tell_nothing(text: str) -> None:
     assert TOKENS.read_address(text) is None

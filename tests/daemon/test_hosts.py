@@ -105,6 +105,7 @@ def test_after_a_kill_nobody_waits(project: Project, settings: Settings) -> None
     assert clock.monotonic() - begun < 100
 
 
+@pytest.mark.costly
 def test_a_process_that_died_elsewhere_with_this_identity_holds_up_nobody_for_long(
     project: Project, settings: Settings
 ) -> None:

@@ -56,6 +56,7 @@ def test_statements_of_one_form_do_not_share_their_values(database: Database) ->
             assert connection.execute(sa.select(NUMBERS).where(bulk.among(NUMBERS, values))).all() == found
 
 
+@pytest.mark.costly
 @settings(
     max_examples=40,
     deadline=None,
@@ -84,6 +85,7 @@ def test_the_keys_of_suppressions_are_such_texts(database: Database) -> None:
         assert connection.execute(found).all() == []
 
 
+@pytest.mark.costly
 @settings(
     max_examples=40,
     deadline=None,

@@ -68,6 +68,7 @@ def test_the_next_host_is_taken_where_one_is_away_or_hangs(mariadb_url: str, sil
     database.dispose()
 
 
+@pytest.mark.costly
 def test_a_server_that_never_greets_costs_the_connect_time_out_and_no_more(silent_port: int) -> None:
     database = Database(f"mysql://u:p@127.0.0.1:{silent_port}/x", connect_timeout=1)
     started = time.monotonic()

@@ -47,6 +47,7 @@ def test_a_living_process_cannot_be_taken_for_dead(tmp_path: Path) -> None:
     assert journal.open_dead(tmp_path, 1, AT) is not None
 
 
+@pytest.mark.costly
 def test_everything_before_a_kill_is_there(tmp_path: Path) -> None:
     program = (
         "import os, signal; from pathlib import Path; from coldsend.delivery.journal import Journal\n"
@@ -145,6 +146,7 @@ def test_processes_of_one_state_directory_have_one_host_id(tmp_path: Path) -> No
     assert journal.host_id(tmp_path) != journal.host_id(tmp_path / "other")
 
 
+@pytest.mark.costly
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(cut=st.integers(0, 400), noise=st.binary(max_size=40))
 def test_a_torn_or_corrupt_journal_is_noticed_and_never_invents_an_answer(

@@ -95,6 +95,7 @@ def test_rows_whose_window_is_closed_are_put_off_without_an_attempt(world: Paced
     assert world.used() == 0
 
 
+@pytest.mark.costly
 def test_many_rows_that_must_wait_do_not_stand_before_one_that_may_go(world: Paced) -> None:
     later = world.rows(world.task_id, "pending", 30, scheduled_send_at=clock.now() - 2 * MINUTE)
     [now] = world.rows(world.task_id, "pending", scheduled_send_at=clock.now() - MINUTE)

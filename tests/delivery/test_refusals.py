@@ -36,6 +36,7 @@ def status(world: Sending) -> tuple[str, str | None]:
     return str(row["status"]), row["status_reason"]
 
 
+@pytest.mark.costly
 def test_refusals_at_once_pause_the_campaign_from_the_turn_that_records_them(world: Sending) -> None:
     world.rows(world.task_id, "pending", 55)
     claims = world.take(60).claims
@@ -147,6 +148,7 @@ def test_what_says_little_alone_gives_an_address_up_when_it_comes_again(
     assert recipient.meets(answer) == ["hard_bounce"]
 
 
+@pytest.mark.costly
 def test_retries_of_one_message_are_one(world: Sending) -> None:
     recipient = Again(world)
     for _ in range(4):

@@ -47,6 +47,7 @@ def run(database: Database, keys: KeyRing) -> trial.Trial:
     return trial.run_trial(database, keys, Settings(), "api", "me@example.com", clock.now)
 
 
+@pytest.mark.costly
 def test_two_tests_of_a_throttled_service_keep_the_gap(
     database: Database, keys: KeyRing, api: EngageLab
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_failed_test_keeps_the_gap_too(database: Database, keys: KeyRing, api:
     assert timedelta(seconds=20) < ends - clock.now() <= timedelta(seconds=30)
 
 
+@pytest.mark.costly
 def test_a_test_does_not_send_while_a_worker_owns_the_service(
     database: Database, keys: KeyRing, api: EngageLab
 ) -> None:

@@ -244,6 +244,7 @@ def test_rows_that_keep_a_full_service_do_not_stand_in_the_way_of_others(world: 
     assert len([claim for claim in claims if claim.row.id in kept]) == 1
 
 
+@pytest.mark.costly
 def test_tasks_take_turns_at_a_service(world: Sending) -> None:
     other = world.task(world.campaign_id, "other", status="sending", actual_start_time=NOW)
     for task in (world.task_id, other):
@@ -252,6 +253,7 @@ def test_tasks_take_turns_at_a_service(world: Sending) -> None:
     assert sorted(taken) == [world.task_id] * 3 + [other] * 3
 
 
+@pytest.mark.costly
 def test_tasks_take_turns_at_a_service_whose_answers_are_written_in_between(world: Sending) -> None:
     other = world.task(world.campaign_id, "other", status="sending", actual_start_time=NOW)
     for task in (world.task_id, other):
@@ -341,6 +343,7 @@ def test_a_throttled_service_is_claimed_for_by_its_owner_and_its_gap_is_written(
     assert gap() == result.outcome.at + timedelta(seconds=2)
 
 
+@pytest.mark.costly
 def test_a_commit_that_is_still_under_way_is_waited_for(world: Sending) -> None:
     rows = world.rows(world.task_id, "pending", 2)
     token = WORKER * 2**32
@@ -363,6 +366,7 @@ def test_a_commit_that_is_still_under_way_is_waited_for(world: Sending) -> None:
     assert world.statuses(world.task_id) == {"pending": 2}
 
 
+@pytest.mark.costly
 def test_render_errors_in_a_row_pause_the_task(world: Sending) -> None:
     world.rows(world.task_id, "pending", 4)
     claims = world.take(4).claims

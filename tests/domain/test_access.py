@@ -78,6 +78,7 @@ def test_names_that_users_may_not_have(name: str, reason: str) -> None:
         checked_username(name)
 
 
+@pytest.mark.costly
 @given(st.text(max_size=70))
 def test_a_name_that_is_accepted_is_accepted_as_it_is_stored(name: str) -> None:
     try:

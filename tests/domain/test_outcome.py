@@ -115,6 +115,7 @@ def test_whatever_is_answered_the_row_ends_or_waits_visibly(
     assert outcome_from_json(json.loads(made.to_json())) == made, "the journal gives it back"
 
 
+@pytest.mark.costly
 @given(st.one_of(st.none(), st.text(min_size=1, max_size=200)))
 def test_the_journal_gives_the_subject_back(subject: str | None) -> None:
     """Of the short form, written by hand, and of the general one."""

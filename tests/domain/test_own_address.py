@@ -57,6 +57,7 @@ def test_a_token_can_be_asked_for() -> None:
     own_address.checked("unsubscribe+{token}@sender.example", needs_token=True)
 
 
+@pytest.mark.costly
 @given(
     st.text(st.sampled_from("ab+-.{}tokn@é \r\n<>"))
     | st.just("{token}").flatmap(lambda t: st.text().map(t.__add__))

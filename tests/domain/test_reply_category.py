@@ -134,6 +134,7 @@ def test_a_question_mark_in_an_address_asks_nothing() -> None:
     assert categorize("See https://x.example/?a=b") is ReplyCategory.OTHER
 
 
+@pytest.mark.costly
 @given(st.text(max_size=300))
 def test_any_text_has_a_category(text: str) -> None:
     assert categorize(text) in ReplyCategory

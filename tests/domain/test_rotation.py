@@ -24,6 +24,7 @@ def test_turns_of_a_heavy_template_are_spread() -> None:
     assert round_of([Turn(1, 5), Turn(2, 1), Turn(3, 1)]) == [1, 1, 2, 1, 3, 1, 1]
 
 
+@pytest.mark.costly
 @given(st.lists(st.integers(1, 16), min_size=1, max_size=6))
 def test_a_round_has_exactly_the_shares_and_never_strays_far_from_them(weights: list[int]) -> None:
     found = round_of([Turn(template_id, weight) for template_id, weight in enumerate(weights)])

@@ -60,6 +60,7 @@ def test_what_is_not_one_name_and_one_address_is_refused(text: str) -> None:
         parse(text)
 
 
+@pytest.mark.costly
 @given(st.text(max_size=60) | st.text('<>"\\@,;= ?anAB.\r\n', max_size=40))
 def test_any_text_is_a_sender_that_fits_a_header_or_is_refused(text: str) -> None:
     try:

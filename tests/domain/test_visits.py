@@ -127,6 +127,7 @@ def test_a_click_long_after_a_burst_is_not_part_of_it() -> None:
     assert bursts([(1, 9.0, "a"), (1, 0.0, "a"), (1, 0.1, "b"), (1, 0.2, "c")]) == {1, 2, 3}
 
 
+@pytest.mark.costly
 def test_a_flood_on_one_link_is_judged_in_time() -> None:
     began = process_time()
     assert len(bursts([(1, number / 20_000, "ab"[number % 2]) for number in range(40_000)])) == 0

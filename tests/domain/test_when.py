@@ -50,6 +50,7 @@ def test_any_text_is_a_time_in_utc_or_a_clear_error(text: str) -> None:
     assert when.has_zone(text) in (True, False)
 
 
+@pytest.mark.costly
 @given(
     st.datetimes(NOW.replace(year=2001, tzinfo=None), NOW.replace(year=2098, tzinfo=None)),
     st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))),

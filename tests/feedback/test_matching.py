@@ -52,6 +52,7 @@ class TestMessageIds:
         hints = {"message_ids": (world.message_id(two),), "recipient": world.email(three)}
         assert matched(world, row_id=one, **hints) == one
 
+    @pytest.mark.costly
     @given(st.text(max_size=60))
     def test_no_text_breaks_it(self, text: str) -> None:
         assert row_of_message_id(TOKENS, text) is None

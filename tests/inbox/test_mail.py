@@ -113,6 +113,7 @@ def test_a_megabyte_is_not_read_in_squares(name: str, kind: str) -> None:
         assert time.process_time() - begun < SQUARE
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "raw",
     [

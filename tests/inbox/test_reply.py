@@ -243,6 +243,7 @@ def test_any_text_has_some_new_text_if_it_has_words(text: str) -> None:
     assert bool(found) or not any(character.isalnum() for character in text)
 
 
+@pytest.mark.costly
 @given(st.text(alphabet="<>/abdivquote =\"'&;", max_size=200))
 def test_any_page_can_be_read(page: str) -> None:
     from_html(page)

@@ -149,6 +149,7 @@ def test_a_server_that_does_not_answer_is_trouble_within_the_limit(
     assert f"the DNS cannot be asked for {PLACE}" in found.trouble.message
 
 
+@pytest.mark.costly
 def test_many_keys_are_asked_for_at_once(dns: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "LIMIT_SECONDS", 1.0)
     dns.behave = "silent"
@@ -158,6 +159,7 @@ def test_many_keys_are_asked_for_at_once(dns: DnsServer, monkeypatch: pytest.Mon
     assert time.monotonic() - began < dkim_dns.AT_ONCE, "one after the other"
 
 
+@pytest.mark.costly
 def test_a_host_that_is_off_line_gets_one_warning_for_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "LIMIT_SECONDS", 0.5)
     found = list(dkim_dns.findings([KEY, KEY], f"127.0.0.1:{free_port()}"))

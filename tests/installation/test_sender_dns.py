@@ -237,6 +237,7 @@ def test_examples_and_what_sends_nothing_are_left_out(dns: DnsServer) -> None:
     assert dns.asked == []
 
 
+@pytest.mark.costly
 def test_a_silent_server_is_trouble_not_a_verdict(dns: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "LIMIT_SECONDS", 0.3)
     dns.behave = "silent"

@@ -55,6 +55,7 @@ def greeting(line: str, *, drip: bool = False) -> Iterator[int]:
         thread.join(timeout=60)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 def test_a_server_that_proves_itself_is_not_spoken_of(authority: Authority, tls: str) -> None:
     with StrictServer(tls=tls, certificate=authority.issue(HOST)) as server:
@@ -79,6 +80,7 @@ def test_a_certificate_that_is_not_to_be_trusted_is_an_error(
     assert said in finding.message
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("line", "severity", "said"),
     [
@@ -100,6 +102,7 @@ def test_a_server_that_speaks_no_tls_where_it_should_is_an_error(authority: Auth
     assert (finding.severity, "TLS failed" in finding.message) == ("error", True)
 
 
+@pytest.mark.costly
 def test_a_certificate_that_ends_soon_is_a_warning(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +139,7 @@ def test_a_server_that_greets_with_the_time_tells_whether_this_clock_is_right(
     assert list(told_time("x", "220 ready Mon, 99 Abc 2026 10:00:00 +0000", now)) == []
 
 
+@pytest.mark.costly
 def test_nobody_waits_for_a_server_that_drips(authority: Authority) -> None:
     settings = SmtpSettings(ca_file=str(authority.ca_file))
     with greeting("", drip=True) as port:

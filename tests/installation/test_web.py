@@ -34,10 +34,12 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
+@pytest.mark.costly
 def test_an_address_that_answers_is_fine(address: str) -> None:
     assert list(findings(f"{address}/t/")) == []
 
 
+@pytest.mark.costly
 def test_an_address_that_answers_otherwise_or_not_at_all_is_a_warning(address: str) -> None:
     [other] = findings(address)
     assert (other.severity, "answered 404" in other.message) == ("warning", True)
@@ -51,6 +53,7 @@ def test_names_for_examples_are_not_asked_for() -> None:
     assert list(findings("")) == []
 
 
+@pytest.mark.costly
 def test_a_campaign_starts_with_a_warning_where_its_links_lead_nowhere(
     sqlite_project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -69,6 +72,7 @@ def test_a_campaign_starts_with_a_warning_where_its_links_lead_nowhere(
     assert any("healthz" in warning["message"] for warning in started["warnings"])
 
 
+@pytest.mark.costly
 def test_a_service_with_an_address_of_its_own_is_asked_too(address: str) -> None:
     silent = f"http://127.0.0.1:{free_port()}"
     known = [

@@ -63,6 +63,7 @@ def test_a_line_of_text_can_be_read_back_whatever_a_server_said(reason: str) -> 
     )  # fmt: skip
 
 
+@pytest.mark.costly
 @given(unusual)
 def test_a_line_of_json_can_be_read_back_whatever_a_server_said(reason: str) -> None:
     with written("json") as stream:

@@ -81,6 +81,7 @@ def test_a_scheduler_leads_as_long_as_its_lease_lasts_and_it_lives(world: World)
     assert numbers(world, "scheduler_leads") == {(): 0}
 
 
+@pytest.mark.costly
 def test_rows_are_counted_of_tasks_that_send_and_unknown_ones_of_tasks_that_have_ended_too(
     world: World,
 ) -> None:

@@ -61,6 +61,7 @@ def test_the_window_is_in_the_recipients_time() -> None:
     assert office.first(MONDAY, Whereabouts(1, "Asia/Tokyo")) == tokyo
 
 
+@pytest.mark.costly
 def test_holidays_are_those_of_the_recipients_country_and_of_those_named() -> None:
     unity = datetime(2028, 10, 3, 9, 0, tzinfo=UTC)  # a Tuesday
     own = calendar(holidays=["recipient"])

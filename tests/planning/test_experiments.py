@@ -124,6 +124,7 @@ def test_only_replies_of_the_interested_are_counted_where_they_are_the_goal(worl
     assert lab.counts() == [Count(lab.a, 0, 0, 0), Count(lab.b, 5, 5, 1)]
 
 
+@pytest.mark.costly
 def test_a_winner_is_sent_alone_and_given_to_all_who_wait_untouched(
     lab: Lab, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -320,6 +321,7 @@ def test_experiments_belong_to_who_made_the_campaign(lab: Lab) -> None:
     assert lab.experiment.standing == Standing.RUNNING
 
 
+@pytest.mark.costly
 def test_an_edited_template_begins_the_experiment_anew_a_renamed_one_does_not(lab: Lab) -> None:
     lab.sent(lab.a, 10, replied=5)
     lab.sent(lab.b, 10, replied=5)

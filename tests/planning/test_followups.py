@@ -172,6 +172,7 @@ def test_a_follow_up_does_not_finish_while_the_task_before_may_send(steps: Steps
     assert steps.row(tasks, steps.second)["status"] == "sending"
 
 
+@pytest.mark.costly
 def test_a_chain_closes_from_its_beginning_and_then_its_campaign(steps: Steps) -> None:
     third = steps.follow(steps.second, "third")
     for minute in range(6):
@@ -189,6 +190,7 @@ def test_a_sweep_that_was_interrupted_goes_on_where_it_was(steps: Steps) -> None
     assert steps.enrol(NOW + MINUTE / 4, chunk=2) == 3
 
 
+@pytest.mark.costly
 def test_of_many_schedulers_at_once_each_row_is_added_once_in_turn(steps: Steps) -> None:
     set_id, templates = steps.template_set("<p>a</p>", "<p>b</p>")
     steps.change(tasks, steps.second, template_set_id=set_id)
@@ -409,6 +411,7 @@ class TestBeginning:
 
 
 class TestSendingAgain:
+    @pytest.mark.costly
     def test_expanding_a_finished_follow_up_lets_in_who_was_sent_to_meanwhile(self, steps: Steps) -> None:
         steps.sent(2)
         steps.end(steps.first)
@@ -454,6 +457,7 @@ class TestStoppingOneStep:
         lifecycle.expand_due(steps.database, NOW)
         assert len(steps.listed()) == 1
 
+    @pytest.mark.costly
     def test_a_cancelled_step_is_followed_where_it_was_sent_and_ends_where_not(self, steps: Steps) -> None:
         third = steps.follow(steps.second, "third")
         steps.sent(2)

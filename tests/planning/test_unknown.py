@@ -109,6 +109,7 @@ class TestResending:
         for column in ("claim_token", "sender_service_id", "first_attempt_at", "reason", "error_message"):
             assert row[column] is None, column
 
+    @pytest.mark.costly
     def test_a_finished_task_and_its_completed_campaign_go_on(self, world: Doubtful) -> None:
         world.unknown()
         world.change(tasks, world.task_id, status="finished", actual_end_time=NOW)
@@ -171,6 +172,7 @@ class TestResending:
         world.resend(world.found(row_ids=[row_id]))
         assert world.row(tasks, world.task_id)["status"] == "finished"
 
+    @pytest.mark.costly
     def test_more_rows_than_one_transaction_takes_all_go_and_each_once(
         self, world: Doubtful, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -408,6 +410,7 @@ class TestAtTheSameMoment:
         marks = [details.get("decision") for _, details in world.events() if details]
         assert len([mark for mark in marks if mark]) == len(made.done)
 
+    @pytest.mark.costly
     @pytest.mark.parametrize("deed", ["resend", "mark_sent", "give_up"])
     def test_an_answer_that_comes_between_the_last_look_and_the_decision_is_not_overwritten(
         self, world: Doubtful, deed: str, monkeypatch: pytest.MonkeyPatch
@@ -434,6 +437,7 @@ class TestAtTheSameMoment:
         assert len(made.done) + late[0] == 1
         assert len([kind for kind, _ in world.events() if kind != "send_api_try"]) == 1
 
+    @pytest.mark.costly
     def test_a_task_is_not_closed_over_a_row_that_is_being_resent(self, world: Doubtful) -> None:
         for _ in range(5):
             world.unknown()

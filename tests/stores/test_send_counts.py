@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from coldsend.database.engine import Connection, Database
 from coldsend.domain.states import CountKind
 from coldsend.stores import send_counts
@@ -83,6 +85,7 @@ def test_old_counts_are_deleted_a_part_at_a_time_and_later_ones_stay(database: D
         assert send_counts.used(connection, DOMAIN, 1, before, ["a"]) == {"a": 1}
 
 
+@pytest.mark.costly
 def test_many_workers_at_once_get_exactly_the_limit(database: Database) -> None:
     granted: list[int] = []
     start = threading.Barrier(4)

@@ -263,6 +263,7 @@ def test_unsubscribes_go_at_once_and_suppress(world: Spooled) -> None:
     assert world.waiting() == []
 
 
+@pytest.mark.costly
 def test_an_unsubscribe_waits_for_no_more_than_one_batch_of_hits(
     world: Spooled, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ def test_several_requests_at_once_on_one_connection(site: Site, served: Served) 
     assert answer.count(b"HTTP/1.1 200 OK") == 3
 
 
+@pytest.mark.costly
 def test_a_client_that_drips_its_request_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 0.3)
     began = time.monotonic()
@@ -105,6 +106,7 @@ def test_a_client_that_drips_its_request_is_let_go(served: Served, monkeypatch: 
     assert 4 * 0.25 < time.monotonic() - began < 60, "each waited for its own time and no longer"
 
 
+@pytest.mark.costly
 def test_who_asks_in_time_is_not_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "REQUEST_SECONDS", 1.5)
     with closing(served.connect()) as client:

@@ -169,6 +169,7 @@ def test_international_targets_are_written_in_ascii() -> None:
     assert location("https://user@shop.example:8443/%41") == "https://user@shop.example:8443/%41"
 
 
+@pytest.mark.costly
 @given(st.text(max_size=60))
 def test_any_signed_target_is_a_clean_header_or_none(url: str) -> None:
     for text in (url, f"https://shop.example/{url}", f"http://{url}"):

@@ -28,6 +28,7 @@ def test_looking_at_the_page_never_unsubscribes(site: Site, method: str) -> None
     assert site.hits() == []
 
 
+@pytest.mark.costly
 def test_the_page_of_a_test_message_does_what_it_says_to_nobody(site: Site) -> None:
     done = site.ask("POST", leave(NOBODY), headers=FORM, body=b"scope=all")
     assert (done.status, 'name="undo"' in done.text) == (200, True)
@@ -143,6 +144,7 @@ def test_an_unsubscribe_is_on_disk_when_it_is_answered(site: Site) -> None:
     assert b"unsubscribe" in file.read_bytes()
 
 
+@pytest.mark.costly
 def test_an_unsubscribe_is_taken_back_from_its_page(site: Site) -> None:
     page = site.ask("POST", leave(4), headers=FORM, body=b"scope=campaign")
     answer = site.ask("POST", leave(4), headers=FORM, body=f"undo={carried(page)}".encode())

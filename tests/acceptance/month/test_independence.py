@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 INDEPENDENT = ("almanac", "checker", "evidence", "mails", "plans", "record", "sabotage", "script", "waiting")
 
 
+@pytest.mark.costly
 def test_script_record_and_checker_import_nothing_of_coldsend() -> None:
     imports = "".join(f"import tests.acceptance.month.{name}\n" for name in INDEPENDENT)
     told = "import sys\nprint(*[name for name in sys.modules if name.partition('.')[0] == 'coldsend'])\n"

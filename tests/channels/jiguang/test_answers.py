@@ -123,6 +123,7 @@ def test_what_is_not_the_api_is_a_failure_to_connect(status: int) -> None:
     assert (found.phase, found.code) == (Phase.CONNECT, 0)
 
 
+@pytest.mark.costly
 @given(
     status=st.integers(100, 999),
     body=st.none() | st.binary(max_size=200) | st.text(max_size=80).map(str.encode),

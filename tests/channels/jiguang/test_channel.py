@@ -140,6 +140,7 @@ def test_an_answer_that_never_comes_leaves_the_outcome_unknown(api: EngageLab) -
     assert len(api.messages) == 1
 
 
+@pytest.mark.costly
 def test_a_dripping_server_does_not_hold_a_message_beyond_its_deadline(api: EngageLab) -> None:
     api.behave(fault="drip", take=True)
     answer = send(api.url, answer_seconds=5, deadline_seconds=1.5)

@@ -249,6 +249,7 @@ def test_a_topic_is_subscribed_to_and_the_message_kept(desk: Desk) -> None:
     assert desk.payloads()[0]["events"] == 0
 
 
+@pytest.mark.costly
 def test_a_topic_of_somebody_else_is_not_subscribed_to(desk: Desk) -> None:
     topic = desk.topic()
     message = sns_confirmation(NOW, TopicArn="arn:aws:sns:eu-west-1:999999999999:mine")

@@ -181,6 +181,7 @@ def test_a_certificate_of_somebody_else_is_refused() -> None:
         verify(stranger.notification(EVENT), stranger)
 
 
+@pytest.mark.costly
 def test_a_certificate_that_has_expired_is_refused() -> None:
     old = Topic(until=NOW - timedelta(days=1))
     with pytest.raises(Forged, match="not valid now"):
