@@ -44,7 +44,7 @@ from tests.servers.smtp import RecordingServer
 SLACK = timedelta(seconds=3)  # after the moment that is aimed at
 ROUND = timedelta(minutes=15)  # due times are gone to together
 PLANNED_EVERY = timedelta(hours=12)  # the scheduler may look for follow-ups in real time once in so long
-LOOK = 0.4  # seconds between two looks whether there is more to send
+LOOK = 0.1  # seconds between two looks whether there is more to send
 PATIENCE = 20.0  # seconds without any progress before the clock goes on all the same
 
 
